@@ -1,0 +1,1 @@
+"""From pictures to batches: scan, captions, buckets, caches, batches."""

@@ -1,0 +1,28 @@
+"""Errors that are the user's to solve.
+
+A `UserError` is shown to the person word for word, on the page, in the API's answer and on the command line. Its text
+says what is wrong (with the value), where, and what to do. Any other exception is a bug of ours and keeps its traceback.
+"""
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+
+class UserError(Exception):
+    """One sentence for the person: what, where, what to do."""
+
+
+class Problems(UserError):
+    """Several faults found together, so that they can be mended together.
+
+    Attributes:
+        problems: one sentence per fault, in the order of the form.
+    """
+
+    def __init__(self, problems: Iterable[str]) -> None:
+        self.problems = list(problems)
+        super().__init__("\n".join(self.problems))
+
+
+class ModelChanged(UserError):
+    """The host's model is no longer the one that was leased; training pauses until it is back."""

@@ -1,0 +1,1 @@
+"""The model families: one record each for everything in which they differ."""

@@ -1,0 +1,221 @@
+"""The ports: what a host and its loaded model must offer to be trained on.
+
+A `Host` lends its model through a `Lease`. A lease gives turns: `with lease.turn() as model:` is exclusive use of clean,
+trainable weights for one step, one batch of caching or one preview. Leaving a turn restores the host, so a generation
+pressed during training waits for one turn at most and draws on clean weights. Nothing here imports a host.
+
+What every lease guarantees (tests/contract runs the same suite over all hosts):
+the weights are shared, never copied, and bit-identical afterwards on every way out; the host's next image of the same
+seed is bit-identical; no LoRA stays merged, no hook or patch stays behind, `requires_grad`, train mode, device and dtype
+are as found; the process-wide random generators are neither read nor advanced.
+"""
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    import torch
+    from PIL.Image import Image
+
+    from lib_trainer.families.family import Family
+
+TRAINING_NAME = "__training__"
+"""The LoRA name that stands for the adapters in training, as they are now."""
+
+
+@dataclass(frozen=True)
+class HostPaths:
+    """Folders of the host. All exist when the host is ready.
+
+    Attributes:
+        loras: where LoRA files are found by name, and saved.
+        outputs: where pictures go; a job's folder (previews, log, config) is `outputs/train-lora/<name>`.
+        settings: where this extension keeps its settings, block presets and user files.
+        cache: where latent and text caches may be written.
+    """
+
+    loras: Path
+    outputs: Path
+    settings: Path
+    cache: Path
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """The checkpoint that is loaded.
+
+    Attributes:
+        name: file name with suffix, as shown to people and written to `ss_sd_model_name`.
+        path: the file, or None when the host cannot tell.
+        family: its family record.
+        resolution: native picture size in pixels (512 for SD 1.x; a narrow model may have its own).
+        prediction: "epsilon" or "v".
+    """
+
+    name: str
+    path: Path | None
+    family: Family
+    resolution: int
+    prediction: str
+
+
+@dataclass(frozen=True)
+class Target:
+    """A layer that can be adapted.
+
+    Attributes:
+        name: kohya layer name, such as "lora_unet_mid_block_attentions_0_proj_in".
+        module: the host's layer (Linear- or Conv2d-like: has `weight`, is called with one tensor).
+        rows: for a projection fused into a bigger weight, the output rows that are this layer's; None = all.
+    """
+
+    name: str
+    module: torch.nn.Module
+    rows: slice | None = None
+
+
+@dataclass(frozen=True)
+class Conditioning:
+    """What the U-Net is told about a batch of captions.
+
+    Attributes:
+        hidden: text states (B, T, C).
+        pooled: pooled vector (B, P) where the family has one.
+    """
+
+    hidden: torch.Tensor
+    pooled: torch.Tensor | None = None
+
+
+@dataclass(frozen=True)
+class PreviewRequest:
+    """One picture to draw through the host's own pipeline.
+
+    Attributes:
+        prompt: prompt in the host's own grammar (emphasis, LoRA tags).
+        seed: seed of the picture, >= 0.
+        width: pixels, a multiple of 8; 0 = the checkpoint's own size. `height` likewise.
+        sampler: sampler name of the host; "" = the host's default.
+    """
+
+    prompt: str
+    negative: str = ""
+    seed: int = 1
+    steps: int = 20
+    cfg: float = 7.0
+    width: int = 0
+    height: int = 0
+    sampler: str = ""
+    clip_skip: int = 1
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A drawn picture with its infotext and what the person must be told about it (unknown preset ...)."""
+
+    image: Image
+    infotext: str
+    comments: list[str] = field(default_factory=list)
+
+
+class HostModel(Protocol):
+    """The leased model, valid inside a turn only."""
+
+    @property
+    def checkpoint(self) -> Checkpoint: ...
+
+    @property
+    def device(self) -> torch.device: ...
+
+    @property
+    def compute_dtype(self) -> torch.dtype:
+        """The dtype in which the host runs its U-Net (its storage dtype unless it casts)."""
+        ...
+
+    @property
+    def alphas_cumprod(self) -> torch.Tensor:
+        """The noise schedule of this checkpoint: (1000,) float32, descending in (0, 1)."""
+        ...
+
+    def targets(self) -> list[Target]:
+        """Every layer that some network kind may adapt (attention, text encoder, convolutions), in model order."""
+        ...
+
+    def encode_images(self, pixels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Returns mean and standard deviation (B, 4, h, w) float32 of the VAE posterior, not yet scaled.
+
+        Args:
+            pixels: (B, 3, H, W) float32 in [-1, 1]; H and W multiples of 8.
+        """
+        ...
+
+    def encode_captions(
+        self, captions: Sequence[str], clip_skip: int = 1, chunks: int = 1, grad: bool = False
+    ) -> Conditioning:
+        """Encodes captions taken literally: parentheses, BREAK, AND, embedding names mean nothing.
+
+        Args:
+            captions: B captions.
+            clip_skip: 1 = last layer, 2 = the one before, ...; final LayerNorm applied.
+            chunks: 1, 2 or 3 pieces of 75 tokens (kohya's max_token_length 75, 150, 225): states (B, 75*chunks+2, C).
+            grad: whether gradients must flow into the encoder's adapters.
+        """
+        ...
+
+    def predict(self, noisy: torch.Tensor, timesteps: torch.Tensor, cond: Conditioning) -> torch.Tensor:
+        """Runs the U-Net: noisy (B, 4, h, w) scaled latents, timesteps (B,) int64 -> (B, 4, h, w)."""
+        ...
+
+    def checkpointing(self) -> AbstractContextManager[None]:
+        """While open, U-Net and text encoder recompute activations in backward (non-reentrant) to save memory."""
+        ...
+
+    def preview(self, request: PreviewRequest) -> Picture:
+        """Draws through the host's own pipeline inside this turn, with whatever adapters are attached now."""
+        ...
+
+
+class Lease(Protocol):
+    """The right to train on the host's model, turn by turn."""
+
+    def turn(self) -> AbstractContextManager[HostModel]:
+        """Exclusive use of clean, trainable weights.
+
+        Raises:
+            ModelChanged: the host's model is not the one that was leased.
+        """
+        ...
+
+    def close(self) -> None:
+        """Gives the lease back; a further turn raises."""
+        ...
+
+
+class Host(Protocol):
+    """A program that has a diffusion model loaded and draws with it."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def paths(self) -> HostPaths: ...
+
+    def checkpoint(self) -> Checkpoint:
+        """The checkpoint loaded now, without taking the lock.
+
+        Raises:
+            UserError: no usable checkpoint is loaded.
+        """
+        ...
+
+    def borrow_model(self) -> AbstractContextManager[Lease]:
+        """Lends the loaded model; the lease is closed on the way out."""
+        ...
+
+    def refresh_loras(self) -> None:
+        """Tells the host that a LoRA file was added or replaced."""
+        ...

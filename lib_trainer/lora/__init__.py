@@ -1,0 +1,1 @@
+"""LoRA as mathematics and as files: layers, network, safetensors, metadata."""

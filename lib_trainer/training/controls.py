@@ -1,0 +1,76 @@
+"""The buttons of a running training: stop, pause, save now, sample now.
+
+Set from any thread; the loop looks at them between two steps.
+"""
+from __future__ import annotations
+
+import threading
+
+
+class Controls:
+    """Wishes of the person, thread-safe."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Condition()
+        self._stop: str = ""
+        self._paused = False
+        self._save = False
+        self._sample = False
+
+    def stop(self, save: bool = True) -> None:
+        """Asks to end after the running step; `save=False` leaves no file. The first wish to discard wins."""
+        with self._lock:
+            self._stop = "save" if save and self._stop != "discard" else "discard"
+            self._lock.notify_all()
+
+    def pause(self) -> None:
+        """Asks to wait after the running step."""
+        with self._lock:
+            self._paused = True
+
+    def resume(self) -> None:
+        """Ends a pause."""
+        with self._lock:
+            self._paused = False
+            self._lock.notify_all()
+
+    def save_now(self) -> None:
+        """Asks for a file of the adapters as they are after the running step."""
+        with self._lock:
+            self._save = True
+            self._lock.notify_all()
+
+    def sample_now(self) -> None:
+        """Asks for previews after the running step."""
+        with self._lock:
+            self._sample = True
+            self._lock.notify_all()
+
+    @property
+    def stopping(self) -> str:
+        """"" while running, "save" or "discard" once a stop was asked for."""
+        with self._lock:
+            return self._stop
+
+    @property
+    def paused(self) -> bool:
+        """Whether a pause is wished for and no stop."""
+        with self._lock:
+            return self._paused and not self._stop
+
+    def take_save(self) -> bool:
+        """Returns whether a save was asked for since the last call."""
+        with self._lock:
+            wish, self._save = self._save, False
+            return wish
+
+    def take_sample(self) -> bool:
+        """Returns whether previews were asked for since the last call."""
+        with self._lock:
+            wish, self._sample = self._sample, False
+            return wish
+
+    def wait(self, seconds: float) -> None:
+        """Waits until something changes, `seconds` at most."""
+        with self._lock:
+            self._lock.wait(seconds)

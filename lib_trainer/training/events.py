@@ -1,0 +1,148 @@
+"""What a training run tells the world: one frozen dataclass per kind of event.
+
+`train()` is a generator of these events; the job numbers them; page, API and CLI read the same numbered stream, so a page
+that is reloaded or opened twice misses nothing.
+"""
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Event:
+    """Base of all events; the kind in JSON is the class name."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns a JSON-ready dict with `kind` and the event's fields."""
+        return {"kind": type(self).__name__, **asdict(self)}
+
+
+@dataclass(frozen=True)
+class Started(Event):
+    """The run begins: what will be trained, on what, for how long.
+
+    Attributes:
+        name: output name. model: checkpoint name. total_steps: optimiser updates. epochs: passes over the data.
+        images: training pictures. reg_images: regularisation pictures. batches_per_epoch: micro-batches an epoch.
+        layers: adapted layers. parameters: trainable numbers. config: the whole config, by field name.
+        folder: the job's folder (previews, config, log).
+    """
+
+    name: str
+    model: str
+    total_steps: int
+    epochs: int
+    images: int
+    reg_images: int
+    batches_per_epoch: int
+    layers: int
+    parameters: int
+    folder: str
+    config: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Cached(Event):
+    """Progress of caching: `what` is "latents" or "captions"; `done` of `total` pictures; `rate` pictures a second."""
+
+    what: str
+    done: int
+    total: int
+    rate: float
+
+
+@dataclass(frozen=True)
+class Stepped(Event):
+    """One optimiser update.
+
+    Attributes:
+        step: updates done, 1-based. total: updates in all. epoch: 1-based.
+        loss: of this update. average_loss: over the most recent epoch's worth of updates.
+        lrs: learning rate by parameter group, such as {"unet": 1e-4, "text_encoder": 5e-5}.
+        rate: updates a second (smoothed). elapsed, eta: seconds.
+        timestep: mean timestep of the update (the loss means little without it).
+        text: the field's line, `steps: 5% 610/12200 [05:31<1:44:55, 1.84it/s, loss=0.0995]`.
+    """
+
+    step: int
+    total: int
+    epoch: int
+    loss: float
+    average_loss: float
+    lrs: dict[str, float]
+    rate: float
+    elapsed: float
+    eta: float
+    timestep: float
+    text: str
+
+
+@dataclass(frozen=True)
+class Previewed(Event):
+    """Previews drawn after `step` updates: `files` (paths) belong to `prompts` one by one."""
+
+    step: int
+    files: list[str]
+    prompts: list[str]
+
+
+@dataclass(frozen=True)
+class Saved(Event):
+    """A LoRA file was written and renamed into place. `final` marks the end result."""
+
+    step: int
+    epoch: int
+    file: str
+    name: str
+    final: bool
+
+
+@dataclass(frozen=True)
+class Warned(Event):
+    """Something the person should know that does not stop the run (a picture skipped, a known trap)."""
+
+    message: str
+
+
+@dataclass(frozen=True)
+class Paused(Event):
+    """The run waits: by the person's wish or because the host's model was changed (`reason` says)."""
+
+    step: int
+    reason: str
+
+
+@dataclass(frozen=True)
+class Continued(Event):
+    """The run goes on after a pause."""
+
+    step: int
+
+
+@dataclass(frozen=True)
+class Finished(Event):
+    """The end of a run.
+
+    Attributes:
+        step: updates done. file: final file, "" when stopped without saving. name: LoRA name.
+        tag: what to write in the prompt, such as `<lora:zunko:1>`. trigger: trigger words, parentheses escaped.
+        stopped: whether the person stopped it. seconds: wall time.
+    """
+
+    step: int
+    file: str
+    name: str
+    tag: str
+    trigger: str
+    stopped: bool
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Failed(Event):
+    """The run ended by an error. `user` tells the person's mistake (a sentence) from a bug of ours (with traceback)."""
+
+    message: str
+    user: bool
+    traceback: str = ""
