@@ -114,12 +114,31 @@ class PreviewRequest:
 
 
 @dataclass(frozen=True)
+class GenerateRequest(PreviewRequest):
+    """What txt2img asks of a host that draws by our page (the embedded one).
+
+    Attributes:
+        seed: seed of the first picture, picture i has `seed + i`; -1 = a random one.
+        batch_size: pictures drawn at once. `batch_count`: how many such batches, one after the other.
+    """
+
+    seed: int = -1
+    batch_size: int = 1
+    batch_count: int = 1
+
+
+@dataclass(frozen=True)
 class Picture:
-    """A drawn picture with its infotext and what the person must be told about it (unknown preset ...)."""
+    """A drawn picture with its infotext and what the person must be told about it (unknown preset ...).
+
+    Attributes:
+        file: where the host saved it; None for previews, which their caller saves.
+    """
 
     image: Image
     infotext: str
     comments: list[str] = field(default_factory=list)
+    file: Path | None = None
 
 
 class HostModel(Protocol):
