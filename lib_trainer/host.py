@@ -11,7 +11,7 @@ are as found; the process-wide random generators are neither read nor advanced.
 """
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import torch
     from PIL.Image import Image
 
+    from lib_trainer.blocks.presets import Presets
     from lib_trainer.families.family import Family
 
 TRAINING_NAME = "__training__"
@@ -141,6 +142,42 @@ class Picture:
     file: Path | None = None
 
 
+@dataclass(frozen=True)
+class GenerateRequest:
+    """What a person asks of txt2img; the fields are those of every WebUI.
+
+    Attributes:
+        prompt: prompt with emphasis and LoRA tags. negative: what must not be seen.
+        sampler: sampler name of the host; "" = the host's default.
+        steps: sampling steps. cfg: guidance scale, >= 1.
+        width: pixels, a multiple of 8; 0 = the checkpoint's own size. `height` likewise.
+        seed: seed of the first picture, -1 = random; every further picture takes the next one.
+        batch_size: pictures drawn at once. batch_count: batches drawn one after the other.
+        clip_skip: text-encoder layer counted from the end, 1 = last.
+    """
+
+    prompt: str
+    negative: str = ""
+    sampler: str = ""
+    steps: int = 20
+    cfg: float = 7.0
+    width: int = 0
+    height: int = 0
+    seed: int = -1
+    batch_size: int = 1
+    batch_count: int = 1
+    clip_skip: int = 1
+
+
+@dataclass(frozen=True)
+class DrawProgress:
+    """How far a generation is: `step` of `steps` of all its batches together; `image` a rough look at it, where cheap."""
+
+    step: int
+    steps: int
+    image: Image | None = None
+
+
 class HostModel(Protocol):
     """The leased model, valid inside a turn only."""
 
@@ -237,4 +274,38 @@ class Host(Protocol):
 
     def refresh_loras(self) -> None:
         """Tells the host that a LoRA file was added or replaced."""
+        ...
+
+
+class Txt2ImgHost(Host, Protocol):
+    """A host whose page is ours: it draws for txt2img too (a WebUI draws through its own tab)."""
+
+    def generate(
+        self,
+        request: GenerateRequest,
+        progress: Callable[[DrawProgress], None] | None = None,
+        interrupt: Callable[[], bool] | None = None,
+    ) -> list[Picture]:
+        """Draws, saves the pictures with their infotext and returns them; waits for the model's next free turn.
+
+        Args:
+            request: what to draw.
+            progress: told after every sampling step.
+            interrupt: asked after every sampling step; when it says True the finished pictures are returned.
+
+        Raises:
+            UserError: an unknown sampler, a size that is no multiple of 8 ...
+        """
+        ...
+
+    def samplers(self) -> list[str]:
+        """Names of the samplers, the default first."""
+        ...
+
+    def loras(self) -> list[str]:
+        """Names of the LoRA files that a tag can name, sorted."""
+        ...
+
+    def presets(self) -> Presets:
+        """The block-weight presets as the file says now."""
         ...
