@@ -143,33 +143,6 @@ class Picture:
 
 
 @dataclass(frozen=True)
-class GenerateRequest:
-    """What a person asks of txt2img; the fields are those of every WebUI.
-
-    Attributes:
-        prompt: prompt with emphasis and LoRA tags. negative: what must not be seen.
-        sampler: sampler name of the host; "" = the host's default.
-        steps: sampling steps. cfg: guidance scale, >= 1.
-        width: pixels, a multiple of 8; 0 = the checkpoint's own size. `height` likewise.
-        seed: seed of the first picture, -1 = random; every further picture takes the next one.
-        batch_size: pictures drawn at once. batch_count: batches drawn one after the other.
-        clip_skip: text-encoder layer counted from the end, 1 = last.
-    """
-
-    prompt: str
-    negative: str = ""
-    sampler: str = ""
-    steps: int = 20
-    cfg: float = 7.0
-    width: int = 0
-    height: int = 0
-    seed: int = -1
-    batch_size: int = 1
-    batch_count: int = 1
-    clip_skip: int = 1
-
-
-@dataclass(frozen=True)
 class DrawProgress:
     """How far a generation is: `step` of `steps` of all its batches together; `image` a rough look at it, where cheap."""
 
