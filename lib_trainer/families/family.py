@@ -1,6 +1,7 @@
 """What a model family is: the facts in which SD 1.x, SD 2.x and SDXL differ, as one frozen record."""
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 
@@ -34,6 +35,9 @@ class Family:
         resolution: native size in pixels of the true-size model.
         bucket_step: sides of training pictures are multiples of this, in pixels.
         text_encoders: the encoders in the order of their outputs.
+        is_attention_layer: whether LierLa adapts the U-Net layer of this kohya name.
+        is_conv_layer: whether only C3Lier adapts the U-Net layer of this kohya name.
+        is_text_layer: whether a text-encoder LoRA adapts the layer of this kohya name.
         has_size_ids: whether the U-Net is told picture size and crop.
     """
 
@@ -47,4 +51,7 @@ class Family:
     resolution: int
     bucket_step: int
     text_encoders: tuple[TextEncoderFacts, ...]
+    is_attention_layer: Callable[[str], bool]
+    is_conv_layer: Callable[[str], bool]
+    is_text_layer: Callable[[str], bool]
     has_size_ids: bool = False

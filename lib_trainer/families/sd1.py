@@ -9,19 +9,6 @@ import re
 
 from lib_trainer.families.family import Family, TextEncoderFacts
 
-SD1 = Family(
-    name="sd1",
-    label="SD 1.x",
-    arch="sd15",
-    base_version="sd_v1",
-    modelspec="stable-diffusion-v1/lora",
-    implementation="diffusers",
-    latent_scale=0.18215,
-    resolution=512,
-    bucket_step=64,
-    text_encoders=(TextEncoderFacts(prefix="lora_te", layers=12, pad_is_eos=True),),
-)
-
 _ATTENTION = re.compile(
     r"^lora_unet_(down_blocks_\d+|mid_block|up_blocks_\d+)_attentions_\d+_"
     r"(proj_in|proj_out|transformer_blocks_\d+_(attn[12]_to_([qkv]|out_0)|ff_net_(0_proj|2)))$"
@@ -48,3 +35,20 @@ def is_text_layer(name: str) -> bool:
 def is_conv_layer(name: str) -> bool:
     """Whether only C3Lier adapts this U-Net layer (kohya layer name)."""
     return _CONV.match(name) is not None
+
+
+SD1 = Family(
+    name="sd1",
+    label="SD 1.x",
+    arch="sd15",
+    base_version="sd_v1",
+    modelspec="stable-diffusion-v1/lora",
+    implementation="diffusers",
+    latent_scale=0.18215,
+    resolution=512,
+    bucket_step=64,
+    text_encoders=(TextEncoderFacts(prefix="lora_te", layers=12, pad_is_eos=True),),
+    is_attention_layer=is_attention_layer,
+    is_conv_layer=is_conv_layer,
+    is_text_layer=is_text_layer,
+)

@@ -1,0 +1,288 @@
+"""LoRA files: safetensors read and written so that nothing is ever lost or half there.
+
+Reading the header needs no torch, so a folder of LoRAs is listed quickly. Loaded tensors live in memory of their own:
+the file may be replaced while they are used. Saving writes a temporary file beside the target, forces it to the disk and
+only then gives it the name, without overwriting: a kill or a full disk leaves at most a hidden `.NAME.XXXX.tmp`, which
+the next save of the same name removes. The same tensors and metadata give the same bytes.
+"""
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import json
+import os
+import secrets
+import struct
+import sys
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from lib_trainer.blocks.layers import block_of
+from lib_trainer.blocks.layouts import BLOCKS_26
+from lib_trainer.errors import UserError
+from lib_trainer.lora import keys
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+MAX_HEADER = 100_000_000
+"""Bytes; safetensors itself refuses longer headers."""
+
+Header = dict[str, tuple[str, tuple[int, ...]]]
+"""Tensor name -> (dtype as safetensors writes it, such as "F16", shape)."""
+
+_SCALAR_CODES = {"F16": ("<e", 2), "BF16": ("<f", 2), "F32": ("<f", 4), "F64": ("<d", 8)}
+"""How an alpha is stored: safetensors dtype -> (struct code, bytes)."""
+
+
+@dataclass(frozen=True)
+class LoraFile:
+    """A LoRA in memory: its tensors (CPU, as stored) and metadata."""
+
+    path: Path
+    tensors: dict[str, Tensor]
+    metadata: dict[str, str]
+
+
+def read_header(path: Path) -> tuple[Header, dict[str, str]]:
+    """Returns a file's tensor names with dtype and shape, and its metadata, without reading the tensors.
+
+    Raises:
+        UserError: the file is missing, unreadable, truncated or not a safetensors file.
+    """
+    header, _ = _parse(path)
+    metadata = header.pop("__metadata__", {})
+    return {name: (entry["dtype"], tuple(entry["shape"])) for name, entry in header.items()}, metadata
+
+
+def load(path: Path) -> LoraFile:
+    """Loads a file into memory of its own.
+
+    Raises:
+        UserError: as `read_header`.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load as from_bytes
+
+    _, metadata = read_header(path)
+    try:
+        return LoraFile(path, from_bytes(path.read_bytes()), metadata)
+    except SafetensorError as error:
+        raise UserError(f"The file '{path}' is damaged ({error}). Use an intact copy.") from error
+
+
+def save(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str], overwrite: bool = False) -> None:
+    """Writes a safetensors file completely or not at all.
+
+    Args:
+        path: the final file; a missing folder is made.
+        tensors: CPU tensors.
+        metadata: text by text.
+        overwrite: whether an existing file may be replaced (in one step, never half).
+
+    Raises:
+        UserError: the name is taken, the disk is full or the folder cannot be written.
+    """
+    if path.exists() and not overwrite:
+        raise _taken(path)
+    content = serialise(tensors, metadata)
+    temporary = path.parent / f".{path.name}.{secrets.token_hex(4)}.tmp"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _remove_stale(path)
+        _write(temporary, content)
+        _publish(temporary, path, overwrite)
+    except FileExistsError as error:
+        raise _taken(path) from error
+    except OSError as error:
+        raise _cannot_write(path, len(content), error) from error
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+def serialise(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> bytes:
+    """Returns a safetensors file as bytes, the metadata in sorted order.
+
+    The safetensors package keeps metadata in a hash map, whose order differs from run to run; the header is written
+    anew with its entries sorted, so that equal content gives equal bytes. The tensor area is the package's own.
+    """
+    from safetensors.torch import save as to_bytes
+
+    content = to_bytes(dict(tensors), dict(metadata))
+    end = 8 + int.from_bytes(content[:8], "little")
+    header = json.loads(content[8:end])
+    entries = sorted(header.items(), key=lambda item: (item[0] != "__metadata__", item[0]))
+    text = json.dumps(
+        {name: dict(sorted(entry.items())) for name, entry in entries}, ensure_ascii=False, separators=(",", ":")
+    ).encode("utf8")
+    text += b" " * (-len(text) % 8)
+    return b"".join((len(text).to_bytes(8, "little"), text, memoryview(content)[end:]))
+
+
+def inspect(path: Path) -> dict[str, Any]:
+    """Describes a LoRA file, ready for JSON, from its header (and its tensor area's hash); needs no torch.
+
+    Returns:
+        `ranks` and `alphas` count layers by value; `blocks` are in layout order, with `layers_in_no_block` beside
+        them; `hash_matches` is None where the file stores no `sshs_model_hash`.
+
+    Raises:
+        UserError: as `read_header`.
+    """
+    header, start = _parse(path)
+    metadata = header.pop("__metadata__", {})
+    family = keys.family({name: entry["shape"] for name, entry in header.items()}, metadata)
+    layers = keys.by_layer(header)
+    arch = keys.ARCH_BY_FAMILY.get(family or "")
+    blocks = {block_of(layer, arch) for layer in layers} if arch else set()
+    found, stored = tensor_hash(path), metadata.get("sshs_model_hash")
+    return {
+        "file": str(path),
+        "bytes": path.stat().st_size,
+        "algorithm": keys.algorithm(header),
+        "family": family,
+        "arch": arch,
+        "tensors": len(header),
+        "layers": list(layers),
+        "layers_in_no_block": sum(block_of(layer, arch) is None for layer in layers) if arch else None,
+        "blocks": [block for block in BLOCKS_26 if block in blocks],
+        "ranks": dict(Counter(rank for parts in layers.values() if (rank := keys.rank(parts)))),
+        "alphas": dict(Counter(_alphas(path, start, header))),
+        "dtypes": dict(Counter(entry["dtype"] for entry in header.values())),
+        "tensor_hash": found,
+        "hash_matches": None if stored is None else stored == found,
+        "metadata": metadata,
+    }
+
+
+def _alphas(path: Path, start: int, header: Mapping[str, Any]) -> list[float]:
+    """Returns the alpha of every layer that has one, read straight from the tensor area."""
+    values = []
+    with path.open("rb") as file:
+        for name, entry in header.items():
+            if keys.split(name)[1] == keys.ALPHA and entry["dtype"] in _SCALAR_CODES:
+                file.seek(start + entry["data_offsets"][0])
+                code, width = _SCALAR_CODES[entry["dtype"]]
+                # bfloat16 is the upper half of a float32.
+                raw = file.read(width).rjust(struct.calcsize(code), b"\0")
+                values.append(float(struct.unpack(code, raw)[0]))
+    return values
+
+
+def tensor_hash(path: Path) -> str:
+    """Returns the SHA-256 (hex) of a file's tensor area: what `sshs_model_hash` holds.
+
+    Raises:
+        UserError: as `read_header`.
+    """
+    _, start = _parse(path)
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        file.seek(start)
+        while piece := file.read(1 << 20):
+            digest.update(piece)
+    return digest.hexdigest()
+
+
+def _parse(path: Path) -> tuple[dict[str, Any], int]:
+    """Returns the header as JSON and the offset of the tensor area, after checking both against the file's size."""
+    try:
+        size = path.stat().st_size
+        with path.open("rb") as file:
+            length = int.from_bytes(file.read(8), "little")
+            text = file.read(length) if 2 <= length <= min(MAX_HEADER, size - 8) else b""
+    except OSError as error:
+        raise UserError(f"Cannot read the file '{path}': {error.strerror}. Check the name and the folder.") from error
+    wrong = f"The file '{path}' is not a safetensors file"
+    try:
+        header = json.loads(text)
+        ends = [entry["data_offsets"][1] for name, entry in header.items() if name != "__metadata__"]
+        shapes = [entry["dtype"] + str(list(entry["shape"])) for name, entry in header.items() if name != "__metadata__"]
+        wanted = 8 + length + max(ends, default=0)
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
+        raise UserError(f"{wrong} (its header cannot be read). Choose a LoRA saved as .safetensors.") from error
+    if wanted != size:
+        raise UserError(
+            f"The file '{path}' is damaged: {size} bytes where its {len(shapes)} tensors need {wanted}. "
+            "It was probably not copied completely; fetch it again."
+        )
+    return header, 8 + length
+
+
+def _write(temporary: Path, content: bytes) -> None:
+    with temporary.open("xb") as file:
+        with contextlib.suppress(OSError):  # a file system without locks must not stop a save
+            _lock(file)
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _publish(temporary: Path, path: Path, overwrite: bool) -> None:
+    """Gives the written file its name in one step; without `overwrite` an existing file wins, also in a race."""
+    if overwrite:
+        os.replace(temporary, path)
+    elif sys.platform == "win32":
+        os.rename(temporary, path)
+    else:
+        try:
+            os.link(temporary, path)
+        except OSError as error:
+            # File systems without hard links (exFAT, some network shares) have no atomic rename that refuses to replace.
+            if error.errno not in (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS) or path.exists():
+                raise
+            os.rename(temporary, path)
+    _sync_folder(path.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Forces the new name to the disk where the system allows opening folders."""
+    if sys.platform == "win32":
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _lock(file: BinaryIO) -> None:
+    """Marks a temporary file as being written, until it is closed. (Windows refuses to delete an open file anyway.)
+
+    Raises:
+        OSError: another process is writing it.
+    """
+    if sys.platform != "win32":
+        import fcntl
+
+        fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def _remove_stale(path: Path) -> None:
+    """Removes temporary files that a killed save of the same name left; one that is being written is left alone."""
+    beginning = f".{path.name}."
+    for stale in path.parent.iterdir():
+        if stale.name.startswith(beginning) and stale.suffix == ".tmp":
+            with contextlib.suppress(OSError):
+                with stale.open("rb") as file:
+                    _lock(file)
+                stale.unlink()
+
+
+def _taken(path: Path) -> UserError:
+    return UserError(f"The file '{path}' exists already and is never overwritten. Choose another name, or move the file.")
+
+
+def _cannot_write(path: Path, size: int, error: OSError) -> UserError:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return UserError(
+            f"The disk is full: '{path}' needs {size / 1e6:.1f} MB ({error.strerror}). Free some space and save again."
+        )
+    return UserError(
+        f"Cannot write '{path}': {error.strerror or error}. Check the folder's permissions, or save to another folder."
+    )

@@ -1,0 +1,103 @@
+"""What the tensor names of a LoRA file tell: layers, the algorithm, the model family. Standard library only.
+
+A file's tensors are called `<layer>.<part>`, where the part names the algorithm's factor: `lora_down.weight` is LoRA,
+`hada_w1_a` LoHa, `lokr_w1` LoKr (LyCORIS). The family is read from the metadata and, where those are silent, from the
+layer names and the width of the text states that cross attention reads.
+"""
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+ALPHA = "alpha"
+DOWN, UP, MID = "lora_down.weight", "lora_up.weight", "lora_mid.weight"
+LORA_PARTS = (ALPHA, DOWN, UP, MID)
+
+LORA_ALGORITHMS = ("lora", "locon")
+"""Algorithms whose factors are down and up: LoRA (LierLa) and LoCon (C3Lier, with or without Tucker's mid)."""
+
+_MARKS = (
+    ("dora_scale", "dora"),
+    ("hada_", "loha"),
+    ("lokr_", "lokr"),
+    ("oft_", "oft"),
+    ("a1.weight", "glora"),
+    ("on_input", "ia3"),
+)
+"""Beginning of a part -> algorithm; one that is found decides, even beside LoRA's own factors."""
+
+_EXTRAS = (("diff", "full"), ("w_norm", "norm"))
+"""Likewise, but files carry these beside LoRA's factors too; they name the algorithm only when they are alone."""
+
+_FAMILY_BY_METADATA = (
+    ("stable-diffusion-xl", "sdxl"), ("sdxl", "sdxl"),
+    ("stable-diffusion-v2", "sd2"), ("sd_v2", "sd2"),
+    ("stable-diffusion-v1", "sd1"), ("sd_v1", "sd1"),
+)
+_FAMILY_BY_CONTEXT = {768: "sd1", 1024: "sd2", 2048: "sdxl"}
+_CONTEXT_LAYER = re.compile(r"^lora_unet_.*attn2_to_[kv]$")
+_RESIDUAL_LAYER = re.compile(
+    r"resnets|samplers|conv_in|conv_out|time_embed|in_layers|out_layers|emb_layers|skip_connection|_op$|_conv$"
+)
+ARCH_BY_FAMILY = {"sd1": "sd15", "sd2": "sd15", "sdxl": "sdxl"}
+"""The block layout that each family uses."""
+
+
+def split(tensor: str) -> tuple[str, str]:
+    """Returns (layer, part) of a tensor name: the part is everything after the first dot."""
+    layer, _, part = tensor.partition(".")
+    return layer, part
+
+
+def by_layer(state: Mapping[str, T]) -> dict[str, dict[str, T]]:
+    """Returns values grouped as {layer: {part: value}}, in the order of the state."""
+    grouped: dict[str, dict[str, T]] = {}
+    for tensor, value in state.items():
+        layer, part = split(tensor)
+        grouped.setdefault(layer, {})[part] = value
+    return grouped
+
+
+def algorithm(tensors: Iterable[str]) -> str:
+    """Returns the algorithm of a file by its tensor names: "lora", "locon", "loha", "lokr", ... or "unknown"."""
+    names = [split(tensor) for tensor in tensors]
+    parts = {part for _, part in names}
+    is_lora = DOWN in parts and UP in parts
+    for mark, found in _MARKS if is_lora else _MARKS + _EXTRAS:
+        if any(part.startswith(mark) for part in parts):
+            return found
+    if not is_lora:
+        return "unknown"
+    return "locon" if any(_RESIDUAL_LAYER.search(layer) for layer, part in names if part == DOWN) else "lora"
+
+
+def rank(parts: Mapping[str, Mapping[str, Any]]) -> int | None:
+    """Returns a layer's rank from its factors' header entries, or None where the algorithm has none."""
+    for part in (DOWN, "hada_w1_b", "lokr_w1_b", "lokr_w2_b", "a2.weight"):
+        if part in parts:
+            return int(parts[part]["shape"][0])
+    return None
+
+
+def family(shapes: Mapping[str, Sequence[int]], metadata: Mapping[str, str]) -> str | None:
+    """Returns "sd1", "sd2" or "sdxl", or None where nothing tells.
+
+    Args:
+        shapes: tensor name -> shape.
+        metadata: the file's metadata.
+    """
+    for field in ("modelspec.architecture", "ss_base_model_version"):
+        for beginning, found in _FAMILY_BY_METADATA:
+            if metadata.get(field, "").startswith(beginning):
+                return found
+    layers = {split(tensor)[0] for tensor in shapes}
+    if any(layer.startswith(("lora_te1_", "lora_te2_")) for layer in layers):
+        return "sdxl"
+    for tensor, shape in shapes.items():
+        layer, part = split(tensor)
+        if _CONTEXT_LAYER.match(layer) and part == DOWN and shape[1] in _FAMILY_BY_CONTEXT:
+            return _FAMILY_BY_CONTEXT[shape[1]]
+    return None

@@ -1,0 +1,174 @@
+"""One low-rank layer: what a LoRA adds to one layer of the model.
+
+LoRA (Hu et al. 2021, eq. 3) leaves a weight W alone and adds `scale * up @ down` with `scale = alpha / rank`. There are
+two forms of the same thing: the forward form (`delta(x)`, used in training and in generation, where no weight is
+edited) and the weight form (`weight_delta()`, used to merge); a test holds them equal. Convolutions follow kohya's
+shapes: `down` has the host layer's kernel, stride, padding and dilation, `up` is 1x1. A Tucker-decomposed LoCon puts a
+kernel `mid` between a 1x1 `down` and `up` (Yeh et al. 2023, "LyCORIS", appendix on convolutions).
+
+Precision: factors are float32 parameters. `delta` computes in the dtype of its input, as the host layer does: the
+factors are cast on the way (autograd brings the gradient back to float32), and under autocast torch casts them itself.
+So a base stored in fp16 or bf16 trains float32 adapters, and no activation gets bigger than the host made it.
+"""
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, cast
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from lib_trainer.errors import UserError
+
+if TYPE_CHECKING:
+    from lib_trainer.host import Target
+
+
+@dataclass(frozen=True)
+class HostShape:
+    """What a LoRA layer must know of the layer it adapts.
+
+    Attributes:
+        outputs: output features or channels (of the target's rows). inputs: input features or channels.
+        kernel: (k, k) of a convolution, None for a Linear layer. stride, padding, dilation: torch's, for `F.conv2d`.
+    """
+
+    outputs: int
+    inputs: int
+    kernel: tuple[int, ...] | None = None
+    stride: Any = 1
+    padding: Any = 0
+    dilation: Any = 1
+
+    @classmethod
+    def of(cls, target: Target) -> HostShape:
+        """Reads the shape of a target's module; works on the meta device, for only shapes are read."""
+        weight = cast(Tensor, target.module.weight)
+        outputs = weight.shape[0] if target.rows is None else len(range(*target.rows.indices(weight.shape[0])))
+        if weight.dim() == 2:
+            return cls(outputs, weight.shape[1])
+        module = cast(torch.nn.Conv2d, target.module)
+        return cls(outputs, weight.shape[1], tuple(weight.shape[2:]), module.stride, module.padding, module.dilation)
+
+
+class LoraLayer(torch.nn.Module):
+    """The factors of one layer.
+
+    Attributes:
+        name: kohya layer name.
+        rank: inner dimension r. alpha: strength scale; `scale` = alpha / rank.
+        down: (r, inputs) or (r, inputs, k, k) float32. up: (outputs, r) or (outputs, r, 1, 1) float32.
+        mid: (r, r, k, k) when Tucker-decomposed (then `down` is 1x1), else None.
+        multiplier: strength at which an attached network applies this layer; 0 costs nothing.
+    """
+
+    def __init__(
+        self, name: str, shape: HostShape, down: Tensor, up: Tensor, alpha: float, mid: Tensor | None = None
+    ) -> None:
+        super().__init__()
+        self.name = name
+        self.shape = shape
+        self.alpha = alpha
+        self.rank = down.shape[0]
+        self.scale = alpha / self.rank
+        self.multiplier = 1.0
+        self.down = torch.nn.Parameter(down)
+        self.up = torch.nn.Parameter(up)
+        self.mid = None if mid is None else torch.nn.Parameter(mid)
+        spatial: dict[str, Any] = {"stride": shape.stride, "padding": shape.padding, "dilation": shape.dilation}
+        self._down_spatial = spatial if mid is None else {}
+        self._mid_spatial = spatial
+
+    def delta(self, x: Tensor, multiplier: float = 1.0) -> Tensor:
+        """Returns what this layer adds to the host layer's output: `multiplier * scale * up(down(x))`.
+
+        Args:
+            x: the host layer's input, (..., inputs) or (B, inputs, H, W), any float dtype.
+            multiplier: strength; folded with the scale into the small rank-r activation.
+
+        Returns:
+            (..., outputs) or (B, outputs, H', W') in the dtype of `x` (autocast's dtype under autocast).
+        """
+        down, up = self.down, self.up
+        if x.dtype != down.dtype:
+            down, up = down.to(x.dtype), up.to(x.dtype)
+        factor = multiplier * self.scale
+        if self.shape.kernel is None:
+            hidden = F.linear(x, down)
+            return F.linear(hidden if factor == 1.0 else hidden * factor, up)
+        hidden = F.conv2d(x, down, **self._down_spatial)
+        if self.mid is not None:
+            hidden = F.conv2d(hidden, self.mid.to(down.dtype), **self._mid_spatial)
+        return F.conv2d(hidden if factor == 1.0 else hidden * factor, up)
+
+    def weight_delta(self) -> Tensor:
+        """Returns `scale * up @ down` in the shape of the host weight: (outputs, inputs[, k, k]) float32."""
+        down, up = self.down.float(), self.up.float()
+        if self.shape.kernel is None:
+            return up @ down * self.scale
+        up = up.flatten(1)
+        if self.mid is None:
+            return torch.einsum("or,rikl->oikl", up, down) * self.scale
+        return torch.einsum("or,rskl,si->oikl", up, self.mid.float(), down.flatten(1)) * self.scale
+
+
+def create(target: Target, rank: int, alpha: float, generator: torch.Generator) -> LoraLayer:
+    """Makes a layer that starts as the identity: down ~ U(-1/sqrt(fan_in), 1/sqrt(fan_in)), up = 0.
+
+    That is kohya's start (Kaiming-uniform with a = sqrt(5), He et al. 2015), drawn from the given generator. The
+    factors are made on the CPU from shapes alone, so the target may live on any device, the meta device included.
+
+    Args:
+        target: the layer to adapt.
+        rank: inner dimension, >= 1.
+        alpha: strength scale.
+        generator: CPU generator that belongs to this layer.
+    """
+    shape = HostShape.of(target)
+    kernel = shape.kernel or ()
+    down = torch.empty(rank, shape.inputs, *kernel)
+    bound = 1.0 / math.sqrt(down[0].numel())
+    down.uniform_(-bound, bound, generator=generator)
+    up = torch.zeros(shape.outputs, rank, *(1 for _ in kernel))
+    return LoraLayer(target.name, shape, down, up, alpha)
+
+
+def from_tensors(target: Target, down: Tensor, up: Tensor, alpha: float, mid: Tensor | None = None) -> LoraLayer:
+    """Makes a layer from a file's factors, copied to float32.
+
+    A 1x1 convolution and a Linear layer are the same thing: files write either (the projections of SD 2.x), so the
+    factors take the host layer's number of dimensions.
+
+    Args:
+        target: the layer to adapt.
+        down, up, mid: the factors in kohya's shapes, any float dtype.
+        alpha: strength scale of the file.
+
+    Raises:
+        UserError: the factors do not fit the layer.
+    """
+    shape = HostShape.of(target)
+    down, up = _with_dimensions(down, shape), _with_dimensions(up, shape)
+    middle = None if mid is None else mid.detach().float().clone()
+    kernel = shape.kernel or ()
+    wanted_down = (down.shape[0], shape.inputs, *(kernel if mid is None else (1, 1)))
+    wanted_up = (shape.outputs, down.shape[0], *(1 for _ in kernel))
+    if tuple(down.shape) != wanted_down or tuple(up.shape) != wanted_up:
+        raise UserError(
+            f"The LoRA's layer '{target.name}' has the factors {list(down.shape)} and {list(up.shape)}, but the loaded "
+            f"model needs {list(wanted_down)} and {list(wanted_up)}: the LoRA was made for another kind of model. "
+            "Load the checkpoint it was trained on, or choose another LoRA."
+        )
+    return LoraLayer(target.name, shape, down, up, alpha, middle)
+
+
+def _with_dimensions(factor: Tensor, shape: HostShape) -> Tensor:
+    """Returns a float32 copy with the host layer's number of dimensions where a 1x1 kernel allows it."""
+    copy = factor.detach().to(dtype=torch.float32, copy=True)
+    if shape.kernel is None and copy.dim() == 4 and copy.shape[2:] == (1, 1):
+        return copy.flatten(1)
+    if shape.kernel is not None and copy.dim() == 2:
+        return copy[:, :, None, None]
+    return copy
