@@ -1,0 +1,66 @@
+"""What a scan of a picture folder tells the person: one sentence per kind of fault, with count and first names.
+
+A folder of ten thousand pictures without captions must give one sentence, not ten thousand.
+"""
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+
+def unreadable_captions(by_fault: dict[str, list[Path]]) -> list[str]:
+    """Faults of caption files that cannot be read, by what is wrong with them."""
+    return [f"{named(paths, 'caption file')} cannot be used ({fault}): save as UTF-8 text, or remove."
+            for fault, paths in by_fault.items()]
+
+
+def empty_captions(paths: Sequence[Path]) -> list[str]:
+    """Caption files without text; sd-scripts ends the run there."""
+    return [f"{named(paths, 'caption file')} without any text: treated as if missing; write a caption or delete it."
+            ] if paths else []
+
+
+def bare_pictures(paths: Sequence[Path], extension: str) -> list[str]:
+    """Pictures for which no caption was found anywhere."""
+    return [f"{named(paths, 'picture')} will be trained with an empty caption: add {extension} files or fill in "
+            "'Caption without file'."] if paths else []
+
+
+def long_captions(paths: Sequence[Path]) -> list[str]:
+    """Caption files with more than one line, of which one is read."""
+    return [f"{named(paths, 'caption file')} with several lines: only the first is used; join the lines with commas."
+            ] if paths else []
+
+
+def other_extension(stems: set[str], files: Sequence[Path], extension: str) -> list[str]:
+    """The field's most frequent question: captions are there, but end otherwise than the setting says.
+
+    Args:
+        stems: names of the pictures without ending.
+        files: all files beside them.
+        extension: ending of the caption files that was asked for.
+    """
+    for ending in (".txt", ".caption", ".cap"):
+        found = [path for path in files if path.suffix.lower() == ending and path.stem in stems]
+        if found and ending != extension:
+            return [f"No {extension} caption was found, but {named(found, ending + ' file')}: "
+                    f"set 'Caption files' to {ending} if these are the captions."]
+    return []
+
+
+def named(paths: Sequence[Path], what: str) -> str:
+    """Returns such as "12 pictures (a.png, b.png, c.png, ...)"."""
+    names = ", ".join(path.name for path in paths[:3]) + (", ..." if len(paths) > 3 else "")
+    return f"{_counted(len(paths), what)} ({names})"
+
+
+def no_picture(root: Path, entries: Sequence[Path], reasons: Sequence[str]) -> str:
+    """The error for a folder without a usable picture: what it holds instead, and what is expected."""
+    folders = sum(path.is_dir() for path in entries)
+    found = f"{_counted(folders, 'folder')} and {_counted(len(entries) - folders, 'file')}" if entries else "nothing"
+    return (f"No usable picture in {str(root)!r}, which holds {found}: give a folder with .png, .jpg, .webp or .bmp "
+            f"pictures, or with sub-folders named like 10_caption.{''.join(' ' + reason for reason in reasons)}")
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count} {what}{'s' if count != 1 else ''}"

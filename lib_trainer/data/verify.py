@@ -1,0 +1,79 @@
+"""Decoding every picture once before training, so that a broken file is known before the first step.
+
+A header says nothing about the rest of a file: a download that was cut off shows only when it is decoded. The number of
+steps depends on the number of pictures, therefore this pass comes before the plan of the run is made.
+"""
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TypeVar
+
+from lib_trainer.data.opening import UnreadablePicture, open_rgb
+from lib_trainer.data.scan import Item, Skipped
+
+Task = TypeVar("Task")
+Result = TypeVar("Result")
+
+_DECODERS = 4
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a pass over the data is.
+
+    Attributes:
+        what: "pictures" (verifying), "latents" or "captions" (caching).
+        done: of `total` units.
+        skipped: the picture that was found broken just now, if any.
+    """
+
+    what: str
+    done: int
+    total: int
+    skipped: Skipped | None = None
+
+
+def verify(items: Sequence[Item], stopping: Callable[[], bool] = lambda: False) -> Iterator[Progress]:
+    """Decodes all pictures; yields after each. Hand the `skipped` ones to `Scan.without`.
+
+    Args:
+        items: the pictures.
+        stopping: asked between pictures; when it turns true the pass ends early.
+    """
+    for done, (item, reason) in enumerate(read_ahead(items, _fault, _DECODERS, 4 * _DECODERS), start=1):
+        yield Progress("pictures", done, len(items), Skipped(item.path, reason) if reason else None)
+        if stopping():
+            return
+
+
+def read_ahead(
+    tasks: Iterable[Task], work: Callable[[Task], Result], workers: int, ahead: int
+) -> Iterator[tuple[Task, Result]]:
+    """Does `work` on threads, `ahead` tasks in advance at most; yields task and result in the order of the tasks.
+
+    Memory stays bounded however many tasks there are, and threads end when the caller stops iterating.
+    """
+    waiting: deque[tuple[Task, Future[Result]]] = deque()
+    pool = ThreadPoolExecutor(workers)
+    try:
+        for task in tasks:
+            waiting.append((task, pool.submit(work, task)))
+            if len(waiting) > ahead:
+                first, future = waiting.popleft()
+                yield first, future.result()
+        while waiting:
+            first, future = waiting.popleft()
+            yield first, future.result()
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _fault(item: Item) -> str:
+    try:
+        open_rgb(item.path).close()
+    except UnreadablePicture as error:
+        return str(error)
+    return ""
