@@ -1,0 +1,1 @@
+"""Measurements a person can repeat: what a training teaches, and what it costs."""
