@@ -1,9 +1,9 @@
 """LoRA files: safetensors read and written so that nothing is ever lost or half there.
 
 Reading the header needs no torch, so a folder of LoRAs is listed quickly. Loaded tensors live in memory of their own:
-the file may be replaced while they are used. Saving writes a temporary file beside the target, forces it to the disk and
-only then gives it the name, without overwriting: a kill or a full disk leaves at most a hidden `.NAME.XXXX.tmp`, which
-the next save of the same name removes. The same tensors and metadata give the same bytes.
+the file may be replaced while they are used. Saving writes a temporary file beside the target, forces it to the disk
+and only then gives it the name, without overwriting: a kill or a full disk leaves at most a hidden `.NAME.XXXX.tmp`,
+which the next save of the same name removes. The same tensors and metadata give the same bytes.
 """
 from __future__ import annotations
 
@@ -54,8 +54,7 @@ def read_header(path: Path) -> tuple[Header, dict[str, str]]:
     Raises:
         UserError: the file is missing, unreadable, truncated or not a safetensors file.
     """
-    header, _ = _parse(path)
-    metadata = header.pop("__metadata__", {})
+    header, metadata, _ = _parse(path)
     return {name: (entry["dtype"], tuple(entry["shape"])) for name, entry in header.items()}, metadata
 
 
@@ -134,8 +133,7 @@ def inspect(path: Path) -> dict[str, Any]:
     Raises:
         UserError: as `read_header`.
     """
-    header, start = _parse(path)
-    metadata = header.pop("__metadata__", {})
+    header, metadata, start = _parse(path)
     family = keys.family({name: entry["shape"] for name, entry in header.items()}, metadata)
     layers = keys.by_layer(header)
     arch = keys.ARCH_BY_FAMILY.get(family or "")
@@ -180,7 +178,7 @@ def tensor_hash(path: Path) -> str:
     Raises:
         UserError: as `read_header`.
     """
-    _, start = _parse(path)
+    _, _, start = _parse(path)
     digest = hashlib.sha256()
     with path.open("rb") as file:
         file.seek(start)
@@ -189,8 +187,8 @@ def tensor_hash(path: Path) -> str:
     return digest.hexdigest()
 
 
-def _parse(path: Path) -> tuple[dict[str, Any], int]:
-    """Returns the header as JSON and the offset of the tensor area, after checking both against the file's size."""
+def _parse(path: Path) -> tuple[dict[str, Any], dict[str, str], int]:
+    """Returns the tensors' header entries, the metadata and the offset of the tensor area, checked against the size."""
     try:
         size = path.stat().st_size
         with path.open("rb") as file:
@@ -198,20 +196,34 @@ def _parse(path: Path) -> tuple[dict[str, Any], int]:
             text = file.read(length) if 2 <= length <= min(MAX_HEADER, size - 8) else b""
     except OSError as error:
         raise UserError(f"Cannot read the file '{path}': {error.strerror}. Check the name and the folder.") from error
-    wrong = f"The file '{path}' is not a safetensors file"
     try:
         header = json.loads(text)
-        ends = [entry["data_offsets"][1] for name, entry in header.items() if name != "__metadata__"]
-        shapes = [entry["dtype"] + str(list(entry["shape"])) for name, entry in header.items() if name != "__metadata__"]
-        wanted = 8 + length + max(ends, default=0)
-    except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
-        raise UserError(f"{wrong} (its header cannot be read). Choose a LoRA saved as .safetensors.") from error
+        metadata = dict(header.pop("__metadata__", {}))
+        ends = [_end(entry) for entry in header.values()]
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UserError(
+            f"The file '{path}' is not a safetensors file, or it is damaged: its header cannot be read. "
+            "Choose an intact LoRA saved as .safetensors."
+        ) from error
+    wanted = 8 + length + max(ends, default=0)
     if wanted != size:
         raise UserError(
-            f"The file '{path}' is damaged: {size} bytes where its {len(shapes)} tensors need {wanted}. "
+            f"The file '{path}' is damaged: {size} bytes where its {len(ends)} tensors need {wanted}. "
             "It was probably not copied completely; fetch it again."
         )
-    return header, 8 + length
+    return header, metadata, 8 + length
+
+
+def _end(entry: Mapping[str, Any]) -> int:
+    """Returns where a tensor's bytes end, after checking that its header entry is complete.
+
+    Raises:
+        KeyError, TypeError, ValueError: it is not.
+    """
+    _, end = entry["data_offsets"]
+    if not isinstance(entry["dtype"], str) or not all(isinstance(side, int) for side in (*entry["shape"], end)):
+        raise TypeError("dtype, shape or offsets are of the wrong type")
+    return int(end)
 
 
 def _write(temporary: Path, content: bytes) -> None:
@@ -233,7 +245,7 @@ def _publish(temporary: Path, path: Path, overwrite: bool) -> None:
         try:
             os.link(temporary, path)
         except OSError as error:
-            # File systems without hard links (exFAT, some network shares) have no atomic rename that refuses to replace.
+            # File systems without hard links (exFAT, some network shares) cannot refuse to replace in one step.
             if error.errno not in (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS) or path.exists():
                 raise
             os.rename(temporary, path)
@@ -275,7 +287,7 @@ def _remove_stale(path: Path) -> None:
 
 
 def _taken(path: Path) -> UserError:
-    return UserError(f"The file '{path}' exists already and is never overwritten. Choose another name, or move the file.")
+    return UserError(f"The file '{path}' exists and is never overwritten. Choose another name, or move that file.")
 
 
 def _cannot_write(path: Path, size: int, error: OSError) -> UserError:

@@ -91,7 +91,8 @@ class LoraLayer(torch.nn.Module):
         Returns:
             (..., outputs) or (B, outputs, H', W') in the dtype of `x` (autocast's dtype under autocast).
         """
-        down, up = self.down, self.up
+        down: Tensor = self.down
+        up: Tensor = self.up
         if x.dtype != down.dtype:
             down, up = down.to(x.dtype), up.to(x.dtype)
         factor = multiplier * self.scale

@@ -26,7 +26,8 @@ IMPLEMENTATION = "train-lora-and-block-weight"
 
 _OFF: dict[str, Any] = {
     "network_dropout": None, "scale_weight_norms": None, "full_fp16": False, "fp8_base": False, "fp8_base_unet": False,
-    "lowram": False, "color_aug": False, "random_crop": False, "face_crop_aug_range": None, "resize_interpolation": None,
+    "lowram": False, "color_aug": False, "random_crop": False, "face_crop_aug_range": None,
+    "resize_interpolation": None,
     "caption_dropout_every_n_epochs": 0, "debiased_estimation": False, "noise_offset_random_strength": False,
     "adaptive_noise_scale": None, "multires_noise_iterations": None, "multires_noise_discount": 0.3,
     "ip_noise_gamma": None, "ip_noise_gamma_random_strength": False, "loss_type": "l2", "huber_schedule": "snr",
@@ -47,7 +48,8 @@ class RunInfo:
         session_id: number of the run. training_started_at, training_finished_at: Unix seconds.
         sd_model_name: file name of the checkpoint. sd_model_hash: its old 8-digit hash. new_sd_model_hash: its SHA-256.
         clip_skip, max_token_length: None where they are the default (1 and 75).
-        network_alpha, network_dim: of the Linear layers. network_args: extra arguments as text ({"conv_dim": "4"} ...), {} = none.
+        network_alpha, network_dim: of the Linear layers.
+        network_args: extra arguments as text, such as {"conv_dim": "4", "conv_alpha": "2"}; {} = none.
         learning_rate, unet_lr, text_encoder_lr: numbers, or a step list as text; None = as learning_rate.
         optimizer: `module.Class(args)`. lr_warmup_steps: updates.
         mixed_precision: "no", "fp16" or "bf16".
@@ -160,7 +162,7 @@ def _modelspec(info: RunInfo) -> dict[str, str]:
     return {f"modelspec.{key}": value for key, value in record.items()}
 
 
-def _text(value: Any) -> str:
+def _text(value: object) -> str:
     """Returns a value as sd-scripts spells it."""
     if isinstance(value, Mapping):
         return json.dumps(value, ensure_ascii=False)

@@ -1,10 +1,10 @@
 """A LoRA network: the low-rank layers of one LoRA, and how they join a model for a while.
 
-`create` makes a fresh network for chosen layers of a model, `from_state` makes one from a file's tensors. A network owns
-its factors and knows nothing of the model afterwards: `with network.attached(targets):` hangs one forward hook on every
-target, and leaving the block removes them all, on every way out. Several networks may be attached to the same layers at
-once; their effects add. Strengths are numbers read at every call (`set_multipliers`), so switching a preset touches no
-tensor. Attach before the forward pass and keep it until after `backward`: checkpointing runs the forward pass again.
+`create` makes a fresh network for chosen layers of a model, `from_state` makes one from a file's tensors. A network
+owns its factors and knows nothing of the model afterwards: `with network.attached(targets):` hangs one forward hook on
+every target, and leaving the block removes them all, on every way out. Several networks may be attached to the same
+layers at once; their effects add. Strengths are numbers read at every call (`set_multipliers`), so switching a preset
+touches no tensor. Attach before the forward pass and stay until after `backward`: checkpointing runs the pass again.
 """
 from __future__ import annotations
 
