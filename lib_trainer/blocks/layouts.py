@@ -1,0 +1,66 @@
+"""The blocks of the U-Net and the lists of numbers that people write for them.
+
+A Stable Diffusion U-Net goes down through input blocks (IN), through the middle (M00) and up through output blocks
+(OUT); BASE stands for the text encoder. A list of block weights names every block by its place, and its length tells
+which blocks it names: 17 are those in which an ordinary SD 1.x LoRA has layers, 26 are all of SD 1.x, 12 and 20 are the
+same two lists for SDXL, whose U-Net ends at IN08 and OUT08. A list sets the blocks that it does not name to 0.
+"""
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+
+def _numbered(prefix: str, numbers: Iterable[int]) -> tuple[str, ...]:
+    return tuple(f"{prefix}{number:02}" for number in numbers)
+
+
+BASE = "BASE"
+MIDDLE = "M00"
+
+BLOCKS_26: tuple[str, ...] = (BASE, *_numbered("IN", range(12)), MIDDLE, *_numbered("OUT", range(12)))
+_BLOCKS_20: tuple[str, ...] = (BASE, *_numbered("IN", range(9)), MIDDLE, *_numbered("OUT", range(9)))
+_BLOCKS_17: tuple[str, ...] = (BASE, *_numbered("IN", (1, 2, 4, 5, 7, 8)), MIDDLE, *_numbered("OUT", range(3, 12)))
+_BLOCKS_12: tuple[str, ...] = (BASE, *_numbered("IN", (4, 5, 7, 8)), MIDDLE, *_numbered("OUT", range(6)))
+
+LAYOUTS: dict[int, tuple[str, ...]] = {12: _BLOCKS_12, 17: _BLOCKS_17, 20: _BLOCKS_20, 26: BLOCKS_26}
+"""The names that a list of each length gives its numbers to."""
+
+FLUX_LENGTH = 61
+"""Length of a list for Flux, which is recognised and refused."""
+
+ARCH_LABELS: dict[str, str] = {"sd15": "SD 1.x", "sdxl": "SDXL"}
+
+ARCH_BLOCKS: dict[str, tuple[str, ...]] = {"sd15": BLOCKS_26, "sdxl": _BLOCKS_20}
+"""Every block that an architecture has."""
+
+LORA_BLOCKS: dict[str, tuple[str, ...]] = {"sd15": _BLOCKS_17, "sdxl": _BLOCKS_12}
+"""The blocks in which an ordinary LoRA (attention layers only) of an architecture has layers."""
+
+
+def expand(values: Sequence[float], length: int) -> dict[str, float]:
+    """Gives the numbers of a list to their blocks.
+
+    Args:
+        values: the numbers in the order of the layout.
+        length: 12, 17, 20 or 26, the number of values.
+
+    Returns:
+        a number for each of the 26 blocks; 0 for those that the layout does not name.
+    """
+    named = dict(zip(LAYOUTS[length], values, strict=True))
+    return {block: named.get(block, 0.0) for block in BLOCKS_26}
+
+
+def in_words(blocks: Iterable[str]) -> str:
+    """Writes blocks as people do: "IN01-IN02, M00, OUT06-OUT11", neighbours of one kind joined."""
+    chosen = set(blocks)
+    runs: list[list[str]] = []
+    last = ""
+    for block in BLOCKS_26:
+        if block in chosen:
+            if last in chosen and last.rstrip("0123456789") == block.rstrip("0123456789"):
+                runs[-1].append(block)
+            else:
+                runs.append([block])
+        last = block
+    return ", ".join(run[0] if len(run) == 1 else f"{run[0]}-{run[-1]}" for run in runs)

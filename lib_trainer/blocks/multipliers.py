@@ -1,0 +1,30 @@
+"""The factor of every layer: strength times the weight of its block.
+
+This is all that block weights come down to. A layer in no block keeps the plain strength.
+"""
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from lib_trainer.blocks.layers import block_of, is_text_encoder
+from lib_trainer.blocks.resolve import Weights
+
+
+def multipliers(weights: Weights, layers: Iterable[str], arch: str) -> dict[str, float]:
+    """Gives every layer its multiplier.
+
+    Args:
+        weights: what the tag asks for, resolved for the same architecture.
+        layers: kohya layer names.
+        arch: "sd15" or "sdxl".
+
+    Returns:
+        the multiplier by layer name: the factor of the LoRA's whole change of that layer (alpha/rank not included).
+    """
+    return {layer: _multiplier(weights, layer, arch) for layer in layers}
+
+
+def _multiplier(weights: Weights, layer: str, arch: str) -> float:
+    strength = weights.te if is_text_encoder(layer) else weights.unet
+    block = block_of(layer, arch)
+    return strength if weights.ratios is None or block is None else strength * weights.ratios[block]

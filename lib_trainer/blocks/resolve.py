@@ -1,0 +1,168 @@
+"""From a tag to numbers: the strengths of both networks and the weight of every block.
+
+The block weights of a tag are a preset's name, a list of 12, 17, 20 or 26 numbers, or one number for all blocks. A tag
+with a mistake still acts, as `<lora:name:strength>` would, and the mistake is told in a sentence: nobody waits for a
+picture that is not drawn, and nobody takes a plain LoRA for a weighted one.
+"""
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from lib_trainer.blocks.arguments import Arguments, arrange
+from lib_trainer.blocks.layouts import ARCH_BLOCKS, ARCH_LABELS, FLUX_LENGTH, LAYOUTS, LORA_BLOCKS, expand, in_words
+from lib_trainer.blocks.presets import Presets
+from lib_trainer.blocks.tags import Tag
+from lib_trainer.blocks.values import Unreadable, is_variable, items_of, looks_like_item, read_items, read_number, shortened
+from lib_trainer.errors import UserError
+
+
+@dataclass(frozen=True)
+class Weights:
+    """What one tag asks for, in numbers.
+
+    Attributes:
+        name: the LoRA's name as in the tag.
+        te: strength of the text encoders.
+        unet: strength of the U-Net.
+        ratios: the weight of every block of the architecture, by name; None = plain strength.
+        label: the block weights as people know them: the preset's name or the list as written; "" = plain strength.
+        digest: 16 hex digits, equal exactly when all numbers are (plain strength equals 1 for every block).
+        warnings: sentences: the tag acts, but not all of it or not as somebody may expect.
+        errors: sentences: the tag acts with plain strength only.
+    """
+
+    name: str
+    te: float
+    unet: float
+    ratios: dict[str, float] | None
+    label: str
+    digest: str
+    warnings: list[str] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
+
+
+def resolve(tag: Tag, presets: Presets, arch: str) -> Weights:
+    """Reads a tag.
+
+    Args:
+        tag: a tag of any kind; one that is no LoRA tag gets strength 0 and an error.
+        presets: where preset names are looked up.
+        arch: "sd15" or "sdxl", the architecture of the loaded checkpoint.
+    """
+    if not tag.is_lora:
+        error = f"{tag.text} was ignored: only <lora:...> and <lyco:...> are supported."
+        return Weights(tag.name, 0.0, 0.0, None, "", _digest(0.0, 0.0, None, arch), [], [error])
+    arguments = arrange(tag)
+    warnings, errors = arguments.warnings, arguments.errors
+    if not tag.name:
+        errors.append(f"{tag.text} names no LoRA: write <lora:name:1>.")
+    te = _strength("te", arguments.te, 1.0, tag, errors)
+    unet = _strength("unet", arguments.unet, te, tag, errors)
+    ratios = _ratios(arguments, presets, arch, tag)
+    if errors:
+        ratios = None
+        errors[-1] += f" LoRA '{tag.name}' acts with plain strength."
+    label = "" if ratios is None else arguments.weights or ""
+    return Weights(tag.name, te, unet, ratios, label, _digest(te, unet, ratios, arch), warnings, errors)
+
+
+def _strength(keyword: str, text: str | None, default: float, tag: Tag, errors: list[str]) -> float:
+    if text is None:
+        return default
+    try:
+        return read_number(text)
+    except Unreadable as fault:
+        label = {"te": "The strength", "unet": "The U-Net strength"}[keyword]
+        errors.append(f"{label} in {tag.text} cannot be read ({fault}): {default:g} was taken.")
+        return default
+
+
+def _ratios(arguments: Arguments, presets: Presets, arch: str, tag: Tag) -> dict[str, float] | None:
+    """Finds the block weights; a mistake in them goes to `arguments.errors`."""
+    if arguments.weights is None:
+        if arguments.x is not None:
+            arguments.warnings.append(f"The value of X in {tag.text} has no effect: there are no block weights.")
+        return None
+    try:
+        items, source = _items(arguments.weights, presets)
+        numbers = read_items(items, _value_of_x(arguments, items, tag))
+    except UserError as fault:
+        arguments.errors.append(str(fault))
+        return None
+    except Unreadable as fault:
+        arguments.errors.append(f"Block weights '{shortened(arguments.weights)}' cannot be read: {fault}.")
+        return None
+    if len(numbers) == 1:
+        return dict.fromkeys(ARCH_BLOCKS[arch], numbers[0])
+    arguments.warnings.extend(_layout_warnings(len(items), numbers, source, arch))
+    weights = expand(numbers, len(numbers))
+    return {block: weights[block] for block in ARCH_BLOCKS[arch]}
+
+
+def _items(text: str, presets: Presets) -> tuple[Sequence[str], str]:
+    """Finds the list that a tag means.
+
+    Returns:
+        its items, and what to call it in a sentence.
+
+    Raises:
+        UserError: an unknown preset or a wrong count.
+    """
+    preset = presets.get(text)
+    items = preset.items if preset else items_of(text)
+    if preset is None and len(items) == 1 and not looks_like_item(text):
+        raise UserError(presets.fault(text) or _unknown_preset(text, presets))
+    if len(items) == FLUX_LENGTH:
+        raise UserError(f"'{shortened(text)}' has {FLUX_LENGTH} numbers, which is a list for Flux, and Flux is not "
+                        "supported: use 12, 17, 20 or 26 numbers.")
+    if len(items) not in LAYOUTS and len(items) != 1:
+        raise UserError(f"Block weights need 12, 17, 20 or 26 numbers, got {len(items)}: '{shortened(text)}'.")
+    return items, f"preset '{preset.name}'" if preset else f"'{shortened(text)}'"
+
+
+def _unknown_preset(name: str, presets: Presets) -> str:
+    if not name:
+        return "The block weights after 'lbw=' are missing: write a preset's name or 17 numbers."
+    near, names = presets.near(name), presets.names
+    if near:
+        advice = f"did you mean '{near[0]}'?"
+    elif names:
+        more = f" and {len(names) - 5} more" if len(names) > 5 else ""
+        advice = f"known are {', '.join(names[:5])}{more}."
+    else:
+        advice = "the presets file has none."
+    return f"Unknown block-weight preset '{shortened(name)}': {advice}"
+
+
+def _value_of_x(arguments: Arguments, items: Sequence[str], tag: Tag) -> float:
+    if arguments.x is None:
+        return 1.0
+    if not any(is_variable(item) for item in items):
+        arguments.warnings.append(f"The value of X in {tag.text} has no effect: no block weight is X.")
+    try:
+        return read_number(arguments.x)
+    except Unreadable as fault:
+        raise UserError(f"The value of X in {tag.text} cannot be read ({fault}).") from None
+
+
+def _layout_warnings(length: int, numbers: Sequence[float], source: str, arch: str) -> list[str]:
+    """Tells where a list made for one architecture means something else on another."""
+    label, named = ARCH_LABELS[arch], LAYOUTS[length]
+    sentences = []
+    off = set(LORA_BLOCKS[arch]) - set(named)
+    if off:
+        lengths = "12 or 20" if arch == "sdxl" else "17 or 26"
+        sentences.append(f"{source} has {length} numbers, which do not name {in_words(off)}: on {label} these blocks are "
+                         f"off. Use {lengths} numbers to set them.")
+    absent = [block for block in named if block not in ARCH_BLOCKS[arch]]
+    if any(number != 0 for block, number in zip(named, numbers, strict=True) if block in absent):
+        sentences.append(f"{source} names {in_words(absent)}, which {label} does not have: these numbers have no effect.")
+    return [sentence[0].upper() + sentence[1:] for sentence in sentences]
+
+
+def _digest(te: float, unet: float, ratios: dict[str, float] | None, arch: str) -> str:
+    blocks = [1.0 if ratios is None else ratios[block] for block in ARCH_BLOCKS[arch]]
+    return hashlib.sha256(json.dumps([te, unet, blocks]).encode()).hexdigest()[:16]
