@@ -114,8 +114,9 @@ class Buckets:
             return []
         square = math.isqrt(self.width * self.height) // self.step * self.step
         return [
-            f"The resolution {self.width}x{self.height} is not a multiple of the bucket step {self.step}: square pictures "
-            f"are trained at {square}x{square}. Choose a multiple of {self.step}, or switch 'Aspect buckets' off."
+            f"The resolution {self.width}x{self.height} is not a multiple of the bucket step {self.step}: square "
+            f"pictures are trained at {square}x{square}. Choose a multiple of {self.step}, or switch 'Aspect buckets' "
+            "off."
         ]
 
     def select(self, width: int, height: int) -> Placement:

@@ -1,14 +1,14 @@
 """Latents and text states that are made once and used in every epoch.
 
 Encoding a picture costs as much as a training step, and a picture is used hundreds of times. Kept is the VAE's
-posterior, its mean and standard deviation, so that every use still draws its own sample. Pictures are read and scaled on
-threads while the model is free; only the encoding itself takes a turn on the host, one batch at a time. What is in a
-cache already is not encoded again, so `fill` can simply be called again after an interruption.
+posterior, its mean and standard deviation, so that every use still draws its own sample. Pictures are read and scaled
+on threads while the model is free; only the encoding itself takes a turn on the host, one batch at a time. What is in
+a cache already is not encoded again, so `fill` can simply be called again after an interruption.
 """
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, closing
 from itertools import groupby
 from pathlib import Path
 
@@ -71,15 +71,16 @@ class LatentCache:
             ModelChanged: from the turn; call again when the model is back.
         """
         done = 0
-        for chunk, loaded in read_ahead(_chunks(pictures, batch_size), self._load, _READERS, _BATCHES_AHEAD):
-            for flip in self._flips:
-                missing = [(picture, pixels) for picture, pixels in loaded if not self._has(picture, flip)]
-                if missing and stopping():
-                    return
-                if missing:
-                    self._encode(missing, flip, turn)
-            done += len(chunk)
-            yield Progress("latents", done, len(pictures))
+        with closing(read_ahead(_chunks(pictures, batch_size), self._load, _READERS, _BATCHES_AHEAD)) as reading:
+            for chunk, loaded in reading:
+                for flip in self._flips:
+                    missing = [(picture, pixels) for picture, pixels in loaded if not self._has(picture, flip)]
+                    if missing and stopping():
+                        return
+                    if missing:
+                        self._encode(missing, flip, turn)
+                done += len(chunk)
+                yield Progress("latents", done, len(pictures))
 
     def moments(self, sample: Sample) -> Moments:
         """Returns mean and standard deviation (C, h, w) of one sample's picture."""
@@ -136,7 +137,7 @@ class LatentCache:
             moments = (mean[index].clone(), std[index].clone())
             if not (moments[0].isfinite().all() and moments[1].isfinite().all()):
                 raise UserError(f"The VAE gives no number (NaN) for {picture.item.path}: it overflows in half "
-                                "precision. Run the host with the VAE in full precision (--no-half-vae), or use another VAE.")
+                                "precision. Run the host with the VAE in full precision (--no-half-vae).")
             name = (picture.item.key, flip)
             if self._folder is None:
                 self._memory[name] = moments

@@ -1,14 +1,15 @@
 """Cached latents on disk: one small safetensors file per picture, found by what it was made from.
 
 The name is a digest of the picture's bytes, its scaling and crop, the mirroring and the VAE, so an edited picture,
-another resolution or another VAE never finds an old file. (sd-scripts names its files by the picture's size alone and so trains
-on stale latents after a change of resolution.) A file is written under another name first and then renamed, so it is
-whole or not there; one that is broken all the same is made anew.
+another resolution or another VAE never finds an old file. (sd-scripts names its files by the picture's size alone and
+so trains on stale latents after a change of resolution.) A file is written under another name first and then renamed,
+so it is whole or not there; one that is broken all the same is made anew.
 """
 from __future__ import annotations
 
 import hashlib
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -70,7 +71,8 @@ def write(file: Path, mean: torch.Tensor, std: torch.Tensor) -> None:
         temporary.write_bytes(save({"mean": mean.contiguous(), "std": std.contiguous()}))
         os.replace(temporary, file)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink()
         raise UserError(
             f"The cache folder {file.parent.parent} cannot be written ({error.strerror}): make room or rights there, "
             "or switch 'Keep the cache' off."

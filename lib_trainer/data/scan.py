@@ -185,8 +185,8 @@ def _sources(
     if not named:
         parsed = repeats_and_caption(root.name)
         warnings = [
-            f"The folder {root.name!r} is read as a flat folder with {repeats} repeats; for the {parsed[0]} repeats and "
-            f"the caption of its name enter the folder above it."
+            f"The folder {root.name!r} is read as a flat folder with {repeats} repeats; for the {parsed[0]} "
+            f"repeats and the caption of its name enter the folder above it."
         ] if parsed and "_" in root.name else []
         return [_Source(root, repeats, trigger)], skipped, warnings
     loose = [path for path in entries if path.suffix.lower() in endings and path not in folders]

@@ -6,8 +6,9 @@ steps depends on the number of pictures, therefore this pass comes before the pl
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -43,18 +44,19 @@ def verify(items: Sequence[Item], stopping: Callable[[], bool] = lambda: False) 
         items: the pictures.
         stopping: asked between pictures; when it turns true the pass ends early.
     """
-    for done, (item, reason) in enumerate(read_ahead(items, _fault, _DECODERS, 4 * _DECODERS), start=1):
-        yield Progress("pictures", done, len(items), Skipped(item.path, reason) if reason else None)
-        if stopping():
-            return
+    with closing(read_ahead(items, _fault, _DECODERS, 4 * _DECODERS)) as decoded:
+        for done, (item, reason) in enumerate(decoded, start=1):
+            yield Progress("pictures", done, len(items), Skipped(item.path, reason) if reason else None)
+            if stopping():
+                return
 
 
 def read_ahead(
     tasks: Iterable[Task], work: Callable[[Task], Result], workers: int, ahead: int
-) -> Iterator[tuple[Task, Result]]:
+) -> Generator[tuple[Task, Result], None, None]:
     """Does `work` on threads, `ahead` tasks in advance at most; yields task and result in the order of the tasks.
 
-    Memory stays bounded however many tasks there are, and threads end when the caller stops iterating.
+    Memory stays bounded however many tasks there are, and the threads end when the generator is closed.
     """
     waiting: deque[tuple[Task, Future[Result]]] = deque()
     pool = ThreadPoolExecutor(workers)

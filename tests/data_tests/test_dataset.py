@@ -1,0 +1,126 @@
+"""The plan: balance of regularisation, batches, and what the seed decides."""
+from __future__ import annotations
+
+import random
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lib_trainer.data.buckets import Buckets
+from lib_trainer.data.captions import CaptionRules
+from lib_trainer.data.dataset import Plan, balance
+from lib_trainer.data.scan import Item
+from lib_trainer.data.steps import Length, run_length
+
+BUCKETS = Buckets(128, 128, 64)
+
+
+def item(name: str, repeats: int = 1, is_reg: bool = False, size: tuple[int, int] = (128, 128), text: str = "") -> Item:
+    return Item(
+        path=Path(name), caption=text, repeats=repeats, is_reg=is_reg, width=size[0], height=size[1], folder="f",
+        key=name, captioned=bool(text),
+    )
+
+
+def several(count: int, repeats: int, is_reg: bool = False, size: tuple[int, int] = (128, 128)) -> list[Item]:
+    return [item(f"{'r' if is_reg else 'i'}{index}", repeats, is_reg, size) for index in range(count)]
+
+
+def test_verified_example() -> None:
+    # Measured with sd-scripts: 6 pictures x 2, 3 regularisation pictures, batch 4 -> 24 uses, 6 batches, 6 updates.
+    plan = Plan(several(6, 2) + several(3, 1, is_reg=True), BUCKETS, batch_size=4, seed=1)
+    assert (plan.images, plan.reg_images, plan.samples_per_epoch, plan.batches_per_epoch) == (6, 3, 24, 6)
+    assert run_length(plan.batches_per_epoch, 2, 2, 0) == Length(6, 2)
+
+
+@pytest.mark.parametrize(
+    ("images", "reg", "expected"),
+    [
+        ((6, 2), (3, 1), [4, 4, 4]),
+        ((5, 1), (3, 1), [2, 2, 1]),
+        ((2, 2), (9, 1), [1, 1, 1, 1]),  # the surplus is left out
+        ((4, 1), (9, 3), [3, 3]),  # the last one taken overshoots
+        ((4, 1), (0, 1), []),
+        ((0, 1), (3, 1), []),
+    ],
+)
+def test_balance(images: tuple[int, int], reg: tuple[int, int], expected: list[int]) -> None:
+    used = balance(several(*images) + several(*reg, is_reg=True))
+    assert [repeats for one, repeats in used if one.is_reg] == expected
+    assert [repeats for one, repeats in used if not one.is_reg] == [images[1]] * images[0]
+
+
+def test_surplus_is_counted() -> None:
+    plan = Plan(several(2, 2) + several(9, 1, is_reg=True), BUCKETS, batch_size=1, seed=1)
+    assert (plan.reg_images, plan.dropped_reg) == (4, 5)
+
+
+def test_batches_stay_inside_a_bucket() -> None:
+    items = several(5, 1) + [item(f"wide{index}", 3, size=(256, 64)) for index in range(3)]
+    plan = Plan(items, BUCKETS, batch_size=4, seed=1)
+    assert plan.bucket_counts == {(128, 128): 5, (256, 64): 9}
+    assert plan.batches_per_epoch == 2 + 3 == len(plan.batches(1))
+    assert sorted(len(batch.samples) for batch in plan.batches(1)) == [1, 1, 4, 4, 4]
+    for batch in plan.batches(1):
+        assert len({sample.placement.bucket for sample in batch.samples}) == 1
+
+
+@given(
+    counts=st.lists(st.tuples(st.integers(1, 4), st.booleans()), min_size=1, max_size=12),
+    batch_size=st.integers(1, 5), epoch=st.integers(1, 3),
+)
+def test_every_use_comes_once_per_epoch(counts: list[tuple[int, bool]], batch_size: int, epoch: int) -> None:
+    items = [item(f"p{index}", repeats, size=(256, 64) if wide else (128, 128))
+             for index, (repeats, wide) in enumerate(counts)]
+    plan = Plan(items, BUCKETS, batch_size=batch_size, seed=7)
+    samples = [sample for batch in plan.batches(epoch) for sample in batch.samples]
+    assert Counter(sample.item.key for sample in samples) == {one.key: one.repeats for one in items}
+    assert len({sample.key for sample in samples}) == len(samples) == plan.samples_per_epoch
+    assert all(sample.key == f"{sample.item.key}#{sample.repeat_index}" for sample in samples)
+
+
+def test_the_seed_decides_everything() -> None:
+    items = [item(f"p{index}", 3, text="a, b, c, d, e") for index in range(5)]
+
+    def epoch(seed: int, number: int) -> list[tuple[str, str, bool]]:
+        plan = Plan(items, BUCKETS, batch_size=2, seed=seed, rules=CaptionRules(shuffle=True), flip=True)
+        return [(one.key, one.caption, one.flip) for batch in plan.batches(number) for one in batch.samples]
+
+    random.seed(1)
+    state = random.getstate()
+    assert epoch(1, 2) == epoch(1, 2)
+    assert epoch(1, 2) != epoch(2, 2)
+    assert epoch(1, 2) != epoch(1, 3)
+    assert random.getstate() == state
+
+
+def test_an_epoch_is_a_sequence() -> None:
+    batches = Plan(several(7, 1), BUCKETS, batch_size=2, seed=1).batches(4)
+    assert list(batches)[2:] == list(batches[2:])
+    assert batches[-1] == list(batches)[-1]
+    with pytest.raises(IndexError):
+        batches[4]
+
+
+def test_half_are_mirrored() -> None:
+    plan = Plan(several(20, 20), BUCKETS, batch_size=1, seed=1, flip=True)
+    mirrored = sum(sample.flip for batch in plan.batches(1) for sample in batch.samples)
+    # 400 fair draws: five standard deviations are 50.
+    assert abs(mirrored - 200) < 50
+    assert not any(s.flip for b in Plan(several(9, 1), BUCKETS, batch_size=1, seed=1).batches(1) for s in b.samples)
+
+
+def test_captions_that_can_occur() -> None:
+    items = [item("a", text="x"), item("b", text="y"), item("c", text="x")]
+    assert Plan(items, BUCKETS, batch_size=1, seed=1).captions == ["x", "y"]
+    dropping = Plan(items, BUCKETS, batch_size=1, seed=1, rules=CaptionRules(caption_dropout=0.1))
+    assert dropping.captions == ["", "x", "y"]
+
+
+def test_mean_aspect_error_is_weighted_by_uses() -> None:
+    # As in sd-scripts' metadata: buckets 1:1; the pictures differ by 0 (three uses) and by 1/16 (one use).
+    items = [item("a", 3), item("b", 1, size=(136, 128))]
+    assert Plan(items, BUCKETS, batch_size=1, seed=1).mean_ar_error == pytest.approx(0.0625 / 4)
