@@ -74,6 +74,9 @@ def _not_given(tag: Tag, layers_by_lora: Mapping[str, Sequence[str]]) -> str:
 def _warnings_about_names(tags: Sequence[Tag], layers_by_lora: Mapping[str, Sequence[str]]) -> list[str]:
     named = [tag.name for tag in tags if tag.is_lora]
     counts = {name: named.count(name) for name in dict.fromkeys(named) if name in layers_by_lora}
-    repeated = [f"LoRA '{name}' is named {count} times: its tags add up." for name, count in counts.items() if count > 1]
-    idle = [f"LoRA '{name}' is not in the prompt." for name in layers_by_lora if name not in counts]
-    return repeated + idle
+    repeated = [name for name, count in counts.items() if count > 1]
+    idle = [name for name in layers_by_lora if name not in counts]
+    return [
+        *(f"LoRA '{name}' is named {counts[name]} times: its tags add up." for name in repeated),
+        *(f"LoRA '{name}' is not in the prompt." for name in idle),
+    ]

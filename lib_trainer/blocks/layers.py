@@ -1,10 +1,10 @@
 """Which block a layer belongs to, told from its name alone.
 
 LoRA files name layers in kohya's way: a prefix for the network (`lora_unet_`, `lora_te_`, also `lycoris_` and
-`oft_unet_`) and the module path with underscores. The path is that of diffusers (`down_blocks_1_attentions_0_...`) or of
-the original checkpoint (`input_blocks_4_1_...`); both exist for both architectures. Layers of the text encoder's
-transformer are BASE. The time embedding, the label embedding, the last convolution and the text encoder's embeddings and
-final norm are in no block: block weights never touch them.
+`oft_unet_`) and the module path with underscores. The path is that of diffusers (`down_blocks_1_attentions_0_...`) or
+of the original checkpoint (`input_blocks_4_1_...`); both exist for both architectures. Layers of the text encoder's
+transformer are BASE. The time embedding, the label embedding, the last convolution and the text encoder's embeddings
+and final norm are in no block: block weights never touch them.
 """
 from __future__ import annotations
 

@@ -122,8 +122,8 @@ def _read_line(number: int, line: str, entries: list[Preset], problems: list[Pro
         return
     earlier = next((preset.line for preset in entries if preset.name == name), None)
     if earlier:
-        problems.append(Problem(number, name, f"Line {number} of the presets defines '{name}' again: it acts instead of "
-                                              f"line {earlier}; remove one of them."))
+        problems.append(Problem(number, name, f"Line {number} of the presets defines '{name}' again: it acts instead "
+                                              f"of line {earlier}; remove one of them."))
     entries.append(Preset(name, items, number))
 
 
@@ -183,8 +183,8 @@ def read_or_create(path: Path) -> Presets:
             _write_new(path, SHIPPED.read_bytes())
         except OSError as error:
             shipped = Presets.load(SHIPPED)
-            problem = Problem(0, "", f"The presets file {path} cannot be written ({error.strerror}): the shipped presets "
-                                     "are in use; make the folder writable to have your own.")
+            problem = Problem(0, "", f"The presets file {path} cannot be written ({error.strerror}): the shipped "
+                                     "presets are in use; make the folder writable to have your own.")
             return Presets(list(shipped.entries), [problem], shipped.text)
     return Presets.load(path)
 

@@ -15,7 +15,15 @@ from lib_trainer.blocks.arguments import Arguments, arrange
 from lib_trainer.blocks.layouts import ARCH_BLOCKS, ARCH_LABELS, FLUX_LENGTH, LAYOUTS, LORA_BLOCKS, expand, in_words
 from lib_trainer.blocks.presets import Presets
 from lib_trainer.blocks.tags import Tag
-from lib_trainer.blocks.values import Unreadable, is_variable, items_of, looks_like_item, read_items, read_number, shortened
+from lib_trainer.blocks.values import (
+    Unreadable,
+    is_variable,
+    items_of,
+    looks_like_item,
+    read_items,
+    read_number,
+    shortened,
+)
 from lib_trainer.errors import UserError
 
 
@@ -64,7 +72,7 @@ def resolve(tag: Tag, presets: Presets, arch: str) -> Weights:
     ratios = _ratios(arguments, presets, arch, tag)
     if errors:
         ratios = None
-        errors[-1] += f" LoRA '{tag.name}' acts with plain strength."
+        errors[-1] += f" LoRA '{tag.name}' acts with plain strength." if tag.name else ""
     label = "" if ratios is None else arguments.weights or ""
     return Weights(tag.name, te, unet, ratios, label, _digest(te, unet, ratios, arch), warnings, errors)
 
@@ -155,11 +163,12 @@ def _layout_warnings(length: int, numbers: Sequence[float], source: str, arch: s
     off = set(LORA_BLOCKS[arch]) - set(named)
     if off:
         lengths = "12 or 20" if arch == "sdxl" else "17 or 26"
-        sentences.append(f"{source} has {length} numbers, which do not name {in_words(off)}: on {label} these blocks are "
-                         f"off. Use {lengths} numbers to set them.")
+        sentences.append(f"{source} has {length} numbers, which do not name {in_words(off)}: on {label} these blocks "
+                         f"are off. Use {lengths} numbers to set them.")
     absent = [block for block in named if block not in ARCH_BLOCKS[arch]]
     if any(number != 0 for block, number in zip(named, numbers, strict=True) if block in absent):
-        sentences.append(f"{source} names {in_words(absent)}, which {label} does not have: these numbers have no effect.")
+        sentences.append(f"{source} names {in_words(absent)}, which {label} does not have: these numbers have no "
+                         "effect.")
     return [sentence[0].upper() + sentence[1:] for sentence in sentences]
 
 
