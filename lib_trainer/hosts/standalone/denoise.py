@@ -1,0 +1,80 @@
+"""The sampling loop: noise and text states in, latents out.
+
+Every picture of a batch has its own generator on the CPU, so its noise depends on its seed alone, whatever the batch
+size or the device. Classifier-free guidance (Ho & Salimans 2022, eq. 6) runs both halves in one pass.
+"""
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+import torch
+
+Predict = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
+"""(latents (N, 4, h, w), timesteps (N,), states (N, T, C)) -> prediction (N, 4, h, w)."""
+
+
+class Scheduler(Protocol):
+    """What the loop needs of a diffusers scheduler."""
+
+    timesteps: torch.Tensor
+    init_noise_sigma: float
+
+    def set_timesteps(self, num_inference_steps: int, device: torch.device) -> None: ...
+
+    def scale_model_input(self, sample: torch.Tensor, timestep: torch.Tensor) -> torch.Tensor: ...
+
+    @property
+    def step(self) -> Callable[..., Any]: ...
+
+
+def denoise(
+    predict: Predict,
+    scheduler: Scheduler,
+    positive: torch.Tensor,
+    negative: torch.Tensor,
+    generators: Sequence[torch.Generator],
+    *,
+    shape: tuple[int, int],
+    steps: int,
+    cfg: float,
+    device: torch.device,
+    on_step: Callable[[int, int], bool],
+) -> torch.Tensor | None:
+    """Returns clean scaled latents (B, 4, h, w) float32 for B generators, None when ended early.
+
+    Args:
+        positive: states (1, T, C) of the prompt. negative: (1, T', C).
+        shape: (h, w) of the latents.
+        on_step: called with (done, total) before every model call; False ends the loop early.
+    """
+    scheduler.set_timesteps(steps, device=device)
+    noise = [torch.randn((1, 4, *shape), generator=generator) for generator in generators]
+    latents = torch.cat(noise).to(device) * scheduler.init_noise_sigma
+    states = [part.expand(len(noise), -1, -1) for part in ((negative, positive) if cfg != 1 else (positive,))]
+    extra = {"generator": list(generators)} if "generator" in inspect.signature(scheduler.step).parameters else {}
+    total = len(scheduler.timesteps)
+    for done, t in enumerate(scheduler.timesteps):
+        if not on_step(done, total):
+            return None
+        scaled = scheduler.scale_model_input(latents, t)
+        guided = _guide(predict, scaled, t, states, cfg)
+        latents = scheduler.step(guided, t, latents, **extra).prev_sample
+    on_step(total, total)
+    return latents
+
+
+def _guide(
+    predict: Predict, latents: torch.Tensor, t: torch.Tensor, states: Sequence[torch.Tensor], cfg: float
+) -> torch.Tensor:
+    """Runs the model for all states; in one pass where their lengths agree."""
+    count = len(latents)
+    times = t.reshape(1).expand(count * len(states)).to(latents.device)
+    if len({part.shape[1] for part in states}) == 1:
+        outputs = predict(torch.cat([latents] * len(states)), times, torch.cat(list(states))).float().chunk(len(states))
+    else:
+        outputs = tuple(predict(latents, times[:count], part).float() for part in states)
+    if len(outputs) == 1:
+        return outputs[0]
+    return outputs[0] + cfg * (outputs[1] - outputs[0])

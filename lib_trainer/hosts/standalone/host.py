@@ -1,0 +1,174 @@
+"""The embedded host: holds one SD 1.x checkpoint, draws with it, lends it to training.
+
+It is what a WebUI is to the rest of the package. One lock orders everything that touches the model: a generation, a
+turn of a lease, loading another checkpoint; whoever asks first is served first.
+"""
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import fields, replace
+from pathlib import Path
+
+import torch
+
+from lib_trainer.blocks.presets import Presets, PresetsFile
+from lib_trainer.errors import UserError
+from lib_trainer.host import Checkpoint, DrawProgress, GenerateRequest, HostPaths, Picture, PreviewRequest
+from lib_trainer.hosts.standalone import samplers
+from lib_trainer.hosts.standalone.checkpoint_file import SUFFIXES
+from lib_trainer.hosts.standalone.drawing import Watch, complete, draw
+from lib_trainer.hosts.standalone.infotext import save_png
+from lib_trainer.hosts.standalone.lease import StandaloneLease, restored
+from lib_trainer.hosts.standalone.loader import LoadedModel, load
+from lib_trainer.hosts.standalone.lock import FifoLock
+from lib_trainer.hosts.standalone.loras import LoraShelf
+from lib_trainer.hosts.standalone.model import StandaloneModel
+
+PRESETS_FILE = "lbwpresets.txt"
+"""Block-weight presets in the settings folder, the peer's file name and format."""
+
+_DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
+
+
+def _dtype(precision: str, device: torch.device) -> torch.dtype:
+    if precision == "auto":
+        return torch.float16 if device.type == "cuda" else torch.float32
+    if precision not in _DTYPES:
+        raise UserError(f"The embedded host's precision must be auto, {', '.join(_DTYPES)}, got '{precision}'.")
+    return _DTYPES[precision]
+
+
+class StandaloneHost:
+    """`Txt2ImgHost` over diffusers."""
+
+    def __init__(
+        self,
+        model_file: Path,
+        paths: HostPaths,
+        *,
+        models_dir: Path | None = None,
+        presets_file: Path | None = None,
+        precision: str = "auto",
+    ) -> None:
+        """Loads a checkpoint.
+
+        Args:
+            model_file: single-file SD 1.x checkpoint.
+            paths: folders; made where they are missing.
+            models_dir: folder whose checkpoints `checkpoints` lists; None = the checkpoint's own.
+            presets_file: block-weight presets, written when absent; None = the file in the settings folder.
+            precision: of U-Net and text encoder: "fp32", "fp16", "bf16"; "auto" = fp16 on CUDA, fp32 on the CPU.
+
+        Raises:
+            UserError: the checkpoint cannot be used.
+        """
+        for field in fields(paths):
+            getattr(paths, field.name).mkdir(parents=True, exist_ok=True)
+        self._paths = paths
+        self._models_dir = models_dir or model_file.parent
+        self._presets = PresetsFile(presets_file or paths.settings / PRESETS_FILE)
+        self._lock = FifoLock()
+        self._shelf = LoraShelf(paths.loras)
+        self._hashes: dict[tuple[str, int, int], str] = {}
+        self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self._dtype = _dtype(precision, self._device)
+        self._loaded = load(model_file, self._device, self._dtype)
+
+    @property
+    def name(self) -> str:
+        """Name of the host for people."""
+        return "Embedded host"
+
+    @property
+    def paths(self) -> HostPaths:
+        """The host's folders."""
+        return self._paths
+
+    def checkpoint(self) -> Checkpoint:
+        """The checkpoint loaded now."""
+        return self._loaded.checkpoint
+
+    def checkpoints(self) -> list[Path]:
+        """The checkpoint files of the models folder, and the loaded one, sorted by name."""
+        files = {path for path in self._models_dir.rglob("*") if path.suffix.lower() in SUFFIXES}
+        loaded = self._loaded.checkpoint.path
+        return sorted(files | ({loaded} if loaded else set()), key=lambda path: path.name.lower())
+
+    def load_model(self, path: Path) -> None:
+        """Loads another checkpoint between two generations or turns; when that fails the present one stays.
+
+        Raises:
+            UserError: the checkpoint cannot be used.
+        """
+        with self._lock:
+            self._loaded = load(path, self._device, self._dtype)
+            self._shelf.forget()
+
+    @contextmanager
+    def borrow_model(self) -> Iterator[StandaloneLease]:
+        """Lends the loaded model."""
+        lease = StandaloneLease(self._loaded, lambda: self._loaded, self._lock, self._lend)
+        try:
+            yield lease
+        finally:
+            lease.close()
+
+    def _lend(self, loaded: LoadedModel) -> StandaloneModel:
+        return StandaloneModel(loaded, self._preview)
+
+    def refresh_loras(self) -> None:
+        """Nothing to do: the folder is read, and files are compared, at every generation."""
+
+    def loras(self) -> list[str]:
+        """Names of the LoRAs that a tag can name, sorted."""
+        return self._shelf.names()
+
+    def samplers(self) -> list[str]:
+        """Names of the samplers, the default first."""
+        return samplers.names()
+
+    def presets(self) -> Presets:
+        """The block-weight presets as their file says now."""
+        return self._presets.current()
+
+    def generate(
+        self,
+        request: GenerateRequest,
+        progress: Callable[[DrawProgress], None] | None = None,
+        interrupt: Callable[[], bool] | None = None,
+    ) -> list[Picture]:
+        """Draws, saves to `outputs/txt2img` and returns the pictures; waits for its turn.
+
+        Raises:
+            UserError: faults of the request, all of them.
+        """
+        with self._lock, restored(self._loaded):
+            asked = complete(request, self._loaded)
+            with closing(self._draw(asked, Watch(progress, interrupt))) as pictures:
+                return [self._save(picture, asked.seed + i) for i, picture in enumerate(pictures)]
+
+    def _preview(self, request: PreviewRequest) -> Picture:
+        """Draws one picture inside a turn, where the lock is held already; not saved."""
+        values = {field.name: getattr(request, field.name) for field in fields(PreviewRequest)}
+        asked = complete(GenerateRequest(**values), self._loaded)
+        with closing(self._draw(asked, Watch())) as pictures:
+            return next(pictures)
+
+    def _draw(self, asked: GenerateRequest, watch: Watch) -> Generator[Picture, None, None]:
+        return draw(asked, self._loaded, self._model_hash(), self._shelf, self.presets(), watch)
+
+    def _save(self, picture: Picture, seed: int) -> Picture:
+        return replace(picture, file=save_png(picture.image, picture.infotext, self._paths.outputs / "txt2img", seed))
+
+    def _model_hash(self) -> str:
+        """First 10 digits of the checkpoint's SHA-256, as WebUIs show it; read once per file, "" when it is gone."""
+        identity, path = self._loaded.identity, self._loaded.checkpoint.path
+        if identity not in self._hashes and path is not None and path.is_file():
+            digest = hashlib.sha256()
+            with path.open("rb") as file:
+                while block := file.read(1 << 22):
+                    digest.update(block)
+            self._hashes[identity] = digest.hexdigest()[:10]
+        return self._hashes.get(identity, "")
