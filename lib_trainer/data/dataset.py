@@ -127,6 +127,14 @@ class Plan:
         return Sample(picture.item, picture.placement, flip, caption, repeat, key)
 
     @property
+    def notes(self) -> list[str]:
+        """What a person may not expect of this plan, one sentence each."""
+        if not self.dropped_reg:
+            return []
+        return [f"{self.dropped_reg} of {self.reg_images + self.dropped_reg} regularisation pictures are not used: the "
+                f"training pictures, with their repeats, need only {self.reg_images}."]
+
+    @property
     def captions(self) -> list[str]:
         """Every caption that can occur, sorted; for `CaptionRules` that do not vary."""
         found = {picture.item.caption for picture in self.pictures}

@@ -150,7 +150,7 @@ def scan(
     if not items and not problems:
         reasons = [f"{skip.path.name}: {skip.reason}." for skip in skipped[:3]]
         raise UserError(sentences.no_picture(root, entries, reasons))
-    return Scan(items, skipped, problems, warnings + _warnings(found, files_seen, extension))
+    return Scan(items, skipped, problems, warnings + _warnings(found, files_seen, extension, is_reg))
 
 
 def _entries(folder: Path) -> list[Path]:
@@ -246,12 +246,12 @@ def _problems(found: list[_Found], extension: str) -> list[str]:
     return sentences.unreadable_captions(kinds)
 
 
-def _warnings(found: list[_Found], files: list[Path], extension: str) -> list[str]:
+def _warnings(found: list[_Found], files: list[Path], extension: str, is_reg: bool) -> list[str]:
     items = [one.item for one in found if one.item]
     captioned = any(item.captioned for item in items)
     return [
         *sentences.empty_captions([one.path.with_suffix(extension) for one in found if one.empty]),
-        *sentences.bare_pictures([item.path for item in items if not item.caption], extension),
+        *sentences.bare_pictures([item.path for item in items if not item.caption], extension, is_reg),
         *sentences.long_captions([one.path.with_suffix(extension) for one in found if one.long]),
         *([] if captioned else sentences.other_extension({item.path.stem for item in items}, files, extension)),
     ]

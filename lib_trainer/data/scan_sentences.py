@@ -20,10 +20,12 @@ def empty_captions(paths: Sequence[Path]) -> list[str]:
             ] if paths else []
 
 
-def bare_pictures(paths: Sequence[Path], extension: str) -> list[str]:
-    """Pictures for which no caption was found anywhere."""
-    return [f"{named(paths, 'picture')} will be trained with an empty caption: add {extension} files or fill in "
-            "'Caption without file'."] if paths else []
+def bare_pictures(paths: Sequence[Path], extension: str, is_reg: bool) -> list[str]:
+    """Pictures for which no caption was found anywhere; 'Caption without file' is for training pictures only."""
+    kind = "regularisation picture" if is_reg else "picture"
+    otherwise = "put them into a sub-folder named like 1_woman" if is_reg else "fill in 'Caption without file'"
+    return [f"{named(paths, kind)} will be trained with an empty caption: add {extension} files, or {otherwise}."
+            ] if paths else []
 
 
 def long_captions(paths: Sequence[Path]) -> list[str]:

@@ -56,6 +56,8 @@ def test_balance(images: tuple[int, int], reg: tuple[int, int], expected: list[i
 def test_surplus_is_counted() -> None:
     plan = Plan(several(2, 2) + several(9, 1, is_reg=True), BUCKETS, batch_size=1, seed=1)
     assert (plan.reg_images, plan.dropped_reg) == (4, 5)
+    assert plan.notes[0].startswith("5 of 9 regularisation pictures")
+    assert Plan(several(2, 2) + several(4, 1, is_reg=True), BUCKETS, batch_size=1, seed=1).notes == []
 
 
 def test_batches_stay_inside_a_bucket() -> None:

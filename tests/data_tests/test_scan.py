@@ -91,6 +91,7 @@ def test_pictures_without_any_caption_are_told(tmp_path: Path) -> None:
     (warning,) = scan(tmp_path).warnings
     assert "12 pictures (0.png, 1.png, 2.png, ...)" in warning
     assert scan(tmp_path, trigger="zko").warnings == []
+    assert "1_woman" in scan(tmp_path, is_reg=True).warnings[0]
 
 
 def test_other_caption_ending_is_proposed(tmp_path: Path) -> None:
