@@ -91,6 +91,11 @@ class Presets:
                             "lines such as NAME:1,0,... .") from None
         return cls.parse(text)
 
+    @classmethod
+    def shipped(cls) -> Presets:
+        """Reads the presets that come with the program."""
+        return cls.load(SHIPPED)
+
     @property
     def names(self) -> list[str]:
         """Names of all presets, in the order of the file."""
@@ -182,7 +187,7 @@ def read_or_create(path: Path) -> Presets:
         try:
             _write_new(path, SHIPPED.read_bytes())
         except OSError as error:
-            shipped = Presets.load(SHIPPED)
+            shipped = Presets.shipped()
             problem = Problem(0, "", f"The presets file {path} cannot be written ({error.strerror}): the shipped "
                                      "presets are in use; make the folder writable to have your own.")
             return Presets(list(shipped.entries), [problem], shipped.text)

@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 
 from lib_trainer import blocks
 from lib_trainer.blocks.explain import explain
-from lib_trainer.blocks.presets import SHIPPED, Presets
+from lib_trainer.blocks.presets import Presets
 from lib_trainer.errors import UserError
 
-_PRESETS = Presets.load(SHIPPED)
+_PRESETS = Presets.shipped()
 _ROOT = Path(__file__).parent.parent.parent
 _TE, _IN01 = "lora_te_text_model_encoder_layers_0_mlp_fc1", "lora_unet_down_blocks_0_attentions_0_proj_in"
 _OUT03, _OUT = "lora_unet_up_blocks_1_attentions_0_proj_in", "lora_unet_conv_out"

@@ -56,7 +56,7 @@ def test_faulty_lines_are_no_presets_but_problems(line: str, fault: str) -> None
 
 
 def test_near_names() -> None:
-    assert Presets.load(SHIPPED).near("ncfn")[0] == "NCNF"
+    assert Presets.shipped().near("ncfn")[0] == "NCNF"
     assert Presets.parse("").near("x") == []
 
 
@@ -74,7 +74,7 @@ def test_written_presets_are_read_back(table: dict[str, list[float]]) -> None:
 
 
 def test_shipped_presets() -> None:
-    presets = Presets.load(SHIPPED)
+    presets = Presets.shipped()
     assert presets.problems == ()
     assert {len(preset.items) for preset in presets.entries} == {12, 17, 26, FLUX_LENGTH}
     by_name = {preset.name: ",".join(preset.items) for preset in presets.entries}
@@ -88,7 +88,7 @@ def test_shipped_presets() -> None:
 
 
 def test_shipped_ncnf_of_17_and_26_agree_on_their_common_blocks() -> None:
-    presets = Presets.load(SHIPPED)
+    presets = Presets.shipped()
     short, long = presets.get("NCNF"), presets.get("LC-NCNF")
     assert short is not None and long is not None
     named = dict(zip(LAYOUTS[26], long.items, strict=True))

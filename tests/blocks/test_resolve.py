@@ -6,11 +6,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lib_trainer.blocks.layouts import ARCH_BLOCKS, LAYOUTS
-from lib_trainer.blocks.presets import SHIPPED, Presets
+from lib_trainer.blocks.presets import Presets
 from lib_trainer.blocks.resolve import Weights, resolve
 from lib_trainer.blocks.tags import split
 
-_PRESETS = Presets.load(SHIPPED)
+_PRESETS = Presets.shipped()
 _NCNF = "1,1,1,1,1,1,1,1,0,0,0,1,1,1,1,0,0"
 
 
