@@ -1,0 +1,75 @@
+"""What a run would train on and for how long, before it starts: the picture folder's card on the page.
+
+Nothing is decided here: the folders are read by `check.examine`, the epochs planned by `data.dataset.Plan` and counted
+by `data.steps`, the same code that the run itself goes through.
+"""
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from lib_trainer.data import steps
+from lib_trainer.data.dataset import Plan
+from lib_trainer.data.scan import Item
+from lib_trainer.host import Host
+from lib_trainer.training import check
+from lib_trainer.training.config import TrainConfig
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """What the folders hold and what follows from the settings.
+
+    Attributes:
+        items: the training pictures. captioned: how many of them have a caption file that is not empty.
+        reg_pictures: usable regularisation pictures.
+        folders: (name, repeats, pictures) of every folder of training pictures.
+        sizes: (width, height, uses per epoch) of every bucket, the most used first.
+        samples: uses per epoch, regularisation included. batches: batches per epoch.
+        steps: optimiser steps of the run; 0 = cannot be said yet. epochs: passes over the data.
+        problems: what must be mended before a start (the name is not looked at). warnings: what a person should know.
+    """
+
+    items: list[Item] = field(default_factory=list)
+    captioned: int = 0
+    reg_pictures: int = 0
+    folders: list[tuple[str, int, int]] = field(default_factory=list)
+    sizes: list[tuple[int, int, int]] = field(default_factory=list)
+    samples: int = 0
+    batches: int = 0
+    steps: int = 0
+    epochs: int = 0
+    problems: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns numbers and sentences, ready for JSON; the pictures only counted."""
+        return {**vars(self), "items": None, "pictures": len(self.items)}
+
+
+def forecast(config: TrainConfig, host: Host) -> Forecast:
+    """Reads the folders of a config (headers only) and counts the steps.
+
+    Args:
+        config: settings, also unfinished ones.
+        host: where it would be trained.
+    """
+    findings = check.examine(config, host, frozenset({"name"}))
+    items = findings.images.items if findings.images else []
+    reg = findings.reg_images.items if findings.reg_images else []
+    folders = Counter((item.folder, item.repeats) for item in items)
+    found = Forecast(
+        items=items, captioned=sum(item.captioned for item in items), reg_pictures=len(reg),
+        folders=[(name, repeats, count) for (name, repeats), count in folders.items()],
+        problems=findings.faults, warnings=findings.warnings,
+    )
+    if not items or findings.buckets is None or not (config.steps or config.epochs):
+        return found
+    plan = Plan([*items, *reg], findings.buckets, batch_size=config.batch_size, seed=config.seed)
+    length = steps.run_length(plan.batches_per_epoch, config.gradient_accumulation, config.epochs, config.steps)
+    sizes = [(width, height, uses) for (width, height), uses in plan.bucket_counts.items()]
+    return replace(
+        found, sizes=sorted(sizes, key=lambda size: -size[2]), samples=plan.samples_per_epoch,
+        batches=plan.batches_per_epoch, steps=length.updates, epochs=length.epochs,
+    )

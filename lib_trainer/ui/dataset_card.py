@@ -1,0 +1,89 @@
+"""The card under the picture folder: thumbnails, what was found, and the steps that follow, as HTML.
+
+Words and numbers are separate text nodes, so that a WebUI's translation table finds the words. Thumbnails travel inside
+the HTML, so that no file of the person's disk has to be served.
+"""
+from __future__ import annotations
+
+import base64
+import io
+from functools import lru_cache
+from html import escape
+
+from lib_trainer.data.opening import UnreadablePicture, open_rgb
+from lib_trainer.data.scan import Item
+from lib_trainer.training.forecast import Forecast
+from lib_trainer.ui import notes
+
+_THUMBNAILS = 12
+_SIDE = 96
+"""Pixels of a thumbnail's longer side."""
+
+
+def card(forecast: Forecast) -> str:
+    """Returns the card of a folder that was read."""
+    shown = forecast.items[:_THUMBNAILS]
+    thumbnails = "".join(f'<img src="{source}" title="{escape(item.caption or item.path.name)}">'
+                         for item in shown if (source := _thumbnail(item, _changed(item))))
+    more = len(forecast.items) - len(shown)
+    if more > 0:
+        thumbnails += f"<span class='tl-more'>+{more:,}</span>"
+    return (f'<div class="tl-card"><div class="tl-thumbs">{thumbnails}</div>{_facts(forecast)}'
+            f"{notes.problems(forecast.problems)}{_folded(forecast.warnings)}</div>")
+
+
+def _changed(item: Item) -> int:
+    """The file's time, so that an edited picture is drawn anew; 0 when the file has gone meanwhile."""
+    try:
+        return item.path.stat().st_mtime_ns
+    except OSError:
+        return 0
+
+
+@lru_cache(maxsize=256)
+def _thumbnail(item: Item, changed: int) -> str:
+    """Returns a picture as a small JPEG data address, "" when it cannot be read (the run lists it).
+
+    `changed` is there to be part of the cache's key.
+    """
+    try:
+        image = open_rgb(item.path)
+    except UnreadablePicture:
+        return ""
+    image.thumbnail((_SIDE, _SIDE))
+    buffer = io.BytesIO()
+    image.save(buffer, "JPEG", quality=82)
+    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()
+
+
+def _facts(forecast: Forecast) -> str:
+    pictures = len(forecast.items)
+    if not pictures:
+        return ""
+    facts = [(pictures, "pictures", ""), (forecast.captioned, "captions", "tl-low" * (forecast.captioned < pictures))]
+    if forecast.reg_pictures:
+        facts.append((forecast.reg_pictures, "regularisation pictures", ""))
+    if forecast.steps:
+        facts += [(forecast.samples, "uses per epoch", ""), (forecast.epochs, "epochs", ""),
+                  (forecast.steps, "steps", "tl-strong")]
+    cells = "".join(f'<span class="{style}"><b>{number:,}</b> <small>{word}</small></span>'
+                    for number, word, style in facts)
+    return f'<div class="tl-facts">{cells}</div>{_details(forecast)}'
+
+
+def _details(forecast: Forecast) -> str:
+    """The folders with their repeats and the bucket sizes, folded."""
+    rows = "".join(f"<tr><td>{escape(name)}</td><td>{repeats}</td><td>{count:,}</td></tr>"
+                   for name, repeats, count in forecast.folders)
+    sizes = " · ".join(f"{width}x{height}: {uses:,}" for width, height, uses in forecast.sizes)
+    return ("<details><summary>Folders and sizes</summary><table>"
+            f"<tr><th>Folder</th><th>Repeats</th><th>Pictures</th></tr>{rows}</table>"
+            f"<p><span>Uses per epoch by size:</span> <code>{sizes}</code></p></details>")
+
+
+def _folded(warnings: list[str]) -> str:
+    if not warnings:
+        return ""
+    rows = "".join(f"<li>{escape(warning)}</li>" for warning in warnings)
+    return (f'<details class="tl-note tl-warn"><summary><b>{len(warnings)}</b> <span>things to know</span></summary>'
+            f"<ul>{rows}</ul></details>")

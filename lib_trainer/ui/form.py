@@ -1,0 +1,90 @@
+"""The form of the settings, made from the declarations in `TrainConfig`: a field becomes a control with its help text.
+
+gradio hands values over as a list in the order of the controls. This module is the only place that knows the order: it
+turns the list into a dict by field name, and a dict into gradio's list of updates. Everything used here exists alike in
+gradio 3.41 and 4.40.
+"""
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import gradio as gr
+
+from lib_trainer.training.config import TrainConfig
+
+if TYPE_CHECKING:
+    from gradio.components import Component
+
+Value = str | int | float | bool | None
+"""What a control holds; None = an emptied number box."""
+
+FIELDS: dict[str, dataclasses.Field[Any]] = {field.name: field for field in dataclasses.fields(TrainConfig)}
+
+
+class Form:
+    """The controls of all settings.
+
+    Attributes:
+        controls: gradio components by field name, in the order in which they were made.
+    """
+
+    def __init__(self, choices: Mapping[str, Sequence[str]]) -> None:
+        """Starts an empty form.
+
+        Args:
+            choices: words to choose from, by field name, for fields whose words are not part of the declaration.
+        """
+        self.controls: dict[str, Component] = {}
+        self._choices = choices
+
+    def add(self, name: str, **changes: str) -> None:
+        """Makes the control of a field where gradio stands now; `changes` go to the component."""
+        field = FIELDS[name]
+        self.controls[name] = _control(field, self._choices.get(name, field.metadata["choices"]), changes)
+
+    def add_group(self, group: str) -> None:
+        """Makes the controls of all fields of a group that are not there yet, two in a row."""
+        names = [name for name, field in FIELDS.items()
+                 if field.metadata["group"] == group and name not in self.controls]
+        for start in range(0, len(names), 2):
+            with gr.Row():
+                for name in names[start : start + 2]:
+                    self.add(name)
+
+    @property
+    def inputs(self) -> list[Component]:
+        """All components, as gradio's `inputs` or `outputs`."""
+        return list(self.controls.values())
+
+    def read(self, values: Sequence[Value]) -> dict[str, Any]:
+        """Returns gradio's values by field name; an emptied number box is an empty text, so that it is reported."""
+        return {name: "" if value is None else value for name, value in zip(self.controls, values, strict=True)}
+
+    def updates(self, values: Mapping[str, Any]) -> list[Any]:
+        """Returns gradio's updates: new values for the fields named, no change for all others."""
+        return [gr.update(value=values[name]) if name in values else gr.update() for name in self.controls]
+
+    @staticmethod
+    def defaults() -> dict[str, Any]:
+        """Returns the values of an untouched form."""
+        return TrainConfig().to_dict()
+
+
+def _control(field: dataclasses.Field[Any], choices: Sequence[str], changes: Mapping[str, str]) -> Component:
+    """Returns the component for a field: check box, drop-down, number or text."""
+    data = field.metadata
+    common: dict[str, Any] = {
+        "value": field.default, "label": data["label"], "info": data["help"], "elem_id": f"train_lora_{field.name}",
+        "interactive": True, **changes,
+    }
+    if field.type == "bool":
+        return gr.Checkbox(**common)
+    if choices:
+        return gr.Dropdown(choices=list(choices), **common)
+    if field.type == "int":
+        return gr.Number(precision=0, **common)
+    if field.type == "float":
+        return gr.Number(**common)
+    return gr.Textbox(lines=data["lines"], **common)

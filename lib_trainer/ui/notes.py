@@ -1,0 +1,31 @@
+"""Sentences for the person as HTML: faults, warnings and good news look the same everywhere on the page."""
+from __future__ import annotations
+
+from collections.abc import Iterable
+from html import escape
+
+from lib_trainer.errors import Problems, UserError
+
+
+def problems(sentences: Iterable[str]) -> str:
+    """Returns what must be mended as a list that cannot be overlooked; "" of nothing."""
+    return _list(sentences, "tl-error")
+
+
+def problems_of(error: UserError) -> str:
+    """Returns the sentences of an error."""
+    return problems(error.problems if isinstance(error, Problems) else [str(error)])
+
+
+def warnings(sentences: Iterable[str]) -> str:
+    """Returns what a person should read; "" of nothing."""
+    return _list(sentences, "tl-warn")
+
+
+def note(sentence: str) -> str:
+    """Returns one friendly sentence."""
+    return f'<div class="tl-note">{escape(sentence)}</div>'
+
+
+def _list(sentences: Iterable[str], style: str) -> str:
+    return "".join(f'<div class="tl-note {style}" role="alert">{escape(sentence)}</div>' for sentence in sentences)

@@ -1,0 +1,96 @@
+"""The embedded host's page: txt2img and Train LoRA in tabs, served by uvicorn together with the API routes.
+
+Everything the page needs comes from this machine: the theme uses the system's own fonts, and gradio's HTML is freed of
+the addresses it would fetch from other servers (`served_html`).
+"""
+from __future__ import annotations
+
+import socket
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import gradio as gr
+
+from lib_trainer.errors import UserError
+from lib_trainer.ui import train_tab
+from lib_trainer.ui.app import EmbeddedApp
+from lib_trainer.ui.served_html import ServedHtml
+from lib_trainer.ui.txt2img import Txt2Img
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+
+TITLE = "Train LoRA + Block Weight"
+TRIED_PORTS = 100
+
+_ROOT = Path(__file__).resolve().parents[2]
+"""The extension's folder: javascript, style.css and localizations lie where the WebUIs look for them."""
+_FONTS = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "Noto Sans", "sans-serif")
+_MONO = ("ui-monospace", "Cascadia Mono", "Menlo", "Consolas", "monospace")
+
+
+def build(app: EmbeddedApp) -> gr.Blocks:
+    """Returns the whole page."""
+    theme = gr.themes.Default(primary_hue="orange", font=[gr.themes.utils.fonts.Font(name) for name in _FONTS],
+                              font_mono=[gr.themes.utils.fonts.Font(name) for name in _MONO])
+    train = train_tab.build(app, app.host.samplers())
+    with gr.Blocks(title=TITLE, theme=theme, analytics_enabled=False) as blocks, gr.Tabs(elem_id="tabs"):
+        with gr.Tab("txt2img", id="txt2img", elem_id="tab_txt2img"):
+            Txt2Img(app.host).lay_out()
+        with gr.Tab(train_tab.TITLE, id="train_lora", elem_id="tab_train_lora"):
+            train.render()
+    return blocks
+
+
+def web_app(app: EmbeddedApp) -> FastAPI:
+    """Returns page and API routes as one web application."""
+    from fastapi import FastAPI
+
+    from lib_trainer import api
+
+    web = FastAPI(title=TITLE, docs_url=None, redoc_url=None)
+    # Before gradio, which answers every other path.
+    web.include_router(api.routes(app.jobs, app.host, locales=_ROOT / "localizations"))
+    scripts = [*sorted((_ROOT / "javascript").glob("*.js")), Path(__file__).parent / "embedded.js"]
+    web.add_middleware(ServedHtml, scripts=scripts, styles=[_ROOT / "style.css"])
+    return gr.mount_gradio_app(web, build(app).queue(), path="/", allowed_paths=[str(app.host.paths.outputs)])
+
+
+def serve(app: EmbeddedApp, port: int, listen: bool) -> None:
+    """Serves the page until the process is told to end; prints its address once it can be opened.
+
+    Args:
+        app: host and jobs.
+        port: the first port to try; a WebUI may have it already.
+        listen: whether other machines may open the page.
+
+    Raises:
+        UserError: no port is free.
+    """
+    import uvicorn
+
+    address = "0.0.0.0" if listen else "127.0.0.1"
+    listener = _listener(address, port)
+    chosen = listener.getsockname()[1]
+    server = uvicorn.Server(uvicorn.Config(web_app(app), log_level="warning", timeout_graceful_shutdown=3))
+    taken = f" (port {port} is taken)" if chosen != port else ""
+    sys.stdout.write(f"The page is open at http://127.0.0.1:{chosen}{taken}\n")
+    sys.stdout.flush()
+    server.run(sockets=[listener])
+
+
+def _listener(address: str, port: int) -> socket.socket:
+    """Returns a listening socket on the first free port; connections wait in it until the server is up."""
+    for candidate in range(port, min(port + TRIED_PORTS, 65536)):
+        listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        if sys.platform != "win32":  # there it would share a taken port; elsewhere it skips the wait after a restart
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind((address, candidate))
+            listener.listen(128)
+            return listener
+        except OSError:
+            listener.close()
+    last = port + TRIED_PORTS - 1
+    raise UserError(f"No port from {port} to {last} is free on {address}: give another one with --port.")

@@ -1,0 +1,211 @@
+"""The Train LoRA tab: five controls and a Start button, everything else folded, and the run view beside them.
+
+The same Blocks are built on the embedded page (gradio 4.40) and inside the WebUIs (3.41.2 and 4.40). gradio only
+carries the form: the run view, the buttons of a running training and dropped pictures are `javascript/train_lora_*.js`
+talking to `lib_trainer.api`, so that a long training does not sit in gradio's queue and a reload loses nothing.
+"""
+from __future__ import annotations
+
+from collections.abc import Sequence
+from html import escape
+from typing import Any
+
+import gradio as gr
+
+from lib_trainer.errors import UserError
+from lib_trainer.training.config import GROUPS, TrainConfig
+from lib_trainer.training.goals import GOALS
+from lib_trainer.ui import dataset_card, notes
+from lib_trainer.ui.app import App
+from lib_trainer.ui.form import Form, Value
+from lib_trainer.ui.saved_settings import LAST, Draft, SavedSettings
+
+ELEM_ID = "train_lora_tab"
+TITLE = "Train LoRA"
+NO_GOAL = "As set below"
+
+_QUIET: dict[str, Any] = {"show_progress": "hidden", "queue": False, "api_name": False}
+"""For events that nobody waits for: no spinner over the form, no place in the queue."""
+
+_DROP = """<div id="train_lora_drop" class="tl-drop">
+<span>Drop pictures and captions here for a new dataset folder, or</span>
+<button type="button" id="train_lora_choose" class="tl-button">choose files</button>
+<input type="file" id="train_lora_files" multiple accept="image/*,.txt,.caption" hidden>
+<div id="train_lora_drop_state" class="tl-quiet"></div></div>"""
+
+
+class TrainTab:
+    """The tab's controls and what happens when they are used; made once per page by `build`."""
+
+    def __init__(self, app: App, samplers: Sequence[str]) -> None:
+        from lib_trainer.training.optimizers import OPTIMIZERS
+
+        self._app = app
+        self._saved = SavedSettings(app.host.paths.settings / "train")
+        self._labels = {NO_GOAL: ""} | {goal.label: key for key, goal in GOALS.items()}
+        choices: dict[str, Sequence[str]] = {"optimizer": list(OPTIMIZERS)}
+        if samplers:
+            choices["preview_sampler"] = ["", *samplers]
+        self.form = Form(choices)
+
+    def lay_out(self) -> None:
+        """Makes all controls and connects them."""
+        with gr.Row(elem_id=ELEM_ID):
+            with gr.Column(scale=6, min_width=420):
+                self._first_screen()
+                self._folds()
+                self._hidden_buttons()
+            with gr.Column(scale=5, min_width=420):
+                gr.HTML('<div id="train_lora_run" class="tl-run"></div>')
+        self._connect()
+
+    def _first_screen(self) -> None:
+        self.checkpoint = gr.HTML(self._checkpoint_line(), elem_id="train_lora_checkpoint")
+        self.form.add("images", placeholder="C:\\pictures\\zunko")
+        gr.HTML(_DROP)
+        self.card = gr.HTML("", elem_id="train_lora_dataset")
+        with gr.Row():
+            self.form.add("name", placeholder="zunko")
+            self.goal = gr.Dropdown(
+                list(self._labels), value=NO_GOAL, label="Goal", elem_id="train_lora_goal", interactive=True,
+                info="Fills in what people who train such LoRAs arrived at; everything can be changed below.",
+            )
+        self.reason = gr.HTML("", elem_id="train_lora_reason")
+        self.start = gr.Button("Start", variant="primary", elem_id="train_lora_start")
+        self.problems = gr.HTML("", elem_id="train_lora_problems")
+        gr.HTML('<div id="train_lora_messages"></div>')
+
+    def _folds(self) -> None:
+        for group in GROUPS[1:]:
+            with gr.Accordion(group, open=False, elem_id="train_lora_group_" + group.lower().replace(" ", "_")):
+                self.form.add_group(group)
+        with gr.Accordion("Settings files", open=False, elem_id="train_lora_group_settings"):
+            with gr.Row():
+                self.settings_name = gr.Textbox(
+                    label="Save these settings as", info="A name; saving under it again replaces it.",
+                    elem_id="train_lora_settings_name",
+                )
+                self.settings_list = gr.Dropdown(
+                    self._saved.names(), label="Saved settings", info="Choose some to load.", interactive=True,
+                    elem_id="train_lora_settings_list",
+                )
+            with gr.Row():
+                self.save = gr.Button("Save settings", elem_id="train_lora_settings_save")
+                self.load = gr.Button("Load settings", elem_id="train_lora_settings_load")
+                self.reset = gr.Button("Back to the defaults", elem_id="train_lora_settings_reset")
+
+    def _hidden_buttons(self) -> None:
+        """Pressed by JavaScript: `load` events of Blocks inside Blocks differ between the WebUIs."""
+        self.restore = gr.Button("restore", elem_id="train_lora_restore", elem_classes=["tl-hidden"])
+        self.touch = gr.Button("touch", elem_id="train_lora_touch", elem_classes=["tl-hidden"])
+        self.looked = gr.State(value=None)
+
+    def _connect(self) -> None:
+        fields, draft = self.form.inputs, [self.goal, *self.form.inputs]
+        shown = [self.checkpoint, self.card, self.looked]
+        everything = [self.goal, self.reason, self.settings_list, *shown, *fields]
+        self.start.click(self.on_start, draft, [self.problems], **_QUIET)
+        self.touch.click(self.on_touch, [self.looked, *draft], shown, **_QUIET)
+        self.restore.click(self.on_restore, None, everything, **_QUIET)
+        self.goal.input(self.on_goal, draft, [self.reason, *shown, *fields], **_QUIET)
+        self.save.click(self.on_save, [self.settings_name, *draft], [self.settings_list, self.problems], **_QUIET)
+        self.load.click(self.on_load, [self.settings_list], [self.problems, *everything], **_QUIET)
+        self.reset.click(self.on_reset, None, [self.problems, *everything], **_QUIET)
+
+    def on_start(self, goal: str, *values: Value) -> str:
+        """Starts a training; returns what is to be mended, or that it began."""
+        settings = self.form.read(values)
+        try:
+            self._saved.save(LAST, Draft(self._labels[goal], settings))
+            config, faults = TrainConfig.read(settings)
+            if faults:
+                from lib_trainer.training import check
+
+                check.read(settings, self._app.host)
+            job = self._app.jobs.start(config)
+        except UserError as error:
+            return notes.problems_of(error)
+        return notes.note(f"Training {job.name} has begun; you may draw with txt2img meanwhile.")
+
+    def on_touch(self, looked: dict[str, Any] | None, goal: str, *values: Value) -> list[Any]:
+        """Remembers the form as it is and reads the picture folder again where its settings changed."""
+        settings = self.form.read(values)
+        if looked == settings:
+            return [gr.update(), gr.update(), looked]
+        self._saved.save(LAST, Draft(self._labels[goal], settings))
+        return self._look(settings)
+
+    def on_restore(self) -> list[Any]:
+        """Fills the form of a fresh page with the last settings."""
+        return self._fill(self._saved.last())
+
+    def on_goal(self, goal: str, *values: Value) -> list[Any]:
+        """Applies a goal's changes to the form, whatever else is filled in."""
+        key = self._labels[goal]
+        changes = dict(GOALS[key].changes) if key else {}
+        settings = {**self.form.read(values), **changes}
+        return [self._reason(key), *self._look(settings), *self.form.updates(changes)]
+
+    def on_save(self, name: str, goal: str, *values: Value) -> list[Any]:
+        """Saves the form under a name."""
+        try:
+            path = self._saved.save(name, Draft(self._labels[goal], self.form.read(values)))
+        except UserError as error:
+            return [gr.update(), notes.problems_of(error)]
+        return [gr.update(choices=self._saved.names(), value=path.stem), notes.note(f"Saved as {path.stem}.")]
+
+    def on_load(self, name: str | None) -> list[Any]:
+        """Fills the form with saved settings."""
+        try:
+            draft = self._saved.load(name or "")
+        except UserError as error:
+            everything = 6 + len(self.form.controls)
+            return [notes.problems_of(error), *(gr.update() for _ in range(everything))]
+        return ["", *self._fill(draft)]
+
+    def on_reset(self) -> list[Any]:
+        """Fills the form with the defaults."""
+        return ["", *self._fill(Draft())]
+
+    def _fill(self, draft: Draft) -> list[Any]:
+        label = next((label for label, key in self._labels.items() if key == draft.goal), NO_GOAL)
+        settings = {**self.form.defaults(), **draft.values}
+        return [
+            gr.update(value=label), self._reason(self._labels[label]), gr.update(choices=self._saved.names()),
+            *self._look(settings), *self.form.updates(settings),
+        ]
+
+    def _look(self, settings: dict[str, Any]) -> list[Any]:
+        """Returns checkpoint line, dataset card and the settings they belong to."""
+        from lib_trainer.training import forecast
+
+        card = ""
+        if settings["images"]:
+            config, _ = TrainConfig.read(settings)
+            card = dataset_card.card(forecast.forecast(config, self._app.host))
+        return [self._checkpoint_line(), card, settings]
+
+    def _checkpoint_line(self) -> str:
+        try:
+            checkpoint = self._app.host.checkpoint()
+        except UserError as error:
+            return notes.problems_of(error)
+        facts = f"{checkpoint.family.label} · {checkpoint.resolution} px · {checkpoint.prediction}"
+        return (f'<div class="tl-checkpoint"><small>Checkpoint in use</small> <b>{escape(checkpoint.name)}</b> '
+                f'<span class="tl-quiet">{escape(facts)}</span></div>')
+
+    @staticmethod
+    def _reason(goal: str) -> str:
+        return f'<p class="tl-quiet tl-reason">{escape(GOALS[goal].reason)}</p>' if goal else ""
+
+
+def build(app: App, samplers: Sequence[str] = ()) -> gr.Blocks:
+    """Returns the tab.
+
+    Args:
+        app: host and jobs.
+        samplers: names for the previews' sampler, where the host can tell them; none = a text box.
+    """
+    with gr.Blocks(analytics_enabled=False) as blocks:
+        TrainTab(app, samplers).lay_out()
+    return blocks
