@@ -1,9 +1,9 @@
 """The settings of a training run: one dataclass, one entry per setting.
 
 The field's metadata carry everything the faces need: label, help, group, kohya's name, choices, range. The tab, the
-CLI, the API and the TOML/JSON files are generated from them; to add a setting is to add a field. How written values become
-fields is in `config_values.py`, which settings contradict each other in `config_rules.py`; what needs the disk or the
-model is in `check.py`.
+CLI, the API and the TOML/JSON files are generated from them; to add a setting is to add a field. How written values
+become fields is in `config_values.py`, which settings contradict each other in `config_rules.py`; what needs the disk
+or the model is in `check.py`.
 """
 from __future__ import annotations
 

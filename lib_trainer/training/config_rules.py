@@ -5,7 +5,6 @@ it needs could not be read: one fault, one sentence.
 """
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
@@ -19,6 +18,9 @@ _FORBIDDEN = '<>:"/\\|?*'
 _RESERVED = {"con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(1, 10))}
 _LONGEST_NAME = 200
 """Bytes of a name in UTF-8: file systems allow 255, and `-step00000100.safetensors` is added."""
+
+_ANY_LENGTH = 10**9
+"""Steps that no warm-up exceeds, where the length of the run is not known yet."""
 
 Rule = Callable[["TrainConfig"], Iterator[str]]
 
@@ -47,14 +49,12 @@ def parse_resolution(text: str) -> tuple[int, int] | None:
     except ValueError:
         sides = []
     if len(sides) not in (1, 2):
-        raise UserError(f"resolution = {text!r}: Resolution must be one number such as 512 or width,height such as 512,768.")
+        raise UserError(f"resolution = {text!r}: Resolution must be one number (512) or width,height (512,768).")
     width, height = sides[0], sides[-1]
     for side in (width, height):
         if side % 8 or not 64 <= side <= 8192:
             near = min(max(64, round(side / 8) * 8), 8192)
-            raise UserError(
-                f"resolution = {text!r}: Resolution must be multiples of 8 from 64 to 8192; use {near} instead of {side}."
-            )
+            raise UserError(f"resolution = {text!r}: {side} is not a multiple of 8 from 64 to 8192; use {near}.")
     return width, height
 
 
@@ -77,19 +77,9 @@ def _name(config: TrainConfig) -> Iterator[str]:
 
 def _resolution(config: TrainConfig) -> Iterator[str]:
     try:
-        size = parse_resolution(config.resolution)
+        parse_resolution(config.resolution)
     except UserError as error:
         yield str(error)
-        return
-    if not config.buckets:
-        return
-    least, greatest = config.bucket_min, config.bucket_max
-    if least and greatest and least > greatest:
-        yield f"bucket_min = {least} is greater than bucket_max = {greatest}: swap them, or set both to 0."
-    elif size and least and least > min(size):
-        yield f"bucket_min = {least} is greater than the resolution {config.resolution}: lower it, or set it to 0."
-    elif size and greatest and greatest < max(size):
-        yield f"bucket_max = {greatest} is less than the resolution {config.resolution}: raise it, or set it to 0."
 
 
 def _caption_extension(config: TrainConfig) -> Iterator[str]:
@@ -124,56 +114,53 @@ def _blocks(config: TrainConfig) -> Iterator[str]:
 
 
 def _rates(config: TrainConfig) -> Iterator[str]:
-    from lib_trainer.training.schedules import parse_rate
+    from lib_trainer.training import schedules
 
+    rates = []
     for name in ("learning_rate", "unet_lr", "text_encoder_lr"):
-        text = getattr(config, name)
-        if not text and name != "learning_rate":
+        if not getattr(config, name) and name != "learning_rate":
             continue
         try:
-            parse_rate(text)
+            rates.append(schedules.parse_rate(getattr(config, name)))
         except UserError as error:
-            yield f"{name} = {text!r}: {error}"
-
-
-def _warmup(config: TrainConfig) -> Iterator[str]:
-    from lib_trainer.training.schedules import parse_warmup
-
+            yield f"{name}: {error}"
     try:
-        parse_warmup(config.warmup, 1000)
+        warmup = schedules.parse_warmup(config.warmup, config.steps or _ANY_LENGTH)
     except UserError as error:
-        yield f"warmup = {config.warmup!r}: {error}"
+        yield f"warmup: {error}"
+        warmup = 0
+    yield from dict.fromkeys(filter(None, (schedules.problem(rate, config.scheduler, warmup) for rate in rates)))
+    if rates and not any(any(rate.rates) for rate in rates):
+        yield f"learning_rate = {config.learning_rate!r}: with a rate of 0 nothing would learn; 1e-4 is usual."
 
 
 def _optimizer(config: TrainConfig) -> Iterator[str]:
-    from lib_trainer.training.optimizers import OPTIMIZERS, parse_args
+    from lib_trainer.training import optimizers
 
-    if config.optimizer not in OPTIMIZERS:
-        near = difflib.get_close_matches(config.optimizer, OPTIMIZERS, 1)
-        remedy = f"did you mean {near[0]}?" if near else f"choose one of {', '.join(OPTIMIZERS)}."
-        yield f"optimizer = {config.optimizer!r}: there is no such optimiser; {remedy}"
-    try:
-        parse_args(config.optimizer_args)
-    except UserError as error:
-        yield f"optimizer_args = {config.optimizer_args!r}: {error}"
+    for field, read, text in (("optimizer", optimizers.find, config.optimizer),
+                              ("optimizer_args", optimizers.parse_args, config.optimizer_args)):
+        try:
+            read(text)
+        except UserError as error:
+            yield f"{field}: {error}"
 
 
 def _preview_size(config: TrainConfig) -> Iterator[str]:
     for name in ("preview_width", "preview_height"):
         side = getattr(config, name)
         if side and (side % 8 or side < 64):
-            yield f"{name} = {side}: previews must be multiples of 8, 64 or more; use {max(64, round(side / 8) * 8)}, or 0."
+            near = max(64, round(side / 8) * 8)
+            yield f"{name} = {side}: sides of previews are multiples of 8, 64 or more; use {near}, or 0."
 
 
 _RULES: tuple[tuple[Rule, tuple[str, ...]], ...] = (
     (_name, ("name",)),
-    (_resolution, ("resolution", "buckets", "bucket_min", "bucket_max")),
+    (_resolution, ("resolution",)),
     (_caption_extension, ("caption_extension",)),
     (_parts, ("train_unet", "train_text_encoder")),
     (_blocks, ("blocks",)),
     (_optimizer, ("optimizer", "optimizer_args")),
-    (_rates, ("learning_rate", "unet_lr", "text_encoder_lr")),
-    (_warmup, ("warmup",)),
+    (_rates, ("learning_rate", "unet_lr", "text_encoder_lr", "scheduler", "warmup", "steps")),
     (_length, ("epochs", "steps")),
     (_timesteps, ("min_timestep", "max_timestep")),
     (_preview_size, ("preview_width", "preview_height")),

@@ -42,7 +42,7 @@ def read(
     """
     if not isinstance(values, Mapping):
         return {}, [f"Settings must be written as names with values, not as {_shown(values)}."], frozenset()
-    names = {f.name: f for f in fields} | {f.metadata["kohya"]: f for f in fields if f.metadata["kohya"]}
+    names = _names(fields)
     result: dict[str, Any] = {}
     faults: list[str] = []
     bad: set[str] = set()
@@ -62,6 +62,17 @@ def read(
     return {name: value for name, value in result.items() if name not in bad}, faults, frozenset(bad)
 
 
+def overridden(
+    fields: Sequence[dataclasses.Field[Any]], values: Mapping[str, Any], changes: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Returns the values with those of `changes` in their place, whichever of its names a setting was given by."""
+    names = _names(fields)
+    replaced = {names[key].name for key in changes if key in names}
+    kept = {key: value for key, value in _flat(_without_kohya_switches(values), names)
+            if key not in names or names[key].name not in replaced}
+    return {key: value for key, value in kept.items() if key not in changes} | dict(changes)
+
+
 def read_file(path: Path) -> dict[str, Any]:
     """Returns the settings written in a `.toml` or `.json` file.
 
@@ -71,7 +82,7 @@ def read_file(path: Path) -> dict[str, Any]:
     try:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"The settings file {path} cannot be read ({error}): give a TOML or JSON file in UTF-8.") from None
+        raise UserError(f"The settings file {path} cannot be read ({error}): give TOML or JSON in UTF-8.") from None
     kind = path.suffix.lower()
     if kind not in (".toml", ".json"):
         raise UserError(f"The settings file {path} ends in '{kind}': only .toml and .json are read.")
@@ -101,7 +112,7 @@ def write_file(path: Path, values: Mapping[str, Any]) -> None:
     except OSError as error:
         if temporary:
             Path(temporary).unlink(missing_ok=True)
-        raise UserError(f"The settings cannot be written to {path} ({error.strerror}): choose another folder.") from None
+        raise UserError(f"The settings cannot be written to {path} ({error.strerror}): choose another place.") from None
 
 
 def _toml(text: str) -> dict[str, Any]:
@@ -128,6 +139,11 @@ def _without_kohya_switches(values: Mapping[str, Any]) -> dict[str, Any]:
     return result
 
 
+def _names(fields: Sequence[dataclasses.Field[Any]]) -> dict[str, dataclasses.Field[Any]]:
+    """Returns the fields by our names and by kohya's."""
+    return {f.name: f for f in fields} | {f.metadata["kohya"]: f for f in fields if f.metadata["kohya"]}
+
+
 def _flat(values: Mapping[str, Any], names: Mapping[str, Any]) -> list[tuple[str, Any]]:
     """Returns all pairs, those of sections included, in the order written."""
     pairs: list[tuple[str, Any]] = []
@@ -145,7 +161,7 @@ def _unknown(key: str, names: Mapping[str, Any]) -> str:
     return f"Unknown setting {_shown(key)}: {remedy}"
 
 
-def _shown(value: Any) -> str:
+def _shown(value: object) -> str:
     """Returns the value as a short text for a sentence."""
     try:
         text = repr(value)
@@ -154,27 +170,26 @@ def _shown(value: Any) -> str:
     return text if len(text) <= 100 else text[:97] + "..."
 
 
-def _value(field: dataclasses.Field[Any], value: Any) -> Any:
+def _value(field: dataclasses.Field[Any], value: object) -> bool | int | float | str:
     """Returns the value as the field's type, within its range and choices.
 
     Raises:
         _Unreadable: with what was expected.
     """
-    readers: dict[str, Callable[[dataclasses.Field[Any], Any], Any]] = {
+    readers: dict[str, Callable[[dataclasses.Field[Any], object], bool | int | float | str]] = {
         "bool": _bool, "int": _number, "float": _number, "str": _text
     }
     return readers[str(field.type)](field, value)
 
 
-def _bool(field: dataclasses.Field[Any], value: Any) -> bool:
-    if isinstance(value, str):
-        value = _WORDS.get(value.strip().lower())
-    if not isinstance(value, bool):
+def _bool(field: dataclasses.Field[Any], value: object) -> bool:
+    read = _WORDS.get(value.strip().lower()) if isinstance(value, str) else value
+    if not isinstance(read, bool):
         raise _Unreadable("true or false")
-    return value
+    return read
 
 
-def _number(field: dataclasses.Field[Any], value: Any) -> int | float:
+def _number(field: dataclasses.Field[Any], value: object) -> int | float:
     whole = field.type == "int"
     expected = _range(field, "a whole number" if whole else "a number")
     if isinstance(value, bool) or not isinstance(value, (int, float, str)):
@@ -208,7 +223,7 @@ def _range(field: dataclasses.Field[Any], what: str) -> str:
     return what
 
 
-def _text(field: dataclasses.Field[Any], value: Any) -> str:
+def _text(field: dataclasses.Field[Any], value: object) -> str:
     several = field.metadata["lines"] > 1
     if isinstance(value, list) and all(isinstance(item, (str, int, float)) for item in value):
         value = ("\n" if several else _separator(field)).join(map(str, value))

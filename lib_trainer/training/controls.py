@@ -28,6 +28,13 @@ class Controls:
         with self._lock:
             self._paused = True
 
+    def hold(self) -> None:
+        """Makes the run wait for a decision: a save failed, so a stop that asked for it needs to be wished anew."""
+        with self._lock:
+            if self._stop == "save":
+                self._stop = ""
+            self._paused = True
+
     def resume(self) -> None:
         """Ends a pause."""
         with self._lock:

@@ -1,7 +1,7 @@
 """What a training run tells the world: one frozen dataclass per kind of event.
 
-`train()` is a generator of these events; the job numbers them; page, API and CLI read the same numbered stream, so a page
-that is reloaded or opened twice misses nothing.
+`train()` is a generator of these events; the job numbers them; page, API and CLI read the same numbered stream, so a
+page that is reloaded or opened twice misses nothing.
 """
 from __future__ import annotations
 
@@ -44,7 +44,11 @@ class Started(Event):
 
 @dataclass(frozen=True)
 class Cached(Event):
-    """Progress of caching: `what` is "latents" or "captions"; `done` of `total` pictures; `rate` pictures a second."""
+    """Progress before the steps: `what` is "pictures" (being looked at), "latents" or "captions" (being cached).
+
+    Attributes:
+        what: see above. done, total: pictures or captions. rate: of them, a second.
+    """
 
     what: str
     done: int

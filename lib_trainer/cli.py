@@ -1,0 +1,264 @@
+"""The command line: `serve`, `train`, `generate`, `blocks explain`, `lora inspect`, `bench`.
+
+Exit codes: 0 = done, 1 = the person's mistake (one sentence on stderr), 2 = a bug of ours (a traceback). JSON goes to
+stdout, alone, and is printed with exit code 1 as well. Everything heavy is imported inside the command that needs it:
+`blocks explain` answers without torch.
+"""
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from lib_trainer.errors import UserError
+
+if TYPE_CHECKING:
+    from lib_trainer.bootstrap import App
+
+DONE, MISTAKE = 0, 1
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser whose complaints are sentences like all others, with exit code 1."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UserError(f"{message[:1].upper()}{message[1:]}; see '{self.prog} --help'.")
+
+
+def main(argv: Sequence[str]) -> int:
+    """Runs one command and returns the exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")  # a Windows console may lack a name's letters
+    try:
+        arguments = _parser().parse_args(argv)
+        code: int = arguments.command(arguments)
+        return code
+    except UserError as error:
+        print(error, file=sys.stderr)
+        return MISTAKE
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog="python -m lib_trainer", description="Train LoRAs and use them, layer by layer.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=_Parser)
+    _add_serve(commands.add_parser("serve", help="open the page of the embedded host"))
+    _add_train(commands.add_parser("train", help="train a LoRA as a settings file says"))
+    _add_generate(commands.add_parser("generate", help="draw one picture"))
+    blocks = commands.add_parser("blocks", help="per-block weights").add_subparsers(required=True, metavar="COMMAND")
+    _add_explain(blocks.add_parser("explain", help="show the strength of every layer that a prompt asks for"))
+    lora = commands.add_parser("lora", help="LoRA files").add_subparsers(required=True, metavar="COMMAND")
+    _add_inspect(lora.add_parser("inspect", help="tell what a LoRA file holds"))
+    _add_bench(commands.add_parser("bench", help="measure what training costs, or what it teaches"))
+    return parser
+
+
+def _add_folders(parser: argparse.ArgumentParser) -> None:
+    from lib_trainer.bootstrap import LORAS_DIR, MODELS_DIR, OUTPUTS_DIR
+
+    parser.add_argument("--model", type=Path, help="checkpoint file (default: the demo checkpoint)")
+    parser.add_argument("--models-dir", type=Path, default=MODELS_DIR, help="folder of checkpoints")
+    parser.add_argument("--loras-dir", type=Path, default=LORAS_DIR, help="folder of LoRA files")
+    parser.add_argument("--outputs-dir", type=Path, default=OUTPUTS_DIR, help="folder of pictures, settings and caches")
+
+
+def _add_serve(parser: argparse.ArgumentParser) -> None:
+    _add_folders(parser)
+    parser.add_argument("--port", type=int, default=7860, help="port of the page; the next free one if it is taken")
+    parser.add_argument("--listen", action="store_true", help="let other machines open the page")
+    parser.set_defaults(command=_serve)
+
+
+def _add_train(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("config", type=Path, help="settings file, .toml or .json")
+    _add_folders(parser)
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="change one setting")
+    parser.add_argument("--json", action="store_true", help="print every event as a line of JSON")
+    parser.set_defaults(command=_train)
+
+
+def _add_generate(parser: argparse.ArgumentParser) -> None:
+    _add_folders(parser)
+    parser.add_argument("--prompt", required=True)
+    parser.add_argument("--negative", default="")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--steps", type=int, default=20)
+    parser.add_argument("--cfg", type=float, default=7.0)
+    parser.add_argument("--width", type=int, default=0, help="pixels; 0 = the checkpoint's own size")
+    parser.add_argument("--height", type=int, default=0, help="pixels; 0 = the checkpoint's own size")
+    parser.add_argument("--sampler", default="", help="empty = the host's default")
+    parser.add_argument("--clip-skip", type=int, default=1)
+    parser.add_argument("--presets", type=Path, help="file of block-weight presets")
+    parser.add_argument("--out", type=Path, required=True, metavar="PNG")
+    parser.set_defaults(command=_generate)
+
+
+def _add_explain(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--prompt", required=True)
+    parser.add_argument("--arch", choices=("sd15", "sdxl"), required=True)
+    parser.add_argument("--lora", action="append", default=[], metavar="NAME=FILE", help="a LoRA file of the prompt")
+    parser.add_argument("--keys", action="append", default=[], metavar="NAME=KEYS.json",
+                        help="layer names instead of a file: a list, or an object whose keys are tensor names")
+    parser.add_argument("--presets", type=Path, help="file of presets (default: the shipped ones)")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.set_defaults(command=_explain)
+
+
+def _add_inspect(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("file", type=Path)
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.set_defaults(command=_inspect)
+
+
+def _add_bench(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("what", nargs="?", choices=("speed", "teach"), default="speed")
+    parser.add_argument("--model", type=Path, help="checkpoint file (default: the demo checkpoint)")
+    parser.add_argument("--pictures", type=int, default=50, help="teach: pictures drawn of each kind")
+    parser.set_defaults(command=_bench)
+
+
+def _print_json(value: object) -> None:
+    print(json.dumps(value), flush=True)
+
+
+def _pair(text: str, option: str) -> tuple[str, str]:
+    """Splits NAME=VALUE.
+
+    Raises:
+        UserError: there is no `=` or no name.
+    """
+    name, equals, value = text.partition("=")
+    if not equals or not name.strip():
+        raise UserError(f"{option} {text!r} must be written as NAME=VALUE.")
+    return name.strip(), value
+
+
+def _app(arguments: argparse.Namespace, presets: Path | None = None) -> App:
+    from lib_trainer import bootstrap
+
+    return bootstrap.standalone(
+        arguments.model, arguments.models_dir, arguments.loras_dir, arguments.outputs_dir, presets
+    )
+
+
+def _serve(arguments: argparse.Namespace) -> int:
+    from lib_trainer.ui import page
+
+    page.serve(_app(arguments), arguments.port, arguments.listen)
+    return DONE
+
+
+def _bench(arguments: argparse.Namespace) -> int:
+    """Measures in a temporary folder; prints the figures as JSON, and 1 tells that they are worse than promised."""
+    from lib_trainer import bootstrap
+    from lib_trainer.bench import speed, teach
+
+    def report(line: str) -> None:
+        print(line, file=sys.stderr, flush=True)
+
+    with tempfile.TemporaryDirectory() as folder:
+        app = bootstrap.standalone(arguments.model, *(Path(folder) / name for name in ("models", "loras", "outputs")))
+        if arguments.what == "speed":
+            _print_json(speed.speed(app.host, app.jobs, report).to_json())
+            return DONE
+        taught = teach.teach(app.host, app.jobs, report, arguments.pictures)
+    _print_json(taught.to_json())
+    broken = taught.broken(teach.Promises())
+    for sentence in broken:
+        report(sentence)
+    return MISTAKE if broken else DONE
+
+
+def _train(arguments: argparse.Namespace) -> int:
+    from lib_trainer import cli_training
+
+    changes = dict(_pair(text, "--set") for text in arguments.set)
+    return cli_training.run(lambda: _app(arguments), arguments.config, changes, arguments.json)
+
+
+def _generate(arguments: argparse.Namespace) -> int:
+    from lib_trainer.host import GenerateRequest
+
+    if arguments.out.exists():
+        raise UserError(f"{arguments.out} exists and is not overwritten: give another --out.")
+    request = GenerateRequest(
+        prompt=arguments.prompt, negative=arguments.negative, seed=arguments.seed, steps=arguments.steps,
+        cfg=arguments.cfg, width=arguments.width, height=arguments.height, sampler=arguments.sampler,
+        clip_skip=arguments.clip_skip,
+    )
+    picture = _app(arguments, arguments.presets).host.generate(request)[0]
+    if picture.file is None:
+        raise RuntimeError("The host has not saved the picture.")
+    try:
+        arguments.out.parent.mkdir(parents=True, exist_ok=True)
+        shutil.move(picture.file, arguments.out)
+    except OSError as error:
+        raise UserError(f"The picture is in {picture.file}, but {arguments.out} cannot be written ({error.strerror}): "
+                        "give another --out.") from None
+    for comment in picture.comments:
+        print(comment, file=sys.stderr)
+    return DONE
+
+
+def _explain(arguments: argparse.Namespace) -> int:
+    from lib_trainer.blocks import explain
+    from lib_trainer.blocks.presets import SHIPPED, Presets
+
+    if not arguments.lora and not arguments.keys:
+        raise UserError("Give the layers of the prompt's LoRAs: --lora NAME=FILE or --keys NAME=KEYS.json.")
+    layers = {name: _layers_of_file(Path(file)) for name, file in (_pair(text, "--lora") for text in arguments.lora)}
+    layers |= {name: _layers_of_keys(Path(file)) for name, file in (_pair(text, "--keys") for text in arguments.keys)}
+    result = explain.explain(arguments.prompt, arguments.arch, layers, Presets.load(arguments.presets or SHIPPED))
+    if arguments.json:
+        _print_json(result)
+    else:
+        _print_multipliers(result["loras"])
+    for sentence in (*result["warnings"], *result["errors"]):
+        print(sentence, file=sys.stderr)
+    return MISTAKE if result["errors"] else DONE
+
+
+def _print_multipliers(loras: dict[str, dict[str, float]]) -> None:
+    for name, multipliers in loras.items():
+        print(name)
+        for layer, multiplier in multipliers.items():
+            print(f"  {multiplier:8.4g}  {layer}")
+
+
+def _layer_names(tensors: Iterable[str]) -> list[str]:
+    """Returns the layer names of tensor names (`layer.lora_up.weight`) or of layer names, each once."""
+    return list(dict.fromkeys(name.partition(".")[0] for name in tensors))
+
+
+def _layers_of_file(path: Path) -> list[str]:
+    from lib_trainer.lora import file
+
+    tensors, _ = file.read_header(path)
+    return _layer_names(tensors)
+
+
+def _layers_of_keys(path: Path) -> list[str]:
+    try:
+        names = json.loads(path.read_text(encoding="utf-8-sig"))
+    except (OSError, ValueError) as error:
+        raise UserError(f"The layer names in {path} cannot be read ({error}): give a JSON list or object.") from None
+    if not isinstance(names, (list, dict)) or not all(isinstance(name, str) for name in names):
+        raise UserError(f"{path} must hold a JSON list of layer names, or an object whose keys are tensor names.")
+    return _layer_names(names)
+
+
+def _inspect(arguments: argparse.Namespace) -> int:
+    from lib_trainer.lora import file
+
+    facts = file.inspect(arguments.file)
+    if arguments.json:
+        _print_json(facts)
+    else:
+        for name, value in facts.items():
+            print(f"{name}: {value}")
+    return DONE

@@ -1,0 +1,93 @@
+"""The command `train`: a training in this process, told line by line or as JSON lines of its events."""
+from __future__ import annotations
+
+import dataclasses
+import json
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lib_trainer.errors import Problems, UserError
+from lib_trainer.training import check, config_values
+from lib_trainer.training.config import TrainConfig
+
+if TYPE_CHECKING:
+    from lib_trainer.bootstrap import App
+    from lib_trainer.jobs import Job
+    from lib_trainer.training.controls import Controls
+
+DONE, MISTAKE, BUG = 0, 1, 2
+
+
+def run(start: Callable[[], App], settings: Path, changes: Mapping[str, str], as_json: bool) -> int:
+    """Trains as a settings file says; returns the exit code.
+
+    Args:
+        start: starts the host; called when the settings file could be read.
+        settings: TOML or JSON file.
+        changes: settings that win over the file's.
+        as_json: print every event as a line of JSON; a refusal is printed as the event `Failed`.
+
+    Raises:
+        UserError: the training was refused.
+    """
+    try:
+        fields = dataclasses.fields(TrainConfig)
+        values = config_values.overridden(fields, config_values.read_file(settings), changes)
+        app = start()
+        job = app.jobs.start(check.read(values, app.host))
+    except UserError as error:
+        if as_json:
+            problems = error.problems if isinstance(error, Problems) else [str(error)]
+            _print_json({"kind": "Failed", "message": str(error), "user": True, "problems": problems})
+        raise
+    return _follow(job, as_json)
+
+
+def _follow(job: Job, as_json: bool) -> int:
+    seen = 0
+    last: dict[str, Any] = {}
+    while job.running or job.events(seen):
+        try:
+            for event in job.wait_events(seen, timeout=1.0):
+                seen, last = event["number"], event
+                _show(event, as_json)
+                if event["kind"] == "Paused":  # nobody is here who could mend it and press Continue
+                    job.controls.stop(save=False)
+        except KeyboardInterrupt:
+            _interrupt(job.controls)
+    if last.get("kind") != "Failed":
+        return DONE
+    print(last["message"] if last["user"] else last["traceback"], file=sys.stderr)
+    return MISTAKE if last["user"] else BUG
+
+
+def _interrupt(controls: Controls) -> None:
+    """The first Ctrl+C finishes the step and saves, the second one does not save."""
+    again = bool(controls.stopping)
+    controls.stop(save=not again)
+    print("Stopping without saving." if again else "Stopping after this step; the LoRA will be saved. "
+          "Press Ctrl+C again to stop without saving.", file=sys.stderr)
+
+
+def _print_json(value: object) -> None:
+    print(json.dumps(value), flush=True)
+
+
+def _show(event: dict[str, Any], as_json: bool) -> None:
+    if as_json:
+        _print_json(event)
+        return
+    kind = event["kind"]
+    if kind == "Stepped":
+        print(event["text"], flush=True)
+    elif kind == "Cached":
+        print(f"{event['what']}: {event['done']}/{event['total']}", flush=True)
+    elif kind == "Saved":
+        print(f"saved {event['file']}", flush=True)
+    elif kind == "Finished" and event["tag"]:
+        print(f"done in {event['seconds']:.0f} s; write {event['tag']} in the prompt"
+              + (f", with {event['trigger']}" if event["trigger"] else ""), flush=True)
+    elif kind in ("Warned", "Paused"):
+        print(event.get("message") or event["reason"], file=sys.stderr)

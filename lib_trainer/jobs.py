@@ -1,0 +1,158 @@
+"""One training at a time: a thread, its controls and its numbered events.
+
+The page, the API and the command line read the same events by number, so a page that is reloaded or opened twice misses
+nothing. The events also go, one JSON object a line, to `events.jsonl` in the job's folder. This module holds the job
+boundary: whatever goes wrong inside a run ends here as a `Failed` event.
+"""
+from __future__ import annotations
+
+import json
+import threading
+import time
+import traceback
+from pathlib import Path
+from typing import Any
+
+from lib_trainer.errors import UserError
+from lib_trainer.host import Host
+from lib_trainer.training.config import TrainConfig
+from lib_trainer.training.controls import Controls
+from lib_trainer.training.events import Event, Failed, Started, Warned
+
+LOG_NAME = "events.jsonl"
+
+
+class Job:
+    """A training run, running or ended.
+
+    Attributes:
+        number: 1 for the first job of this process.
+        name: name of the LoRA.
+        config: the settings of the run.
+        controls: its buttons.
+    """
+
+    def __init__(self, number: int, config: TrainConfig, host: Host) -> None:
+        self.number = number
+        self.name = config.name
+        self.config = config
+        self.controls = Controls()
+        self._events: list[dict[str, Any]] = []
+        self._changed = threading.Condition()
+        self._running = True
+        self._folder: Path | None = None
+        self._logged = 0
+        self._logging = True
+        self._thread = threading.Thread(target=self._run, args=(host,), name=f"training {self.name}", daemon=True)
+
+    @property
+    def running(self) -> bool:
+        """Whether the run has not ended; its last event is there once this is False."""
+        with self._changed:
+            return self._running
+
+    @property
+    def folder(self) -> Path | None:
+        """The folder with previews, config and log; None until the run has started."""
+        with self._changed:
+            return self._folder
+
+    def events(self, after: int = 0) -> list[dict[str, Any]]:
+        """Returns the events numbered above `after`: `number` (from 1), `time` (seconds since 1970), `kind`, fields."""
+        with self._changed:
+            return self._events[max(0, after):]
+
+    def wait_events(self, after: int, timeout: float) -> list[dict[str, Any]]:
+        """Like `events`, but waits for one, at most `timeout` seconds and not beyond the job's end."""
+        with self._changed:
+            self._changed.wait_for(lambda: len(self._events) > after or not self._running, timeout)
+            return self._events[max(0, after):]
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Waits for the end of the run; returns whether it has ended."""
+        with self._changed:
+            return self._changed.wait_for(lambda: not self._running, timeout)
+
+    def _begin(self) -> None:
+        self._thread.start()
+
+    def _run(self, host: Host) -> None:
+        """The job boundary: no error of a run goes further than this."""
+        from lib_trainer.training import recipe
+
+        try:
+            for event in recipe.run(self.config, host, self.controls):
+                self._add(event)
+        except UserError as error:
+            self._add(Failed(str(error), user=True))
+        except Exception as error:  # the job boundary: a bug of a run must reach the person and leave the program alive
+            self._add(Failed(f"{type(error).__name__}: {error}", user=False, traceback=traceback.format_exc()))
+        finally:
+            with self._changed:
+                self._running = False
+                self._changed.notify_all()
+
+    def _add(self, event: Event) -> None:
+        """Numbers an event, shows it to all who wait, writes it to the log."""
+        with self._changed:
+            self._events.append({"number": len(self._events) + 1, "time": time.time(), **event.to_json()})
+            if isinstance(event, Started):
+                self._folder = Path(event.folder)
+            self._changed.notify_all()
+        self._log()
+
+    def _log(self) -> None:
+        """Appends what is not yet in the log; a full disk ends the log, never the training."""
+        if self._folder is None or not self._logging:
+            return
+        fresh = self._events[self._logged:]
+        try:
+            with (self._folder / LOG_NAME).open("a", encoding="utf8") as file:
+                file.writelines(json.dumps(event, ensure_ascii=False) + "\n" for event in fresh)
+            self._logged += len(fresh)
+        except OSError as error:
+            self._logging = False
+            log = self._folder / LOG_NAME
+            self._add(Warned(f"The log {log} cannot be written ({error.strerror}); the training goes on without it."))
+
+
+class Jobs:
+    """The one place where trainings start."""
+
+    def __init__(self, host: Host) -> None:
+        self._host = host
+        self._lock = threading.Lock()
+        self._current: Job | None = None
+
+    @property
+    def current(self) -> Job | None:
+        """The running job, or the last one; None before the first."""
+        with self._lock:
+            return self._current
+
+    def start(self, config: TrainConfig) -> Job:
+        """Starts a training.
+
+        Raises:
+            UserError: another training runs. Problems: the settings cannot be trained with, all faults together.
+        """
+        from lib_trainer.training import check
+
+        self._refuse_second()
+        check.check(config, self._host)
+        with self._lock:
+            self._refuse_second_locked()
+            job = Job(self._current.number + 1 if self._current else 1, config, self._host)
+            self._current = job
+            job._begin()
+        return job
+
+    def _refuse_second(self) -> None:
+        with self._lock:
+            self._refuse_second_locked()
+
+    def _refuse_second_locked(self) -> None:
+        if self._current is not None and self._current.running:
+            raise UserError(
+                f"'{self._current.name}' is being trained: wait for its end or stop it, then press Start again."
+            )

@@ -1,0 +1,87 @@
+"""Starting points by goal: what people who train LoRAs arrived at, each with its reason.
+
+A goal is a set of changes to `TrainConfig`; everything it does not name stays as it is, so a goal can be applied to a
+filled-in form. To add a goal is to add an entry.
+"""
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Goal:
+    """One starting point.
+
+    Attributes:
+        label: name on the page.
+        reason: why these values, and what data they want.
+        changes: values by field name of `TrainConfig`.
+    """
+
+    label: str
+    reason: str
+    changes: dict[str, Any] = field(default_factory=dict)
+
+
+GOALS: dict[str, Goal] = {
+    "character": Goal(
+        "Character",
+        "4,000-6,000 steps on 50 or more pictures. A small rank and only IN04-IN07 + OUT03-OUT06 hold a character "
+        "(eyes need the IN part), cost less and leave the rest of the picture alone; convolutions would add nothing. "
+        "D-Adaptation finds the rate itself. Train on the anime model itself; keep captions as they are, or put the "
+        "body's traits into one trigger tag.",
+        {"steps": 5000, "rank": 8, "alpha": 2.0, "conv_rank": 0, "blocks": "IN04-IN07, OUT03-OUT06",
+         "optimizer": "DAdaptLion", "optimizer_args": "", "learning_rate": "1", "unet_lr": "", "text_encoder_lr": "",
+         "scheduler": "constant"},
+    ),
+    "pose": Goal(
+        "Pose, situation, expression",
+        "9,000 steps or more on 45-140 pictures: poses react late. All blocks and the convolutions, since a pose is "
+        "shape at every size; alpha 1 keeps the many steps gentle.",
+        {"steps": 9000, "rank": 16, "alpha": 1.0, "conv_rank": 16, "conv_alpha": 1.0, "blocks": "",
+         "optimizer": "AdamW", "optimizer_args": "", "learning_rate": "1e-4", "unet_lr": "", "text_encoder_lr": "",
+         "scheduler": "constant"},
+    ),
+    "scenery": Goal(
+        "Scenery, background",
+        "At most 5,000 steps on about 50 photos. Plain LoRA: convolutions overfit on scenery. Keep the tags of people "
+        "in the captions, and use the result with :NCNF so that it leaves the character alone.",
+        {"steps": 5000, "rank": 32, "alpha": 8.0, "conv_rank": 0, "blocks": "", "optimizer": "AdamW",
+         "optimizer_args": "", "learning_rate": "1e-4", "unet_lr": "", "text_encoder_lr": "", "scheduler": "constant"},
+    ),
+    "style": Goal(
+        "Painting style",
+        "About 4,000 steps on about 100 pictures, close-ups among them. U-Net only changes the paint and not the "
+        "composition; switch the text encoder on if the composition should follow.",
+        {"steps": 4000, "rank": 32, "alpha": 16.0, "conv_rank": 0, "blocks": "", "train_unet": True,
+         "train_text_encoder": False, "optimizer": "AdamW", "optimizer_args": "", "learning_rate": "1e-4",
+         "unet_lr": "", "scheduler": "constant"},
+    ),
+    "object": Goal(
+        "Hand-held object",
+        "9,000-16,000 steps on about 100 pictures with 8 repeats. A big rank and the convolutions, since an object is "
+        "all detail. Rename ambiguous tags; use the result at 0.8 with :NCNF so that it does not change faces.",
+        {"steps": 12000, "repeats": 8, "rank": 64, "alpha": 1.0, "conv_rank": 64, "conv_alpha": 1.0, "blocks": "",
+         "optimizer": "AdamW", "optimizer_args": "", "learning_rate": "1e-4", "unet_lr": "", "text_encoder_lr": "",
+         "scheduler": "constant"},
+    ),
+    "person": Goal(
+        "Real person",
+        "10 epochs (98,000 steps with 98 face pictures of 768 pixels, 50 repeats, and 520 regularisation pictures); "
+        "the best epoch was the 7th, so every epoch is saved: compare them. A big rank for a likeness; the text "
+        "encoder learns at half the rate.",
+        {"steps": 0, "epochs": 10, "save_every_epochs": 1, "resolution": "768", "rank": 128, "alpha": 128.0,
+         "conv_rank": 0, "blocks": "", "optimizer": "AdamW8bit", "optimizer_args": "", "learning_rate": "5e-5",
+         "unet_lr": "1e-4", "text_encoder_lr": "5e-5", "scheduler": "constant"},
+    ),
+    "demo": Goal(
+        "Demo checkpoint",
+        "The sample dataset on the small demo checkpoint: learns in a few minutes on two CPU cores. A narrow model has "
+        "few numbers, so it takes a high rate; not for real checkpoints.",
+        {"steps": 300, "epochs": 10, "batch_size": 4, "rank": 16, "alpha": 16.0, "conv_rank": 0, "blocks": "",
+         "train_unet": True, "train_text_encoder": True, "optimizer": "AdamW", "optimizer_args": "",
+         "learning_rate": "2e-3", "unet_lr": "", "text_encoder_lr": "1e-3", "scheduler": "constant"},
+    ),
+}
+"""The goals by short name, in the order in which they are offered."""

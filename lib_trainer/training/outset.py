@@ -1,0 +1,140 @@
+"""What is settled before the first step: pictures, plan, adapters, precision, the job's folder, room on the disk."""
+from __future__ import annotations
+
+import itertools
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from lib_trainer.blocks.selection import parse_blocks
+from lib_trainer.data.buckets import Buckets
+from lib_trainer.data.captions import CaptionRules
+from lib_trainer.data.dataset import Plan
+from lib_trainer.data.scan import Item
+from lib_trainer.errors import UserError
+from lib_trainer.host import Checkpoint, Host, HostModel, Target
+from lib_trainer.lora import file, network
+from lib_trainer.lora.network import Network, NetworkSpec
+from lib_trainer.training import check
+from lib_trainer.training.config import TrainConfig
+from lib_trainer.training.progress import Length
+from lib_trainer.training.saving import DTYPES
+
+JOBS = "train-lora"
+"""Folder of the jobs inside the host's outputs."""
+
+
+@dataclass(frozen=True)
+class Adapters:
+    """The adapters and what the model said about itself when they were made.
+
+    Attributes:
+        network: the adapters, on the model's device.
+        trained: names of the layers that learn; a continued LoRA may have others, which stay as they are.
+        unmatched: tensors of the continued LoRA for which the model has no layer.
+        checkpoint: the model. device: where it is.
+        autocast: dtype to compute in, None = as the model is. computes: the dtype in which gradients pass.
+    """
+
+    network: Network
+    trained: list[str]
+    unmatched: list[str]
+    checkpoint: Checkpoint
+    device: torch.device
+    autocast: torch.dtype | None
+    computes: torch.dtype
+
+
+def adapters(config: TrainConfig, host: Host, model: HostModel) -> Adapters:
+    """Makes the adapters, fresh or from the LoRA to continue from. Call it inside a turn.
+
+    Raises:
+        UserError: the precision cannot be had, no layer is left to train, or the LoRA does not fit the model.
+    """
+    autocast = check.check_model(config, model)
+    targets, family = model.targets(), model.checkpoint.family
+    spec = _spec(config)
+    unmatched: list[str] = []
+    if config.continue_from:
+        made, unmatched = _continued(config, host, targets)
+        # The file says which convolutions there are, so any conv rank will do to choose among them.
+        wanted = network.choose(targets, NetworkSpec(**{**vars(spec), "conv_rank": 1}), family)
+        trained = [choice.target.name for choice in wanted if choice.target.name in made.layers]
+    else:
+        made = network.create(targets, spec, family, config.seed)
+        trained = list(made.layers)
+    return Adapters(
+        network=made.to(model.device), trained=trained, unmatched=unmatched, checkpoint=model.checkpoint,
+        device=model.device, autocast=autocast, computes=autocast or model.compute_dtype,
+    )
+
+
+def _spec(config: TrainConfig) -> NetworkSpec:
+    return NetworkSpec(
+        rank=config.rank, alpha=config.alpha, conv_rank=config.conv_rank, conv_alpha=config.conv_alpha,
+        unet=config.train_unet, text_encoder=config.train_text_encoder,
+        blocks=parse_blocks(config.blocks) if config.blocks else None,
+    )
+
+
+def _continued(config: TrainConfig, host: Host, targets: Sequence[Target]) -> tuple[Network, list[str]]:
+    path = check.find_lora(config.continue_from, host)
+    if path is None:
+        raise UserError(f"continue_from = {config.continue_from!r}: the LoRA has vanished; choose another one.")
+    return network.from_state(targets, file.load(path).tensors)
+
+
+def plan(config: TrainConfig, items: Sequence[Item], buckets: Buckets) -> Plan:
+    """Returns the plan of all epochs."""
+    return Plan(items, buckets, batch_size=config.batch_size, seed=config.seed, rules=rules(config), flip=config.flip)
+
+
+def rules(config: TrainConfig) -> CaptionRules:
+    """Returns what happens to captions."""
+    return CaptionRules(config.shuffle_caption, config.keep_tokens, config.caption_dropout, config.tag_dropout)
+
+
+def job_folder(config: TrainConfig, host: Host) -> Path:
+    """Makes the job's folder, `outputs/train-lora/NAME`; a run of the same name before keeps its own (NAME-2, ...).
+
+    Raises:
+        UserError: it cannot be made.
+    """
+    parent = host.paths.outputs / JOBS
+    for number in itertools.count(1):
+        folder = parent / (config.name if number == 1 else f"{config.name}-{number}")
+        try:
+            folder.mkdir(parents=True)
+        except FileExistsError:
+            continue
+        except OSError as error:
+            raise UserError(f"The folder {folder} cannot be made ({error.strerror}): make room or rights.") from None
+        config.dump(folder / "config.json")
+        return folder
+    raise AssertionError("itertools.count never ends")
+
+
+def check_room(config: TrainConfig, host: Host, made: Network, length: Length) -> None:
+    """Checks that the disk has room for all files of the run.
+
+    Raises:
+        UserError: it has not; says how much is missing.
+    """
+    numbers = sum(factor.numel() for layer in made.layers.values() for factor in layer.parameters())
+    files = 1
+    if config.save_every_epochs:
+        files += (length.epochs - 1) // config.save_every_epochs
+    if config.save_every_steps:
+        files += (length.total - 1) // config.save_every_steps
+    needed = files * numbers * DTYPES[config.save_precision].itemsize
+    folder = check.output_folder(config, host)
+    existing = next(place for place in (folder, *folder.parents) if place.exists())
+    free = shutil.disk_usage(existing).free
+    if needed > free:
+        raise UserError(
+            f"The disk of {str(folder)!r} has {free / 1e6:.0f} MB left, but the run writes {files} files of "
+            f"{needed / files / 1e6:.0f} MB: free space, save less often, or choose another folder."
+        )

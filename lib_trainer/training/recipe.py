@@ -1,0 +1,241 @@
+"""The recipe of a training: every phase from the check to the finished file, as one stream of events.
+
+`run` is a generator. Whoever iterates it (a job) sees every event when it happens; errors come out of it as exceptions,
+after the lease on the host's model was closed. Nothing is written before the check has passed.
+"""
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+
+from lib_trainer.data.cache import LatentCache, TextCache
+from lib_trainer.data.scan import Item, Scan
+from lib_trainer.data.verify import Progress as DataProgress
+from lib_trainer.data.verify import verify
+from lib_trainer.errors import ModelChanged, UserError
+from lib_trainer.host import Host, Lease
+from lib_trainer.training import check, loop, optimizers, outset, previews, record, saving
+from lib_trainer.training.base_hash import BaseHash
+from lib_trainer.training.config import TrainConfig
+from lib_trainer.training.controls import Controls
+from lib_trainer.training.events import Cached, Event, Finished, Started, Warned
+from lib_trainer.training.learner import Learner
+from lib_trainer.training.progress import Length
+from lib_trainer.training.run import Run, patiently
+from lib_trainer.training.step import Inputs, chunks
+
+_TOLD = 50
+"""Warnings before the start that are told one by one."""
+
+_OFTEN = 0.5
+"""Seconds between two events of caching."""
+
+_PRECISIONS = {torch.float32: "no", torch.float16: "fp16", torch.bfloat16: "bf16"}
+
+
+def run(config: TrainConfig, host: Host, controls: Controls) -> Iterator[Event]:
+    """Trains a LoRA.
+
+    Args:
+        config: the settings.
+        host: what has the model.
+        controls: stop, pause, save now, sample now.
+
+    Raises:
+        Problems: the settings cannot be trained with; all faults together.
+        UserError: something went wrong that the person can mend.
+    """
+    began = time.monotonic()
+    findings = check.check(config, host)
+    yield from _told(findings.warnings)
+    with host.borrow_model() as lease, _out_of_memory():
+        items = yield from _verified(findings, controls)
+        made = yield from patiently(controls, 0, lambda: _adapters(config, host, lease))
+        if made is None or controls.stopping:
+            yield _finished(config, began, stopped=True)
+            return
+        if made.unmatched:
+            yield Warned(f"{len(made.unmatched)} tensors of {config.continue_from!r} have no layer in this model and "
+                         f"are left out, such as {made.unmatched[0]}.")
+        state, learner = _set_out(config, host, controls, lease, findings, items, made)
+        yield _started(state)
+        inputs = yield from _inputs(state, learner, made.autocast)
+        if not controls.stopping:
+            yield from loop.train(state, inputs, learner)
+        yield from _finish(state, began)
+
+
+@contextmanager
+def _out_of_memory() -> Iterator[None]:
+    """Turns the card's memory running out into a sentence."""
+    try:
+        yield
+    except torch.cuda.OutOfMemoryError as error:
+        raise UserError(
+            "The graphics card's memory ran out: switch gradient checkpointing on, lower the batch size or the "
+            f"resolution, or train fewer blocks. ({str(error).splitlines()[0]})"
+        ) from error
+
+
+def _told(warnings: Iterable[str]) -> Iterator[Event]:
+    sentences = list(dict.fromkeys(warnings))
+    yield from (Warned(sentence) for sentence in sentences[:_TOLD])
+    if len(sentences) > _TOLD:
+        yield Warned(f"... and {len(sentences) - _TOLD} more of this kind.")
+
+
+def _verified(findings: check.Findings, controls: Controls) -> Generator[Event, None, list[Item]]:
+    """Decodes every picture once; returns those that are whole.
+
+    Raises:
+        UserError: no training picture is whole.
+    """
+    scans = [found for found in (findings.images, findings.reg_images) if found is not None]
+    items = [item for found in scans for item in found.items]
+    broken = yield from _listed(verify(items, lambda: bool(controls.stopping)))
+    whole: list[Scan] = [found.without(broken) for found in scans]
+    if not whole[0].items:
+        raise UserError(f"None of the {len(scans[0].items)} pictures can be read: {broken[0].path} {broken[0].reason}.")
+    return [item for found in whole for item in found.items]
+
+
+def _listed(progress: Iterator[DataProgress]) -> Generator[Event, None, list]:  # type: ignore[type-arg]
+    broken = []
+    shown = _Throttle()
+    for at in progress:
+        if at.skipped:
+            broken.append(at.skipped)
+            yield Warned(f"{at.skipped.path} is not used: {at.skipped.reason}.")
+        if event := shown.event(at):
+            yield event
+    return broken
+
+
+class _Throttle:
+    """Turns the progress of a pass over the data into an event now and then."""
+
+    def __init__(self) -> None:
+        self._start = self._last = time.monotonic()
+
+    def event(self, at: DataProgress) -> Cached | None:
+        """Returns an event for the last unit and for one unit every half second."""
+        now = time.monotonic()
+        if at.done < at.total and now - self._last < _OFTEN:
+            return None
+        self._last = now
+        return Cached(at.what, at.done, at.total, at.done / max(now - self._start, 1e-9))
+
+
+def _adapters(config: TrainConfig, host: Host, lease: Lease) -> outset.Adapters:
+    with lease.turn() as model:
+        return outset.adapters(config, host, model)
+
+
+def _set_out(
+    config: TrainConfig, host: Host, controls: Controls, lease: Lease, findings: check.Findings, items: list[Item],
+    made: outset.Adapters,
+) -> tuple[Run, Learner]:
+    """Settles everything else that the first step needs."""
+    if findings.buckets is None:
+        raise RuntimeError("The check has passed without sizes.")
+    plan = outset.plan(config, items, findings.buckets)
+    length = Length.of(plan.batches_per_epoch, config)
+    learner = Learner(
+        config, made.network, made.trained, length.total, made.device, fp16=made.computes == torch.float16
+    )
+    outset.check_room(config, host, made.network, length)
+    state = Run(
+        config=config, host=host, controls=controls, lease=lease, checkpoint=made.checkpoint, items=items, plan=plan,
+        length=length, resolution=(findings.buckets.width, findings.buckets.height), network=made.network,
+        folder=outset.job_folder(config, host), base_hash=BaseHash(made.checkpoint.path, host.paths.cache),
+        optimizer=optimizers.describe(config.optimizer, config.optimizer_args), precision=_PRECISIONS[made.computes],
+    )
+    return state, learner
+
+
+def _started(state: Run) -> Started:
+    return Started(
+        name=state.config.name, model=state.checkpoint.name, total_steps=state.length.total,
+        epochs=state.length.epochs, images=state.plan.images, reg_images=state.plan.reg_images,
+        batches_per_epoch=state.plan.batches_per_epoch, layers=len(state.network.layers),
+        parameters=sum(factor.numel() for layer in state.network.layers.values() for factor in layer.parameters()),
+        folder=str(state.folder), config=state.config.to_dict(),
+    )
+
+
+def _inputs(state: Run, learner: Learner, autocast: torch.dtype | None) -> Generator[Event, None, Inputs]:
+    """Fills the caches."""
+    config, latents, texts = state.config, None, None
+
+    def stopping() -> bool:
+        return bool(state.controls.stopping)
+
+    if config.cache_latents:
+        folder = state.host.paths.cache / "latents" if config.cache_to_disk else None
+        vae = (yield from patiently(state.controls, 0, lambda: _vae(state))) if folder else ""
+        filled = LatentCache(flip=config.flip, folder=folder, vae=vae or "")
+        yield from _filled(state, lambda: filled.fill(state.plan.pictures, state.turn, config.vae_batch_size, stopping))
+        latents = filled
+    if config.cache_captions and not learner.text_encoder_learns and not outset.rules(config).varies:
+        known = TextCache()
+        yield from _filled(state, lambda: known.fill(
+            state.plan.captions, state.turn, clip_skip=config.clip_skip, chunks=chunks(config), stopping=stopping
+        ))
+        texts = known
+    return Inputs(latents, texts, learner.text_encoder_learns, autocast)
+
+
+def _filled(state: Run, fill: Callable[[], Iterator[DataProgress]]) -> Iterator[Event]:
+    """Runs a filling to its end; begun anew when the host's model was away (what is there stays)."""
+    shown = _Throttle()
+    progress = fill()
+
+    def advance() -> DataProgress | str:
+        nonlocal progress
+        try:
+            return next(progress, "")
+        except ModelChanged:
+            progress = fill()
+            raise
+
+    while at := (yield from patiently(state.controls, 0, advance)):
+        if isinstance(at, DataProgress) and (event := shown.event(at)):
+            yield event
+
+
+def _vae(state: Run) -> str:
+    """Returns what tells this VAE from any other: a digest of how it encodes a fixed picture."""
+    ramp = torch.linspace(-1.0, 1.0, 64)
+    picture = torch.stack([ramp.expand(64, 64), ramp.expand(64, 64).T, ramp.flip(0).expand(64, 64)])
+    with state.turn() as model:
+        mean, std = model.encode_images(picture[None])
+    # Rounded, so that the last bits, which differ between cards and threads, do not matter.
+    rounded = (torch.cat([mean, std]).float().cpu() * 100).round().to(torch.int32)
+    return hashlib.sha256(rounded.numpy().tobytes()).hexdigest()
+
+
+def _finish(state: Run, began: float) -> Iterator[Event]:
+    """Saves the result, unless the person threw it away or nothing was learned."""
+    stopped = bool(state.controls.stopping)
+    if state.controls.stopping == "discard" or state.step == 0:
+        yield _finished(state.config, began, stopped, state.step)
+        return
+    yield from saving.save(state, state.config.name, final=True)
+    if state.step == state.length.total and previews.due(state):
+        yield from previews.draw(state)
+    path: Path = check.output_folder(state.config, state.host) / f"{state.config.name}{check.SUFFIX}"
+    yield Finished(
+        step=state.step, file=str(path), name=state.config.name, tag=record.prompt_tag(state.config.name),
+        trigger=record.trigger_words(state.config, state.items), stopped=stopped, seconds=time.monotonic() - began,
+    )
+
+
+def _finished(config: TrainConfig, began: float, stopped: bool, step: int = 0) -> Finished:
+    return Finished(
+        step=step, file="", name=config.name, tag="", trigger="", stopped=stopped, seconds=time.monotonic() - began
+    )

@@ -1,0 +1,123 @@
+"""What is told about a run: the metadata of its file, the tag to write, the trigger words."""
+from __future__ import annotations
+
+import re
+import time
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from lib_trainer.data.captions import tags
+from lib_trainer.data.scan import Item
+from lib_trainer.lora import metadata
+from lib_trainer.lora.layers import LoraLayer
+from lib_trainer.training.config import TrainConfig
+from lib_trainer.training.run import Run
+
+_COMMON = 0.6
+"""A first tag is the trigger when at least this part of the training pictures begins with it."""
+
+
+def prompt_tag(name: str) -> str:
+    """Returns what to write in a prompt to use the LoRA."""
+    return f"<lora:{name}:1>"
+
+
+def trigger_words(config: TrainConfig, items: Sequence[Item]) -> str:
+    """Returns the words that call what was learned, as a prompt wants them: parentheses escaped.
+
+    That is the tag with which most captions begin; where they have none in common, the caption of pictures without
+    a file.
+    """
+    training = [item for item in items if not item.is_reg]
+    firsts = Counter(found[0] for item in training if (found := tags(item.caption)))
+    word, count = firsts.most_common(1)[0] if firsts else ("", 0)
+    chosen = word if count >= _COMMON * len(training) and word else config.trigger
+    return re.sub(r"(?<!\\)([()])", r"\\\1", chosen)
+
+
+def describe(run: Run) -> dict[str, str]:
+    """Returns the `ss_*` and `modelspec.*` metadata of the file as the run is now."""
+    return metadata.build(metadata.RunInfo(**_settings(run), **_network(run), **_data(run), **_times(run)))
+
+
+def _settings(run: Run) -> dict[str, Any]:
+    config, checkpoint = run.config, run.checkpoint
+    same_names = (
+        "seed", "max_grad_norm", "gradient_checkpointing", "cache_latents", "bucket_no_upscale", "shuffle_caption",
+        "keep_tokens", "prior_loss_weight",
+    )
+    return {name: getattr(config, name) for name in same_names} | {
+        "family": checkpoint.family, "prediction": checkpoint.prediction, "output_name": config.name,
+        "sd_model_name": checkpoint.name, "resolution": run.resolution,
+        "training_comment": config.comment or None,
+        "clip_skip": config.clip_skip if config.clip_skip > 1 else None,
+        "max_token_length": int(config.max_tokens) if config.max_tokens != "75" else None,
+        "optimizer": run.optimizer, "mixed_precision": run.precision,
+        "learning_rate": _rate(config.learning_rate), "unet_lr": _rate(config.unet_lr),
+        "text_encoder_lr": _rate(config.text_encoder_lr), "lr_scheduler": config.scheduler,
+        "gradient_accumulation_steps": config.gradient_accumulation, "batch_size_per_device": config.batch_size,
+        "enable_bucket": config.buckets, "min_bucket_reso": config.bucket_min or None,
+        "max_bucket_reso": config.bucket_max or None, "flip_aug": config.flip,
+        "caption_dropout_rate": config.caption_dropout, "caption_tag_dropout_rate": config.tag_dropout,
+        "min_snr_gamma": config.min_snr_gamma or None, "noise_offset": config.noise_offset or None,
+    }
+
+
+def _network(run: Run) -> dict[str, Any]:
+    """Ranks and alphas as the network has them: a continued LoRA keeps those of its file."""
+    kernels = [layer for layer in run.network.layers.values() if max(layer.shape.kernel or (1,)) > 1]
+    plain: list[LoraLayer] = [layer for layer in run.network.layers.values() if layer not in kernels]
+    first = (plain or kernels)[0]
+    arguments = {"conv_dim": str(kernels[0].rank), "conv_alpha": str(kernels[0].alpha)} if kernels else {}
+    return {"network_dim": first.rank, "network_alpha": first.alpha, "network_args": arguments}
+
+
+def _data(run: Run) -> dict[str, Any]:
+    plan = run.plan
+    training = [item for item in run.items if not item.is_reg]
+    reg = [item for item in run.items if item.is_reg]
+    uses = sum(item.repeats for item in training)
+    return {
+        "num_train_images": uses, "num_reg_images": plan.samples_per_epoch - uses,
+        "num_batches_per_epoch": plan.batches_per_epoch,
+        "dataset_dirs": _folders(training), "reg_dataset_dirs": _folders(reg),
+        "tag_frequency": _tag_frequency(run.items),
+        "bucket_info": {
+            "buckets": {str(index): {"resolution": list(bucket), "count": count}
+                        for index, (bucket, count) in enumerate(plan.bucket_counts.items())},
+            "mean_img_ar_error": plan.mean_ar_error,
+        },
+        "trigger_phrase": trigger_words(run.config, run.items),
+    }
+
+
+def _times(run: Run) -> dict[str, Any]:
+    hashes = run.base_hash.result()
+    return {
+        "steps": run.step, "epoch": run.epoch, "max_train_steps": run.length.total, "num_epochs": run.length.epochs,
+        "session_id": run.session, "training_started_at": run.started_at, "training_finished_at": time.time(),
+        "sd_model_hash": hashes.legacy or None, "new_sd_model_hash": hashes.full or None,
+    }
+
+
+def _rate(text: str) -> float | str | None:
+    """Returns a rate as a number, a step list as it was written, nothing of nothing."""
+    try:
+        return float(text)
+    except ValueError:
+        return text or None
+
+
+def _folders(items: Iterable[Item]) -> dict[str, dict[str, int]]:
+    found: dict[str, dict[str, int]] = {}
+    for item in items:
+        found.setdefault(item.folder, {"n_repeats": item.repeats, "img_count": 0})["img_count"] += 1
+    return found
+
+
+def _tag_frequency(items: Iterable[Item]) -> dict[str, dict[str, int]]:
+    found: dict[str, Counter[str]] = {}
+    for item in items:
+        found.setdefault(item.folder, Counter()).update(tags(item.caption))
+    return {folder: dict(counts) for folder, counts in found.items()}

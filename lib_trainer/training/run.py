@@ -1,0 +1,111 @@
+"""The state of one training run, shared by the loop, the saves and the previews, and how a run waits.
+
+A run waits when the person pauses it, when the host's model was changed, or when a file could not be written; in all
+three cases nothing is lost and the buttons keep working.
+"""
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar
+
+from lib_trainer.data.dataset import Plan
+from lib_trainer.data.scan import Item
+from lib_trainer.errors import ModelChanged
+from lib_trainer.host import Checkpoint, Host, HostModel, Lease
+from lib_trainer.lora.network import Network
+from lib_trainer.training.base_hash import BaseHash
+from lib_trainer.training.config import TrainConfig
+from lib_trainer.training.controls import Controls
+from lib_trainer.training.events import Continued, Event, Paused
+from lib_trainer.training.progress import Length
+
+T = TypeVar("T")
+
+_LOOK_AGAIN = 1.0
+"""Seconds between two looks whether the host's model is back."""
+
+
+@dataclass
+class Run:
+    """One run.
+
+    Attributes:
+        config, host, controls, lease: what it was started with.
+        checkpoint: the model it trains on.
+        items: all pictures. plan: their order. length: updates and epochs.
+        resolution: width and height in pixels.
+        network: the adapters.
+        folder: the job's folder.
+        base_hash: the checkpoint's hash, being computed.
+        optimizer: as sd-scripts records it. precision: "no", "fp16" or "bf16".
+        step: updates done. epoch: the epoch of the last update, 1-based. saved: names of the files written.
+        session: number of the run, for the file's metadata. started_at: Unix seconds.
+    """
+
+    config: TrainConfig
+    host: Host
+    controls: Controls
+    lease: Lease
+    checkpoint: Checkpoint
+    items: list[Item]
+    plan: Plan
+    length: Length
+    resolution: tuple[int, int]
+    network: Network
+    folder: Path
+    base_hash: BaseHash
+    optimizer: str = ""
+    precision: str = "no"
+    step: int = 0
+    epoch: int = 0
+    saved: set[str] = field(default_factory=set)
+    session: int = field(default_factory=time.time_ns)
+    started_at: float = field(default_factory=time.time)
+
+    @property
+    def epoch_ended(self) -> bool:
+        """Whether the last update was the last of its epoch."""
+        return self.step > 0 and self.step % self.length.updates_per_epoch == 0
+
+    @contextmanager
+    def turn(self) -> Iterator[HostModel]:
+        """A turn on the model with the adapters attached.
+
+        Raises:
+            ModelChanged: the host's model is not the one that was leased.
+        """
+        with self.lease.turn() as model, self.network.attached(model.targets()):
+            yield model
+
+
+def patiently(controls: Controls, step: int, action: Callable[[], T]) -> Generator[Event, None, T | None]:
+    """Does something that needs a turn; while the host has another model loaded, waits until it is back.
+
+    Args:
+        controls: a stop ends the waiting.
+        step: updates done, for the events.
+        action: takes the turn itself; done again from its start after a wait.
+
+    Returns:
+        What the action returned, None when the person stopped the run instead.
+    """
+    waiting = False
+    while True:
+        try:
+            result = action()
+        except ModelChanged as change:
+            if not waiting:
+                yield Paused(step, str(change))
+            waiting = True
+            if not controls.stopping:
+                controls.wait(_LOOK_AGAIN)
+            if controls.stopping:
+                return None
+        else:
+            if waiting:
+                yield Continued(step)
+            return result
