@@ -81,11 +81,11 @@ class Scan:
     warnings: list[str] = field(default_factory=list)
 
     def without(self, broken: Iterable[Skipped]) -> Scan:
-        """Returns the scan with these pictures moved from `items` to `skipped`."""
-        broken = list(broken)
-        paths = {skip.path for skip in broken}
-        kept = [item for item in self.items if item.path not in paths]
-        return replace(self, items=kept, skipped=self.skipped + broken)
+        """Returns the scan with those of its pictures that are broken moved from `items` to `skipped`."""
+        reasons = {skip.path: skip for skip in broken}
+        kept = [item for item in self.items if item.path not in reasons]
+        moved = [reasons[item.path] for item in self.items if item.path in reasons]
+        return replace(self, items=kept, skipped=self.skipped + moved)
 
 
 @dataclass(frozen=True)

@@ -99,6 +99,22 @@ def test_the_seed_decides_everything() -> None:
     assert random.getstate() == state
 
 
+def test_every_epoch_has_its_own_order_and_mixes_the_buckets() -> None:
+    items = several(12, 1) + [item(f"wide{index}", size=(256, 64)) for index in range(12)]
+    plan = Plan(items, BUCKETS, batch_size=2, seed=1)
+    widths = [[batch.samples[0].placement.bucket[0] for batch in plan.batches(epoch)] for epoch in (1, 2)]
+    assert widths[0] != widths[1]
+    assert sorted(widths[0]) != widths[0] != sorted(widths[0], reverse=True)
+    inside = [[[one.key for one in batch.samples] for batch in plan.batches(epoch)] for epoch in (1, 2)]
+    assert sorted(inside[0]) != sorted(inside[1])  # other companions, not only another order of the batches
+
+
+def test_pictures_lie_bucket_by_bucket() -> None:
+    items = [item("a", size=(256, 64)), item("b"), item("c", size=(256, 64)), item("d")]
+    plan = Plan(items, BUCKETS, batch_size=1, seed=1)
+    assert [picture.item.key for picture in plan.pictures] == ["b", "d", "a", "c"]
+
+
 def test_an_epoch_is_a_sequence() -> None:
     batches = Plan(several(7, 1), BUCKETS, batch_size=2, seed=1).batches(4)
     assert list(batches)[2:] == list(batches[2:])

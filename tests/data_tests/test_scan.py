@@ -156,7 +156,7 @@ def test_without_moves_broken_pictures(tmp_path: Path) -> None:
     picture(tmp_path / "a.png")
     picture(tmp_path / "b.png")
     found = scan(tmp_path, trigger="x")
-    rest = found.without([Skipped(tmp_path / "a.png", "cut short")])
+    rest = found.without([Skipped(tmp_path / "a.png", "cut short"), Skipped(tmp_path / "of another scan.png", "x")])
     assert [item.path.name for item in rest.items] == ["b.png"]
     assert reasons(rest.skipped) == {"a.png": "cut short"}
     assert len(found.items) == 2
