@@ -95,10 +95,9 @@ def save(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str],
         _remove_stale(path)
         _write(temporary, content)
         _publish(temporary, path, overwrite)
-    except FileExistsError as error:
-        raise _taken(path) from error
     except OSError as error:
-        raise _cannot_write(path, len(content), error) from error
+        lost_race = isinstance(error, FileExistsError) and path.exists()
+        raise (_taken(path) if lost_race else _cannot_write(path, len(content), error)) from error
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
@@ -253,14 +252,14 @@ def _publish(temporary: Path, path: Path, overwrite: bool) -> None:
 
 
 def _sync_folder(folder: Path) -> None:
-    """Forces the new name to the disk where the system allows opening folders."""
-    if sys.platform == "win32":
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    """Forces the new name to the disk where the system can; the content is safe already, so a refusal is no fault."""
+    if sys.platform != "win32":
+        with contextlib.suppress(OSError):
+            descriptor = os.open(folder, os.O_RDONLY)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
 
 
 def _lock(file: BinaryIO) -> None:

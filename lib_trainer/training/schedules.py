@@ -80,6 +80,8 @@ def _cosine_with_min_lr(schedule: Schedule, step: int) -> float:
 
 def _polynomial(schedule: Schedule, step: int) -> float:
     """Falls from the rate to POLYNOMIAL_END as (1 - progress)^power."""
+    if not schedule.rate:
+        return 1.0
     remaining = (1.0 - schedule.progress(step)) ** schedule.power
     return ((schedule.rate - POLYNOMIAL_END) * remaining + POLYNOMIAL_END) / schedule.rate
 

@@ -1,0 +1,74 @@
+"""The file's record, held against the metadata of a real sd-scripts run."""
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save
+
+from lib_trainer.families.sd1 import SD1
+from lib_trainer.lora import metadata
+from lib_trainer.lora.metadata import RunInfo
+
+REFERENCE: dict[str, str] = json.loads((Path(__file__).parents[1] / "data" / "sd15_lora_metadata.json").read_text())
+TENSORS = {"a.alpha": torch.tensor(1.0), "a.lora_up.weight": torch.arange(600_000, dtype=torch.float32)}
+
+RUN = RunInfo(
+    family=SD1, prediction="epsilon", output_name="sd15_lora_r8", sd_model_name="sd15_full.safetensors",
+    sd_model_hash="ab3f491b", new_sd_model_hash="9eb3f5290234e80be5b9b74f1dfeff6a58780a8ad6df82c8bf9ca002cbc50ffe",
+    resolution=(128, 128), network_dim=8, network_alpha=4.0, optimizer="torch.optim.adamw.AdamW", learning_rate=0.001,
+    steps=8, epoch=1, max_train_steps=8, num_epochs=1, num_train_images=12, num_batches_per_epoch=12,
+    batch_size_per_device=1, seed=42, session_id=2144917394, training_started_at=1795216636.148798,
+    training_finished_at=1795216666.7557569, cache_latents=False, min_bucket_reso=64, max_bucket_reso=256,
+    dataset_dirs={"2_shp shape": {"n_repeats": 2, "img_count": 6}},
+    tag_frequency=json.loads(REFERENCE["ss_tag_frequency"]), bucket_info=json.loads(REFERENCE["ss_bucket_info"]),
+)
+"""The reference run."""
+
+
+def test_every_key_and_value_equals_sd_scripts() -> None:
+    record = metadata.build(RUN)
+    record |= metadata.hashes(TENSORS, record)
+    assert record.keys() == REFERENCE.keys()
+    # Ours by nature: which program wrote the file, local time, other tensors.
+    own = {"ss_sd_scripts_commit_hash", "modelspec.implementation_version", "modelspec.date", "sshs_model_hash",
+           "sshs_legacy_hash"}
+    assert {key: record[key] for key in record.keys() - own} == {key: REFERENCE[key] for key in REFERENCE.keys() - own}
+
+
+def test_optional_keys() -> None:
+    conv = {"conv_dim": "4", "conv_alpha": "2"}
+    record = metadata.build(dataclasses.replace(RUN, network_args=conv, trigger_phrase="zunko", clip_skip=2))
+    assert record["ss_network_args"] == '{"conv_dim": "4", "conv_alpha": "2", "dropout": null}'
+    assert (record["modelspec.trigger_phrase"], record["modelspec.encoder_layer"]) == ("zunko", "2")
+    assert len(record.keys() - REFERENCE.keys()) == 3
+
+
+def test_v_prediction_has_its_own_version_and_type() -> None:
+    record = metadata.build(dataclasses.replace(RUN, prediction="v"))
+    assert (record["ss_base_model_version"], record["modelspec.prediction_type"]) == ("sd_v1_v", "v")
+
+
+def test_the_date_is_iso_in_local_time() -> None:
+    assert datetime.fromisoformat(metadata.build(RUN)["modelspec.date"]).timestamp() == int(RUN.training_finished_at)
+
+
+def test_hashes_are_of_the_file_with_ss_metadata_only() -> None:
+    found = metadata.hashes(TENSORS, {"ss_seed": "42", "modelspec.title": "x"})
+    content = save(TENSORS, {"ss_seed": "42"})
+    start = 8 + int.from_bytes(content[:8], "little")
+    assert found == {
+        "sshs_model_hash": hashlib.sha256(content[start:]).hexdigest(),
+        "sshs_legacy_hash": hashlib.sha256(content[1 << 20 : (1 << 20) + (1 << 16)]).hexdigest()[:8],
+    }
+
+
+@pytest.mark.parametrize("key", ["ss_seed", "modelspec.title"])
+def test_the_model_hash_does_not_depend_on_the_record(key: str) -> None:
+    one, other = metadata.hashes(TENSORS, {key: "1"}), metadata.hashes(TENSORS, {key: "something longer"})
+    assert one["sshs_model_hash"] == other["sshs_model_hash"]
