@@ -16,7 +16,7 @@ VAE = "first_stage_model."
 TEXT = "cond_stage_model.transformer."
 
 SUPPORTED = (
-    "The embedded host supports Stable Diffusion 1.x checkpoints: text-to-image, U-Net, VAE and text encoder in one file."
+    "The embedded host takes Stable Diffusion 1.x checkpoints: text-to-image, U-Net, VAE and text encoder in one file."
 )
 
 _BY_NAME = (

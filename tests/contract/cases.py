@@ -1,0 +1,71 @@
+"""The hosts under contract. To put another host under the same suite, add a case to `CASES`.
+
+A case is what the tests need beside the port: how to start the host, a look at its networks, and the person's own
+actions (draw a picture, load another checkpoint).
+"""
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+
+from lib_trainer.host import GenerateRequest, Host, HostPaths
+from lib_trainer.hosts.standalone.host import StandaloneHost
+from lib_trainer.hosts.standalone.text_states import encode_ids
+from tests import tiny_checkpoint
+
+
+class HostCase(ABC):
+    """A running host with a small checkpoint."""
+
+    host: Host
+
+    @abstractmethod
+    def networks(self) -> Sequence[torch.nn.Module]:
+        """The networks in memory: all that training could disturb."""
+
+    @abstractmethod
+    def draw(self, prompt: str = "a cat", seed: int = 3) -> bytes:
+        """The pixels that the person's own Generate button gives (4 steps)."""
+
+    @abstractmethod
+    def load_checkpoint(self, first: bool) -> None:
+        """Loads the first checkpoint, or another one."""
+
+    @abstractmethod
+    def waiting(self) -> int:
+        """How many wait for the host's lock."""
+
+    @abstractmethod
+    def states_of(self, ids: Sequence[int]) -> torch.Tensor:
+        """The text states (77, C) of 77 token ids."""
+
+
+class StandaloneCase(HostCase):
+    """The embedded host."""
+
+    def __init__(self, folder: Path) -> None:
+        self._files = [tiny_checkpoint.write(folder / "models", f"{seed}.safetensors", seed) for seed in (0, 1)]
+        paths = HostPaths(folder / "loras", folder / "outputs", folder / "settings", folder / "cache")
+        self.host: StandaloneHost = StandaloneHost(self._files[0], paths)
+
+    def networks(self) -> Sequence[torch.nn.Module]:
+        return self.host._loaded.networks()
+
+    def draw(self, prompt: str = "a cat", seed: int = 3) -> bytes:
+        return self.host.generate(GenerateRequest(prompt, seed=seed, steps=4))[0].image.tobytes()
+
+    def load_checkpoint(self, first: bool) -> None:
+        self.host.load_model(self._files[0 if first else 1])
+
+    def waiting(self) -> int:
+        return self.host._lock.waiting
+
+    @torch.no_grad()
+    def states_of(self, ids: Sequence[int]) -> torch.Tensor:
+        return encode_ids(self.host._loaded.text_encoder, torch.tensor([list(ids)]), clip_skip=1)[0]
+
+
+CASES: dict[str, type[HostCase]] = {"standalone": StandaloneCase}

@@ -1,0 +1,11 @@
+"""Starts every host of `cases` once; each test of this folder runs over all of them."""
+from __future__ import annotations
+
+import pytest
+
+from tests.contract.cases import CASES, HostCase
+
+
+@pytest.fixture(scope="package", params=CASES.values(), ids=CASES.keys())
+def case(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> HostCase:
+    return request.param(tmp_path_factory.mktemp("host"))

@@ -1,0 +1,51 @@
+"""One step of training, small and plain, for tests of the lease."""
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+
+from lib_trainer.families.sd1 import SD1
+from lib_trainer.host import HostModel
+from lib_trainer.lora.network import Network, NetworkSpec, create
+
+
+def network(model: HostModel, *, blocks: frozenset[str] | None = None, text_encoder: bool = True) -> Network:
+    """Returns a small LoRA that acts: random factors of a size that changes pictures visibly."""
+    spec = NetworkSpec(rank=2, alpha=2.0, conv_rank=1, conv_alpha=1.0, text_encoder=text_encoder, blocks=blocks)
+    made = create(model.targets(), spec, SD1, seed=1)
+    generator = torch.Generator().manual_seed(2)
+    for layer in made.layers.values():
+        layer.up.data.copy_(torch.randn(layer.up.shape, generator=generator) * 0.2)
+    return made
+
+
+def pixels(count: int = 1, size: int = 64) -> torch.Tensor:
+    """Returns pictures (count, 3, size, size) in [-1, 1]."""
+    return torch.rand((count, 3, size, size), generator=torch.Generator().manual_seed(4)) * 2 - 1
+
+
+def backward(model: HostModel, captions: Sequence[str] = ("a cat",), clip_skip: int = 1) -> torch.Tensor:
+    """Runs what a step runs of the model, down to the gradients; returns the prediction."""
+    mean, std = model.encode_images(pixels(len(captions)))
+    generator = torch.Generator().manual_seed(5)
+    noise = torch.randn(mean.shape, generator=generator).to(mean.device)
+    latents = (mean + std * noise) * model.checkpoint.family.latent_scale
+    times = torch.randint(0, 1000, (len(captions),), generator=generator)
+    alphas = model.alphas_cumprod[times].reshape(-1, 1, 1, 1).to(latents.device)
+    noisy = alphas.sqrt() * latents + (1 - alphas).sqrt() * noise
+    cond = model.encode_captions(captions, clip_skip=clip_skip, grad=True)
+    prediction = model.predict(noisy, times, cond)
+    torch.nn.functional.mse_loss(prediction, noise).backward()
+    return prediction.detach()
+
+
+def gradients(made: Network) -> dict[str, torch.Tensor]:
+    """Takes the gradients of a network's factors and clears them."""
+    found = {}
+    for name, layer in made.layers.items():
+        for part in ("down", "up"):
+            factor = getattr(layer, part)
+            assert factor.grad is not None, f"{name}.{part} got no gradient"
+            found[f"{name}.{part}"], factor.grad = factor.grad, None
+    return found

@@ -1,0 +1,168 @@
+"""What the leased model gives: values, shapes, gradients, and captions taken literally."""
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from lib_trainer.errors import UserError
+from lib_trainer.host import Conditioning, PreviewRequest
+from lib_trainer.lora import file as lora_file
+from tests.contract import steps
+from tests.contract.cases import HostCase
+
+TOKENS = json.loads((Path(__file__).parents[1] / "data" / "sd1_tokens.json").read_text())
+LITERAL = "(a:1.2) [b] BREAK AND c"
+LITERAL_IDS = [263, 320, 281, 272, 269, 273, 264, 314, 321, 316, 2568, 537, 322]
+"""CLIP's ids of LITERAL: brackets, colon, BREAK and AND are words like all others."""
+
+
+def test_checkpoint_facts(case: HostCase) -> None:
+    with case.host.borrow_model() as lease, lease.turn() as model:
+        table = model.alphas_cumprod
+        assert table.shape == (1000,) and table.dtype == torch.float32
+        assert bool((table.diff() < 0).all()) and 0 < table[-1] < table[0] < 1
+        assert model.checkpoint == case.host.checkpoint()
+        assert model.checkpoint.prediction in ("epsilon", "v")
+        assert model.device.type and model.compute_dtype.is_floating_point
+
+
+def test_targets_are_named_once_and_belong_to_the_family(case: HostCase) -> None:
+    with case.host.borrow_model() as lease, lease.turn() as model:
+        family, names = model.checkpoint.family, [target.name for target in model.targets()]
+        assert len(set(names)) == len(names)
+        kinds = [(family.is_text_layer(n), family.is_attention_layer(n), family.is_conv_layer(n)) for n in names]
+        assert all(sum(kind) == 1 for kind in kinds)
+        text, attention, conv = (sum(column) for column in zip(*kinds, strict=True))
+        assert attention == 192 and text % 6 == 0 and text > 0
+        # 86 in a true-size SD 1.5; where neighbouring widths are equal a residual block has no conv_shortcut
+        assert 72 <= conv <= 86
+        assert [target.name for target in model.targets()] == names
+
+
+def test_posterior_is_deterministic(case: HostCase) -> None:
+    with case.host.borrow_model() as lease, lease.turn() as model:
+        pixels = steps.pixels(2)
+        mean, std = model.encode_images(pixels)
+        again = model.encode_images(pixels)
+        assert mean.shape == std.shape == (2, 4, 8, 8) and mean.dtype == std.dtype == torch.float32
+        assert bool((std > 0).all()) and not mean.requires_grad and not mean.is_inference()
+        assert torch.equal(mean, again[0]) and torch.equal(std, again[1])
+        assert not torch.equal(mean[0], mean[1])
+
+
+@pytest.mark.parametrize("chunks", [1, 2, 3])
+@pytest.mark.parametrize("caption", TOKENS["captions"])
+def test_caption_chunks_are_joined_as_sd_scripts_does(case: HostCase, chunks: int, caption: str) -> None:
+    """Each chunk of the reference's ids is encoded alone; begin of the first, middles of all, end of the last remain."""
+    rows = [case.states_of(ids) for ids in TOKENS["ids"][f"sd1_{75 * chunks}"][caption]]
+    want = torch.cat([rows[0][:1], *[row[1:-1] for row in rows], rows[-1][-1:]])
+    with case.host.borrow_model() as lease, lease.turn() as model:
+        states = model.encode_captions([TOKENS["captions"][caption]], chunks=chunks).hidden
+        assert states.shape[:2] == (1, 75 * chunks + 2) and not states.requires_grad
+        # encoding chunks together or alone differs by the rounding of a batched matrix product
+        torch.testing.assert_close(states[0], want, rtol=1e-4, atol=1e-5)
+
+
+def test_captions_are_taken_literally(case: HostCase) -> None:
+    want = case.states_of([49406, *LITERAL_IDS, *[49407] * (76 - len(LITERAL_IDS))])
+    with case.host.borrow_model() as lease, lease.turn() as model:
+        torch.testing.assert_close(model.encode_captions([LITERAL]).hidden[0], want, rtol=1e-4, atol=1e-5)
+
+
+def test_clip_skip_takes_another_layer_and_knows_its_limits(case: HostCase) -> None:
+    with case.host.borrow_model() as lease, lease.turn() as model:
+        last, earlier = (model.encode_captions(["a cat"], clip_skip=skip).hidden for skip in (1, 2))
+        assert last.shape == earlier.shape and not torch.allclose(last, earlier)
+        with pytest.raises(UserError, match="Clip skip must be 1 to .*got 99"):
+            model.encode_captions(["a cat"], clip_skip=99)
+
+
+@pytest.mark.parametrize("clip_skip", [1, 2])
+def test_gradients_reach_both_parts_and_no_weight(case: HostCase, clip_skip: int) -> None:
+    with case.host.borrow_model() as lease, lease.turn() as model:
+        made = steps.network(model)
+        with made.attached(model.targets()):
+            steps.backward(model, clip_skip=clip_skip)
+        for part in ("unet", "text_encoder"):
+            found = [factor.grad for factor in made.parameters_of(part)]
+            reached = [grad for grad in found if grad is not None and bool(grad.abs().max() > 0)]
+            # the layers that clip skip skips are computed by nobody: 12 factors per skipped layer
+            assert len(reached) == len(found) - (12 * (clip_skip - 1) if part == "text_encoder" else 0)
+        assert all(weight.grad is None for network in case.networks() for weight in network.parameters())
+
+
+def test_checkpointing_gives_the_same_gradients(case: HostCase) -> None:
+    with case.host.borrow_model() as lease, lease.turn() as model:
+        made = steps.network(model)
+        calls = 0
+
+        def count(*_: object) -> None:
+            nonlocal calls
+            calls += 1
+
+        watched = next(target.module for target in model.targets() if target.name.endswith("resnets_0_conv1"))
+        handle = watched.register_forward_hook(count)
+        try:
+            with made.attached(model.targets()):
+                steps.backward(model)
+                plain, plain_calls = steps.gradients(made), calls
+                with model.checkpointing():
+                    steps.backward(model)
+                saved, saved_calls = steps.gradients(made), calls - plain_calls
+        finally:
+            handle.remove()
+        assert (plain_calls, saved_calls) == (1, 2)  # the activations really were recomputed
+        for name, gradient in plain.items():
+            torch.testing.assert_close(saved[name], gradient, rtol=1e-5, atol=1e-8, msg=name)
+
+
+def test_early_blocks_run_without_a_graph_when_only_late_ones_are_trained(case: HostCase) -> None:
+    with case.host.borrow_model() as lease, lease.turn() as model:
+        made = steps.network(model, blocks=frozenset({"OUT03", "OUT04", "OUT05", "OUT06"}), text_encoder=False)
+        modules = {target.name: target.module for target in model.targets()}
+        recorded: dict[str, bool] = {}
+
+        def watch(name: str) -> torch.utils.hooks.RemovableHandle:
+            return modules[name].register_forward_hook(
+                lambda module, args, output: recorded.update({name: output.requires_grad}))
+
+        early, late = "lora_unet_mid_block_attentions_0_proj_out", "lora_unet_up_blocks_3_attentions_2_proj_out"
+        handles = [watch(name) for name in (early, late)]
+        try:
+            with made.attached(model.targets()):
+                cond = Conditioning(model.encode_captions(["a cat"]).hidden)
+                model.predict(torch.zeros(1, 4, 8, 8), torch.tensor([500]), cond).sum().backward()
+        finally:
+            for handle in handles:
+                handle.remove()
+        assert recorded == {early: False, late: True}
+        assert steps.gradients(made)
+
+
+def test_previews_are_the_hosts_own_pictures(case: HostCase) -> None:
+    own = case.draw("a (cat:1.3)", seed=9)
+    with case.host.borrow_model() as lease, lease.turn() as model:
+        picture = model.preview(PreviewRequest("a (cat:1.3)", seed=9, steps=4))
+        assert picture.image.tobytes() == own and "Seed: 9" in picture.infotext
+        made = steps.network(model)
+        with made.attached(model.targets()):
+            assert model.preview(PreviewRequest("a (cat:1.3)", seed=9, steps=4)).image.tobytes() != own
+        assert model.preview(PreviewRequest("a (cat:1.3)", seed=9, steps=4)).image.tobytes() == own
+
+
+@pytest.mark.parametrize(("dtype", "levels"), [(torch.float32, 0), (torch.float16, 3)])
+def test_saved_and_loaded_draws_as_the_live_adapters(case: HostCase, dtype: torch.dtype, levels: int) -> None:
+    """In fp32 not a pixel differs; fp16 rounds every factor to 11 bits, which moves a pixel by few of 255 levels."""
+    with case.host.borrow_model() as lease, lease.turn() as model:
+        made = steps.network(model)
+        with made.attached(model.targets()):
+            live = model.preview(PreviewRequest("a cat", seed=3, steps=4)).image.tobytes()
+        name = f"saved-{str(dtype).removeprefix('torch.')}"
+        lora_file.save(case.host.paths.loras / f"{name}.safetensors", made.state_dict(dtype), {})
+    case.host.refresh_loras()
+    drawn, without = case.draw(f"a cat<lora:{name}:1>"), case.draw("a cat")
+    assert max(abs(a - b) for a, b in zip(drawn, live, strict=True)) <= levels
+    assert max(abs(a - b) for a, b in zip(without, live, strict=True)) > 3 * max(levels, 3)
