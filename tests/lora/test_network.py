@@ -268,3 +268,14 @@ def test_checkpointing_computes_the_same_gradients() -> None:
         network.layers[ATTENTION].down.grad = None
     assert gradients[0].any()
     assert torch.equal(*gradients)
+
+
+@pytest.mark.parametrize("conv_rank", [0, 4])
+def test_diffusers_understands_every_name(conv_rank: int) -> None:
+    from diffusers.loaders.lora_conversion_utils import _convert_non_diffusers_lora_to_diffusers as convert
+
+    spec = NetworkSpec(rank=1, alpha=1.0, conv_rank=conv_rank)
+    network = networks.create(models.true_size_targets(), spec, SD1, seed=1)
+    converted, alphas = convert(network.state_dict(torch.float32))
+    assert len(converted) == 2 * len(network.layers)
+    assert len(alphas) == len(network.layers)
