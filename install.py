@@ -35,7 +35,7 @@ def main(arguments: list[str]) -> int:
         if not arguments and webui.folder() is not None:
             webui.add_missing()
             return 0
-        if {"-h", "--help"} & set(arguments[:1] if arguments[:1] == ["test"] else arguments):
+        if {"-h", "--help"} & set(arguments[:2]):
             print(USAGE)
             return 0
         if not arguments or arguments[0] not in ("run", "test"):
