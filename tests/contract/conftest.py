@@ -6,6 +6,6 @@ import pytest
 from tests.contract.cases import CASES, HostCase
 
 
-@pytest.fixture(scope="package", params=CASES.values(), ids=CASES.keys())
+@pytest.fixture(scope="package", params=[*CASES.values()], ids=[*CASES])
 def case(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> HostCase:
     return request.param(tmp_path_factory.mktemp("host"))

@@ -50,5 +50,4 @@ def networks(found: Sequence[torch.nn.Module]) -> dict[str, TensorState | Module
 
 def random_generators() -> tuple[object, ...]:
     """Returns the states of Python's, numpy's and torch's process-wide generators."""
-    name, keys, *rest = numpy.random.get_state()
-    return random.getstate(), (name, keys.tobytes(), *rest), torch.random.get_rng_state().numpy().tobytes()
+    return random.getstate(), str(numpy.random.get_state(legacy=False)), torch.random.get_rng_state().numpy().tobytes()

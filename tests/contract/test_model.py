@@ -56,7 +56,7 @@ def test_posterior_is_deterministic(case: HostCase) -> None:
 @pytest.mark.parametrize("chunks", [1, 2, 3])
 @pytest.mark.parametrize("caption", TOKENS["captions"])
 def test_caption_chunks_are_joined_as_sd_scripts_does(case: HostCase, chunks: int, caption: str) -> None:
-    """Each chunk of the reference's ids is encoded alone; begin of the first, middles of all, end of the last remain."""
+    """Each chunk of the reference's ids is encoded alone; the first's begin, all middles, the last's end remain."""
     rows = [case.states_of(ids) for ids in TOKENS["ids"][f"sd1_{75 * chunks}"][caption]]
     want = torch.cat([rows[0][:1], *[row[1:-1] for row in rows], rows[-1][-1:]])
     with case.host.borrow_model() as lease, lease.turn() as model:
@@ -76,7 +76,7 @@ def test_clip_skip_takes_another_layer_and_knows_its_limits(case: HostCase) -> N
     with case.host.borrow_model() as lease, lease.turn() as model:
         last, earlier = (model.encode_captions(["a cat"], clip_skip=skip).hidden for skip in (1, 2))
         assert last.shape == earlier.shape and not torch.allclose(last, earlier)
-        with pytest.raises(UserError, match="Clip skip must be 1 to .*got 99"):
+        with pytest.raises(UserError, match=r"Clip skip must be 1 to .*got 99"):
             model.encode_captions(["a cat"], clip_skip=99)
 
 
