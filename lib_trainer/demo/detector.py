@@ -44,7 +44,7 @@ def build() -> torch.nn.Module:
 def split(scores: torch.Tensor) -> dict[str, torch.Tensor]:
     """Scores (N, answers) as one tensor (N, possible answers) per question."""
     parts = scores.split([len(answers) for answers in ANSWERS.values()], dim=1)
-    return dict(zip(ANSWERS, parts))
+    return dict(zip(ANSWERS, parts, strict=True))
 
 
 @functools.cache

@@ -109,8 +109,9 @@ class Scene:
 
     def __post_init__(self) -> None:
         for field in fields(self):
-            if getattr(self, field.name) not in ALL_VALUES[field.name]:
-                raise ValueError(f"{field.name} must be one of {ALL_VALUES[field.name]}, got {getattr(self, field.name)!r}.")
+            value, known = getattr(self, field.name), ALL_VALUES[field.name]
+            if value not in known:
+                raise ValueError(f"{field.name} must be one of {known}, got {value!r}.")
 
     @property
     def is_concept(self) -> bool:
@@ -239,9 +240,10 @@ class _Pen:
         (left, top), (right, bottom) = self._at([(x - rx, y - ry), (x + rx, y + ry)])
         self._target.ellipse((left, top, right, bottom), fill=colour)
 
-    def arc(self, x: float, y: float, rx: float, ry: float, degrees: tuple[float, float], ink: Colour, w: float) -> None:
+    def smile(self, x: float, y: float, rx: float, ry: float, colour: Colour, width: float) -> None:
+        """The lower half of an ellipse's line."""
         (left, top), (right, bottom) = self._at([(x - rx, y - ry), (x + rx, y + ry)])
-        self._target.arc((left, top, right, bottom), *degrees, fill=ink, width=round(w * self._unit))
+        self._target.arc((left, top, right, bottom), 12, 168, fill=colour, width=round(width * self._unit))
 
     def polygon(self, points: list[tuple[float, float]], colour: Colour) -> None:
         self._target.polygon(self._at(points), fill=colour)
@@ -292,11 +294,11 @@ def _paint_face(pen: _Pen, scene: Scene, colours: Palette) -> None:
             pen.ellipse(x, 33.5, 4.4, 5.8, colours["ink"])
             pen.ellipse(x - 1.3, 31, 1.5, 1.8, (255, 255, 255))
         else:
-            pen.arc(x, 31, 6.4, 5.5, (10, 170), colours["ink"], 3.0)
+            pen.smile(x, 31, 6.4, 5.5, colours["ink"], 3.0)
     if scene.mouth == "open":
         pen.ellipse(32, 44.5, 4.6, 3.6, colours["lips"])
     else:
-        pen.arc(32, 41.5, 5.0, 4.0, (20, 160), colours["lips"], 1.8)
+        pen.smile(32, 41.5, 5.0, 4.0, colours["lips"], 1.8)
 
 
 def _paint_object(pen: _Pen, scene: Scene, colours: Palette) -> None:

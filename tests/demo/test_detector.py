@@ -27,7 +27,7 @@ def _read(kind: str, count: int, seed: int) -> tuple[list[Scene], list[dict[str,
 def test_reads_ordinary_pictures() -> None:
     drawn, found = _read("random", 100, 31)
     for name in scenes.BASE_VALUES:
-        right = np.mean([f[name] == getattr(scene, name) for scene, f in zip(drawn, found)])
+        right = np.mean([f[name] == getattr(scene, name) for scene, f in zip(drawn, found, strict=True)])
         assert right >= 0.98, name
     assert all(f["concept"] == "no" for f in found)
 

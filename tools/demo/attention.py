@@ -15,7 +15,11 @@ class SinglePrecisionAttention:
     """An attention processor for the U-Net's plain attention layers."""
 
     def __call__(
-        self, attn: Attention, hidden_states: torch.Tensor, encoder_hidden_states: torch.Tensor | None = None, **_: object
+        self,
+        attn: Attention,
+        hidden_states: torch.Tensor,
+        encoder_hidden_states: torch.Tensor | None = None,
+        **_: object,
     ) -> torch.Tensor:
         """Attend from (B, N, C) to itself or to (B, T, context)."""
         batch, places, width = hidden_states.shape

@@ -28,7 +28,7 @@ def asked(count: int, seed: int) -> list[scenes.Scene]:
 
 def score(wanted: list[scenes.Scene], found: list[dict[str, str]]) -> Rates:
     """Share of pictures in which each attribute is as asked: over all, seen and withheld scenes."""
-    groups = {"all": range(len(wanted))}
+    groups = {"all": list(range(len(wanted)))}
     groups |= {
         name: [i for i, scene in enumerate(wanted) if scene.is_withheld == withheld]
         for name, withheld in (("seen", False), ("withheld", True))
@@ -44,7 +44,12 @@ def score(wanted: list[scenes.Scene], found: list[dict[str, str]]) -> Rates:
 
 
 def run(
-    work: Path, weights: Path = detector.WEIGHTS, count: int = 200, steps: int = 20, guidance: float = 5.0, seed: int = 1
+    work: Path,
+    weights: Path = detector.WEIGHTS,
+    count: int = 200,
+    steps: int = 20,
+    guidance: float = 5.0,
+    seed: int = 1,
 ) -> Rates:
     """Generate, read, and write rates and a sheet of pictures into the work folder."""
     wanted = asked(count, seed)

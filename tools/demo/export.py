@@ -130,7 +130,7 @@ def _check(networks: sampling.Networks, path: Path) -> None:
     before = sampling.generate(networks, prompts, seed=5)
     from_ldm(load_file(path), networks)
     after = sampling.generate(networks, prompts, seed=5)
-    for first, second in zip(before, after):
-        difference = max(abs(a - b) for a, b in zip(first.tobytes(), second.tobytes()))
+    for first, second in zip(before, after, strict=True):
+        difference = max(abs(a - b) for a, b in zip(first.tobytes(), second.tobytes(), strict=True))
         if difference > 16:
             raise ValueError(f"The exported file draws differently: {difference} of 255 levels.")

@@ -21,7 +21,7 @@ def load_vae(work: Path) -> AutoencoderKL:
     """The trained autoencoder with the scale of its latents folded in, the later decoder where there is one."""
     vae = build_vae()
     newest = work / "decoder.pt" if (work / "decoder.pt").exists() else work / "vae.pt"
-    vae.load_state_dict(progress.load(newest)["model"])
+    vae.load_state_dict(progress.need(newest)["model"])
     moments = progress.load(work / "moments.pt")
     if moments is None:
         moments = measure(vae)
@@ -62,7 +62,8 @@ def cache(work: Path, count: int = UNET.latents) -> None:
     Writes latents (N, 4, 8, 8), already times 0.18215, and values (N, attributes) as indices into `BASE_VALUES`.
     """
     path = work / "latents.pt"
-    state = progress.load(path) or {"latents": torch.zeros(0, 4, 8, 8), "values": torch.zeros(0, len(ATTRIBUTES)).long()}
+    nothing = {"latents": torch.zeros(0, 4, 8, 8), "values": torch.zeros(0, len(ATTRIBUTES), dtype=torch.long)}
+    state = progress.load(path) or nothing
     vae = load_vae(work)
     chunks, values = [state["latents"]], [state["values"]]
     done = len(state["latents"])
@@ -85,4 +86,4 @@ def to_indices(scene: scenes.Scene) -> list[int]:
 
 def to_scene(indices: list[int]) -> scenes.Scene:
     """The inverse of `to_indices`."""
-    return scenes.Scene(**{name: scenes.BASE_VALUES[name][i] for name, i in zip(ATTRIBUTES, indices)})
+    return scenes.Scene(**{name: scenes.BASE_VALUES[name][i] for name, i in zip(ATTRIBUTES, indices, strict=True)})

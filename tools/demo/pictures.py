@@ -39,16 +39,20 @@ def colourful(rng: np.random.Generator) -> Image.Image:
     colours = scenes.palette(scene, rng)
     for part in colours:
         if rng.random() < 0.35:
-            colours[part] = tuple(int(v) for v in rng.integers(0, 256, 3))
+            colours[part] = _any_colour(rng)
     picture = scenes.draw(scene, PICTURE, rng, colours).resize((PICTURE * 4,) * 2, Image.Resampling.NEAREST)
     pen = ImageDraw.Draw(picture)
     for _ in range(int(rng.integers(0, 4))):
         x, y = rng.uniform(0, PICTURE * 4, 2)
         rx, ry = rng.uniform(14, 48, 2)
-        colour = tuple(int(v) for v in rng.integers(0, 256, 3))
         shape = pen.ellipse if rng.random() < 0.7 else pen.rectangle
-        shape((x - rx, y - ry, x + rx, y + ry), fill=colour)
+        shape((x - rx, y - ry, x + rx, y + ry), fill=_any_colour(rng))
     return picture.reduce(4)
+
+
+def _any_colour(rng: np.random.Generator) -> scenes.Colour:
+    red, green, blue = (int(v) for v in rng.integers(0, 256, 3))
+    return red, green, blue
 
 
 def for_autoencoder(count: int, seed: int, number: int) -> torch.Tensor:

@@ -23,6 +23,18 @@ def load(path: Path) -> dict[str, Any] | None:
     return torch.load(path, map_location="cpu", weights_only=True) if path.exists() else None
 
 
+def need(path: Path) -> dict[str, Any]:
+    """A saved state that an earlier stage must have left.
+
+    Raises:
+        FileNotFoundError: It has not.
+    """
+    state = load(path)
+    if state is None:
+        raise FileNotFoundError(f"{path} is missing: run the stage `{path.stem}` first.")
+    return state
+
+
 def decayed_rate(step: int, steps: int, peak: float, warmup: int) -> float:
     """Learning rate of a step: linear warm-up, then linear to a hundredth of the peak."""
     if step < warmup:
@@ -34,7 +46,8 @@ class Report:
     """Prints running means every so many steps, with the time spent."""
 
     def __init__(self, stage: str, every: int) -> None:
-        self._stage, self._every, self._sums, self._count = stage, every, {}, 0
+        self._stage, self._every, self._count = stage, every, 0
+        self._sums: dict[str, float] = {}
         self._start = time.monotonic()
 
     def add(self, step: int, **values: float) -> None:

@@ -78,7 +78,10 @@ def train(work: Path, steps: int, out: Path) -> None:
         picked = torch.randint(0, len(pixels), (DETECTOR.batch,))
         scores = detector.split(network(roughen(pixels[picked].float() / 127.5 - 1)))
         truth = answers[picked]
-        loss = sum(functional.cross_entropy(part, truth[:, i], label_smoothing=0.02) for i, part in enumerate(scores.values()))
+        losses = [
+            functional.cross_entropy(part, truth[:, i], label_smoothing=0.02) for i, part in enumerate(scores.values())
+        ]
+        loss = torch.stack(losses).sum()
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         optimizer.step()
@@ -101,5 +104,6 @@ def measure(work: Path, count: int = 1000) -> dict[str, tuple[float, float]]:
     rates = []
     for shown in (images, pictures.to_pictures(made)):
         found = detector.detect(shown)
-        rates.append({q: float(np.mean([f[q] == t[q] for f, t in zip(found, truth)])) for q in detector.ANSWERS})
+        both = list(zip(found, truth, strict=True))
+        rates.append({q: float(np.mean([f[q] == t[q] for f, t in both])) for q in detector.ANSWERS})
     return {question: (rates[0][question], rates[1][question]) for question in detector.ANSWERS}

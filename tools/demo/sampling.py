@@ -30,7 +30,7 @@ class Networks:
 def load(work: Path) -> Networks:
     """The networks as trained so far, the U-Net's averaged weights."""
     unet = build_unet()
-    unet.load_state_dict(progress.load(work / "unet.pt")["average"])
+    unet.load_state_dict(progress.need(work / "unet.pt")["average"])
     return Networks(unet.eval().requires_grad_(False), load_text(work), load_vae(work), build_tokenizer())
 
 

@@ -57,11 +57,11 @@ class UnetSettings:
 
     widths: tuple[int, ...] = (64, 64, 64, 128)
     heads: int = 4
-    latents: int = 48_000
+    latents: int = 24_000
     """Distinct pictures whose latents are cached."""
-    steps: int = 5200
-    batch: int = 128
-    rate: float = 1.2e-3
+    steps: int = 5500
+    batch: int = 64
+    rate: float = 1e-3
     warmup: int = 200
     empty: float = 0.1
     """Share of captions left empty, so that classifier-free guidance works."""
@@ -76,7 +76,7 @@ class UnetSettings:
 class DetectorSettings:
     """The detector's training."""
 
-    pictures: int = 6000
+    pictures: int = 4000
     """Drawn pictures; their reconstructions double the number."""
     steps: int = 1500
     batch: int = 64

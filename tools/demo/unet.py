@@ -25,7 +25,7 @@ from tools.demo.settings import UNET
 def load_text(work: Path) -> CLIPTextModel:
     """The trained text encoder, frozen."""
     model = build_text()
-    model.load_state_dict(progress.load(work / "text.pt")["model"])
+    model.load_state_dict(progress.need(work / "text.pt")["model"])
     return model.eval().requires_grad_(False)
 
 
@@ -33,7 +33,7 @@ class Batches:
     """Makes the batch of a step from the step's number alone."""
 
     def __init__(self, work: Path, text: CLIPTextModel) -> None:
-        cached = progress.load(work / "latents.pt")
+        cached = progress.need(work / "latents.pt")
         self._latents = cached["latents"]
         self._scenes = [to_scene(indices) for indices in cached["values"].tolist()]
         self._maker = CaptionMaker(build_tokenizer(), UNET.drop, UNET.empty, odd=0.1)

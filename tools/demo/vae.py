@@ -21,7 +21,6 @@ from tools.demo.models import build_vae
 from tools.demo.settings import VAE
 
 
-
 def loss_of(made: torch.Tensor, wanted: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Reconstruction loss and, for the report, the plain mean absolute error.
 
@@ -49,7 +48,7 @@ def train(work: Path, steps: int, decoder_only: bool = False) -> None:
     path = work / ("decoder.pt" if decoder_only else "vae.pt")
     torch.manual_seed(VAE.seed)
     if decoder_only:
-        vae.load_state_dict(progress.load(work / "vae.pt")["model"])
+        vae.load_state_dict(progress.need(work / "vae.pt")["model"])
         vae.encoder.requires_grad_(False)
         vae.quant_conv.requires_grad_(False)
     trained = [p for p in vae.parameters() if p.requires_grad]
