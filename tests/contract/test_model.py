@@ -94,6 +94,19 @@ def test_gradients_reach_both_parts_and_no_weight(case: HostCase, clip_skip: int
         assert all(weight.grad is None for network in case.networks() for weight in network.parameters())
 
 
+def test_bf16_autocast_trains_float32_adapters(case: HostCase) -> None:
+    with case.host.borrow_model() as lease, lease.turn() as model:
+        made = steps.network(model)
+        with made.attached(model.targets()), torch.autocast(model.device.type, torch.bfloat16):
+            steps.backward(model)
+        found = steps.gradients(made)
+        assert {gradient.dtype for gradient in found.values()} == {torch.float32}
+        assert all(bool(gradient.isfinite().all()) for gradient in found.values())
+        mean, _ = model.encode_images(steps.pixels())
+        with torch.autocast(model.device.type, torch.bfloat16):
+            assert torch.equal(model.encode_images(steps.pixels())[0], mean)
+
+
 def test_checkpointing_gives_the_same_gradients(case: HostCase) -> None:
     with case.host.borrow_model() as lease, lease.turn() as model:
         made = steps.network(model)

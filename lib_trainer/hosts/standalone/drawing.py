@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from lib_trainer.blocks import tags
 from lib_trainer.errors import Problems, UserError
 from lib_trainer.host import DrawProgress, GenerateRequest, Picture
 from lib_trainer.hosts.standalone import samplers
@@ -76,11 +77,14 @@ def draw(
         request: completed by `complete`.
         model_hash: first 10 digits of the file's SHA-256, "" when unknown.
     """
+    negative, ignored = tags.split(request.negative)
     with shelf.applied(request.prompt, model, presets) as applied:
+        applied.comments += [
+            f"'{tag.text}' in the negative prompt does nothing: write it in the prompt." for tag in ignored]
         for batch in range(request.batch_count):
             first = request.seed + batch * request.batch_size
             seeds = range(first, first + request.batch_size)
-            latents = _sample(request, model, applied.text, seeds, batch, watch)
+            latents = _sample(replace(request, prompt=applied.text, negative=negative), model, seeds, batch, watch)
             if latents is None:
                 return
             for seed, row in zip(seeds, latents, strict=True):
@@ -91,11 +95,11 @@ def draw(
 
 @torch.no_grad()
 def _sample(
-    request: GenerateRequest, model: LoadedModel, prompt: str, seeds: range, batch: int, watch: Watch
+    request: GenerateRequest, model: LoadedModel, seeds: range, batch: int, watch: Watch
 ) -> torch.Tensor | None:
-    """Returns the latents (B, 4, h, w) of one batch, None when interrupted."""
+    """Returns the latents (B, 4, h, w) of one batch, None when interrupted; the request's prompts carry no tags."""
     positive, negative = (encode_prompt(model.text_encoder, model.tokenizer, text, request.clip_skip)
-                          for text in (prompt, request.negative))
+                          for text in (request.prompt, request.negative))
     scheduler = samplers.make(request.sampler, model.alphas_cumprod, model.checkpoint.prediction)
 
     def on_step(done: int, total: int) -> bool:

@@ -2,7 +2,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
+
+import torch
 
 from lib_trainer.errors import ModelChanged, UserError
 from lib_trainer.hosts.standalone.loader import LoadedModel
@@ -47,25 +49,27 @@ class StandaloneLease:
         self._open = False
 
 
-def restored(loaded: LoadedModel) -> AbstractContextManager[None]:
-    """Makes the networks ready for a turn (eval mode, nothing requires a gradient) and restores what was found."""
-    return _restored([module for network in loaded.networks() for module in network.modules()])
-
-
 @contextmanager
-def _restored(modules: list) -> Iterator[None]:  # type: ignore[type-arg]
-    weights = [weight for module in modules for weight in module.parameters(recurse=False)]
-    found_modes = [module.training for module in modules]
-    found_grads = [(weight.requires_grad, weight.grad) for weight in weights]
+def restored(loaded: LoadedModel) -> Iterator[None]:
+    """Makes the networks ready for a turn (eval mode, nothing requires a gradient) and restores what was found.
+
+    Looks at every flag but sets only those that differ: a turn is taken for every step and must cost next to nothing.
+    """
+    modes = [module.training for module in loaded.modules]
+    flags = [(weight.requires_grad, weight.grad) for weight in loaded.weights]
     try:
-        for module in modules:
-            module.training = False
-        for weight in weights:
-            weight.requires_grad_(False)
+        _set(loaded, [False] * len(modes), [(False, grad) for _, grad in flags])
         yield
     finally:
-        for module, mode in zip(modules, found_modes, strict=True):
+        _set(loaded, modes, flags)
+
+
+def _set(loaded: LoadedModel, modes: list[bool], flags: list[tuple[bool, torch.Tensor | None]]) -> None:
+    for module, mode in zip(loaded.modules, modes, strict=True):
+        if module.training != mode:
             module.training = mode
-        for weight, (wanted, grad) in zip(weights, found_grads, strict=True):
+    for weight, (wanted, grad) in zip(loaded.weights, flags, strict=True):
+        if weight.requires_grad != wanted:
             weight.requires_grad_(wanted)
+        if weight.grad is not grad:
             weight.grad = grad

@@ -7,6 +7,7 @@ nothing is initialised for nothing and the weights exist once. Every tensor of a
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -19,8 +20,8 @@ from transformers.models.clip.modeling_clip import CLIPTextModel
 
 from lib_trainer.errors import UserError
 from lib_trainer.families.sd1 import SD1
-from lib_trainer.host import Checkpoint
-from lib_trainer.hosts.standalone import architecture, noise_schedule
+from lib_trainer.host import Checkpoint, Target
+from lib_trainer.hosts.standalone import architecture, layers, noise_schedule
 from lib_trainer.hosts.standalone.checkpoint_file import read_config, read_tensors, setting, text_folder_config
 from lib_trainer.hosts.standalone.detect import TEXT, UNET, VAE, require_sd1
 from lib_trainer.hosts.standalone.tokens import Tokenizer
@@ -60,6 +61,21 @@ class LoadedModel:
         """
         noisy, states = noisy.to(self.device, self.unet.dtype), states.to(self.device, self.unet.dtype)
         return self.unet(noisy, timesteps.to(self.device), states, return_dict=False)[0].float()
+
+    @cached_property
+    def targets(self) -> list[Target]:
+        """Every layer that a LoRA may adapt."""
+        return layers.targets(self.unet, self.text_encoder)
+
+    @cached_property
+    def modules(self) -> list[torch.nn.Module]:
+        """Every module of the three networks."""
+        return [module for network in self.networks() for module in network.modules()]
+
+    @cached_property
+    def weights(self) -> list[torch.nn.Parameter]:
+        """Every parameter of the three networks."""
+        return [weight for network in self.networks() for weight in network.parameters()]
 
     def networks(self) -> tuple[torch.nn.Module, ...]:
         """U-Net, VAE and text encoder."""

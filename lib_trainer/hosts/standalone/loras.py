@@ -17,8 +17,7 @@ from lib_trainer.blocks.multipliers import multipliers
 from lib_trainer.blocks.presets import Presets
 from lib_trainer.blocks.resolve import resolve
 from lib_trainer.errors import UserError
-from lib_trainer.host import TRAINING_NAME, Target
-from lib_trainer.hosts.standalone import layers
+from lib_trainer.host import TRAINING_NAME
 from lib_trainer.hosts.standalone.loader import LoadedModel
 from lib_trainer.lora import file as lora_file
 from lib_trainer.lora import network as lora_network
@@ -76,7 +75,7 @@ class LoraShelf:
     def _files(self) -> list[Path]:
         return sorted(path for path in self._folder.rglob("*.safetensors") if path.is_file())
 
-    def entry(self, path: Path, model: LoadedModel, targets: list[Target]) -> Entry:
+    def entry(self, path: Path, model: LoadedModel) -> Entry:
         """Returns a file's network for a model, from memory while neither has changed.
 
         Raises:
@@ -85,7 +84,7 @@ class LoraShelf:
         status = path.stat()
         key = (path, status.st_mtime_ns, status.st_size, model.identity, model.device, model.compute_dtype)
         if key not in self._kept:
-            self._kept[key] = _load(path, model, targets)
+            self._kept[key] = _load(path, model)
         self._kept.move_to_end(key)
         while len(self._kept) > KEPT:
             self._kept.popitem(last=False)
@@ -103,20 +102,19 @@ class LoraShelf:
         """
         text, found = tags.split(prompt)
         result = Applied(text)
-        targets = layers.targets(model.unet, model.text_encoder) if found else []
         strengths: dict[str, tuple[Entry, dict[str, float]]] = {}
         for tag in found:
             if not tag.is_lora:
                 result.comments.append(f"'{tag.text}' was left out: only LoRA tags are known here.")
             elif tag.name != TRAINING_NAME:  # the adapters in training are attached by whoever trains them
-                self._add(tag, model, targets, presets, strengths, result)
+                self._add(tag, model, presets, strengths, result)
         with ExitStack() as stack:
             for entry, factors in strengths.values():
-                stack.enter_context(entry.network.attached(targets, factors))
+                stack.enter_context(entry.network.attached(model.targets, factors))
             yield result
 
     def _add(
-        self, tag: tags.Tag, model: LoadedModel, targets: list[Target], presets: Presets,
+        self, tag: tags.Tag, model: LoadedModel, presets: Presets,
         strengths: dict[str, tuple[Entry, dict[str, float]]], result: Applied,
     ) -> None:
         arch = model.checkpoint.family.arch
@@ -127,7 +125,7 @@ class LoraShelf:
             result.comments.append(f"There is no LoRA '{weights.name}' in '{self._folder}': drawn without it.")
             return
         try:
-            entry = self.entry(path, model, targets)
+            entry = self.entry(path, model)
         except UserError as error:
             result.comments.append(f"LoRA '{weights.name}' was left out: {error}")
             return
@@ -141,9 +139,9 @@ class LoraShelf:
         result.hashes[weights.name] = entry.digest
 
 
-def _load(path: Path, model: LoadedModel, targets: list[Target]) -> Entry:
+def _load(path: Path, model: LoadedModel) -> Entry:
     loaded = lora_file.load(path)
-    network, unmatched = lora_network.from_state(targets, loaded.tensors)
+    network, unmatched = lora_network.from_state(model.targets, loaded.tensors)
     network.requires_grad_(False).to(model.device, model.compute_dtype)
     comments = [f"{len(unmatched)} of its {len(loaded.tensors)} tensors have no place in this checkpoint "
                 f"(such as '{unmatched[0]}')."] if unmatched else []

@@ -41,7 +41,7 @@ class StandaloneModel:
 
     def targets(self) -> list[Target]:
         """Every adaptable layer: the text encoder's, then the U-Net's."""
-        return layers.targets(self._loaded.unet, self._loaded.text_encoder)
+        return list(self._loaded.targets)
 
     def encode_images(self, pixels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Returns mean and standard deviation (B, 4, h, w) float32 of the posterior, in float32 even under autocast."""

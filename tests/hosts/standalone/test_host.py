@@ -181,6 +181,13 @@ def test_other_tags_are_told(host: StandaloneHost) -> None:
     assert draw(host, "<hypernet:x:1>").comments == ["'<hypernet:x:1>' was left out: only LoRA tags are known here."]
 
 
+def test_tags_in_the_negative_prompt_are_told(host: StandaloneHost) -> None:
+    write_lora(host, "x")
+    picture = host.generate(GenerateRequest("a cat", "<lora:x:1>", seed=1, steps=STEPS))[0]
+    assert picture.image.tobytes() == pixels(host)
+    assert picture.comments == ["'<lora:x:1>' in the negative prompt does nothing: write it in the prompt."]
+
+
 def test_numbers_that_are_not_finite_are_told(host: StandaloneHost) -> None:
     write_lora(host, "x", size=1e38)
     picture = draw(host, "a cat<lora:x:1>")
