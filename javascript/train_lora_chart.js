@@ -2,7 +2,7 @@
 // library has to be fetched; colours come from the style sheet and follow light and dark.
 (function () {
     "use strict";
-    const ours = window.trainLora = window.trainLora || {};
+    const ours = window.trainLora;
     const HEIGHT = 190, LEFT = 48, RIGHT = 10, TOP = 10, BOTTOM = 34;
 
     function svg(tag, attributes, text) {
@@ -32,12 +32,13 @@
      * Draws the chart into a node.
      * @param {HTMLElement} node - emptied when there is nothing to draw yet.
      * @param {{x: number, raw: number, average: number}[]} points - loss by step, ascending.
-     * @param {number} total - steps of the whole run.
+     * @param {number} total - steps of the whole run; while only few are done, the axis ends sooner.
      */
     ours.chart = function (node, points, total) {
         if (points.length < 2) { node.replaceChildren(); return; }
         const width = Math.max(320, node.clientWidth || 600), top = ceiling(points);
-        const x = (step) => LEFT + (width - LEFT - RIGHT) * step / Math.max(total, 1);
+        const end = Math.max(2, Math.min(total, Math.ceil(points[points.length - 1].x * 1.25)));
+        const x = (step) => LEFT + (width - LEFT - RIGHT) * step / end;
         const y = (loss) => TOP + (HEIGHT - TOP - BOTTOM) * (1 - Math.min(loss, top) / top);
         const t = ours.t;
         const image = svg("svg", { viewBox: `0 0 ${width} ${HEIGHT}`, width, height: HEIGHT, role: "img", "aria-label": t("Loss") });
@@ -45,7 +46,7 @@
             image.append(svg("line", { class: "tl-grid", x1: LEFT, x2: width - RIGHT, y1: y(value), y2: y(value) }),
                 svg("text", { class: "tl-axis", x: LEFT - 6, y: y(value) + 4, "text-anchor": "end" }, String(value)));
         }
-        for (const value of ticks(total, Math.max(2, Math.floor(width / 130)))) {
+        for (const value of ticks(end, Math.max(2, Math.floor(width / 130)))) {
             image.append(svg("text", { class: "tl-axis", x: x(value), y: HEIGHT - BOTTOM + 15, "text-anchor": "middle" }, value.toLocaleString()));
         }
         image.append(svg("text", { class: "tl-axis tl-axis-name", x: width - RIGHT, y: HEIGHT - 3, "text-anchor": "end" }, t("step")));
@@ -55,7 +56,7 @@
         const reading = svg("text", { class: "tl-axis tl-reading", x: width - RIGHT, y: TOP + 8, "text-anchor": "end" }, "");
         image.append(reading);
         image.addEventListener("mousemove", (event) => {
-            const step = (event.offsetX - LEFT) / (width - LEFT - RIGHT) * total;
+            const step = (event.offsetX - LEFT) / (width - LEFT - RIGHT) * end;
             const near = points.reduce((best, p) => (Math.abs(p.x - step) < Math.abs(best.x - step) ? p : best));
             reading.textContent = `${t("step")} ${near.x.toLocaleString()}: ${near.raw.toPrecision(3)} (${t("average")} ${near.average.toPrecision(3)})`;
         });

@@ -2,7 +2,7 @@
 // Ctrl+Enter, and the way of a finished LoRA into the prompt of txt2img.
 (function () {
     "use strict";
-    const ours = window.trainLora = window.trainLora || {};
+    const ours = window.trainLora;
     if (ours.form) return;
     ours.form = { restored: null, timer: 0, idle: 0 };
     const QUIET = 600; // milliseconds without a key or click before the form is looked at
@@ -111,10 +111,13 @@
         if (tab && restore && ours.form.restored !== tab) {
             ours.form.restored = tab;
             equip(tab);
+            tab.inert = true; // what is typed before the last settings arrive would be lost
+            setTimeout(() => { tab.inert = false; }, 15000);
             restore.click();
             if (ours.run) ours.run.poll();
         }
-        setTimeout(watch, ours.form.restored && ours.form.restored.isConnected ? 2000 : 150);
+        if (tab && tab.inert && ours.find("train_lora_restored").textContent.trim()) tab.inert = false;
+        setTimeout(watch, tab && tab === ours.form.restored && !tab.inert ? 2000 : 100);
     }
 
     document.addEventListener("keydown", (event) => {

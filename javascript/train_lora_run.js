@@ -3,50 +3,16 @@
 // opened twice shows the same, whatever the version of gradio. Works in every WebUI and on the embedded page.
 (function () {
     "use strict";
-    const ours = window.trainLora = window.trainLora || {};
+    const ours = window.trainLora;
     if (ours.run) return; // a WebUI may load its scripts again when it reloads its page: one poller is enough
+    const { el, t } = ours;
     const POLL_RUNNING = 700, POLL_IDLE = 3000, POLL_HIDDEN = 5000, CHART_POINTS = 1200;
 
-    ours.root = () => (window.gradioApp ? window.gradioApp() : document);
-    ours.find = (id) => ours.root().querySelector("#" + id);
-    /** The text in the person's language: the WebUI's table, or the embedded page's. {name} is filled in afterwards. */
-    ours.t = (text, values) => {
-        const found = (window.localization && window.localization[text]) || (ours.texts && ours.texts[text]) || text;
-        return values ? found.replace(/\{(\w+)\}/g, (all, name) => (name in values ? values[name] : all)) : found;
-    };
-    /** Makes an element; text is always set as text, never as markup. */
-    ours.el = (tag, attributes, ...children) => {
-        const node = document.createElement(tag);
-        for (const [name, value] of Object.entries(attributes || {})) {
-            if (name === "text") node.textContent = value;
-            else if (name.startsWith("on")) node.addEventListener(name.slice(2), value);
-            else if (value !== false && value !== null && value !== undefined) node.setAttribute(name, value);
-        }
-        node.append(...children.filter(Boolean));
-        return node;
-    };
-    /** Calls one of our routes; throws an Error whose message is the sentence for the person. */
-    ours.call = async (route, body) => {
-        const address = new URL("train-lora/v1/" + route, document.baseURI);
-        const options = { credentials: "same-origin" };
-        if (body instanceof FormData) Object.assign(options, { method: "POST", body });
-        else if (body) {
-            Object.assign(options, {
-                method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body),
-            });
-        }
-        const answer = await fetch(address, options);
-        const json = await answer.json().catch(() => ({}));
-        if (!answer.ok) throw new Error((json.problems || [json.detail || answer.statusText]).join("\n"));
-        return json;
-    };
+    const run = ours.run = { state: fresh(""), view: null, lost: false, timer: 0, asking: false, again: false };
 
-    const { el, t } = ours;
-    const run = ours.run = { state: fresh(0), view: null, lost: false, timer: 0 };
-
-    function fresh(job) {
+    function fresh(id) {
         return {
-            job, last: 0, running: false, name: "", paused: "", phase: null, started: null, step: null,
+            id, last: 0, running: false, name: "", paused: "", phase: null, started: null, step: null,
             points: [], stride: 1, seen: 0, previews: [], saved: [], warnings: [], finished: null, failed: null, stopping: "",
         };
     }
@@ -63,34 +29,40 @@
         Previewed(s, e) { e.files.forEach((file, i) => s.previews.unshift({ file, step: e.step, prompt: e.prompts[i] || "" })); },
         Saved(s, e) { s.saved.unshift(e); },
         Warned(s, e) { s.warnings.push(e.message); },
-        Paused(s, e) { s.paused = e.reason || t("paused"); },
+        Paused(s, e) { s.paused = e.reason; },
         Continued(s) { s.paused = ""; },
         Finished(s, e) { s.finished = e; s.paused = ""; },
         Failed(s, e) { s.failed = e; s.paused = ""; },
     };
 
     async function poll() {
+        if (run.asking) { run.again = true; return; } // two answers at once would be taken twice
         clearTimeout(run.timer);
-        const before = run.state;
-        try {
-            const query = `events?after=${before.last}&job=${before.job}&points=600`;
-            const answer = await ours.call(query);
-            if (answer.job !== before.job) run.state = fresh(answer.job);
-            const s = run.state;
-            const changed = run.lost || answer.events.length || answer.running !== s.running || answer.stopping !== s.stopping
-                || s !== before;
-            for (const event of answer.events) if (take[event.kind]) take[event.kind](s, event);
-            Object.assign(s, { last: answer.last, running: answer.running, stopping: answer.stopping || "" });
-            if (answer.name) s.name = answer.name;
-            run.lost = false;
-            if (changed || !run.view || !run.view.root.isConnected) draw();
-        } catch (error) {
-            if (!run.lost) { run.lost = true; draw(); }
+        run.asking = true;
+        run.again = false;
+        try { await ask(); } finally {
+            run.asking = false;
+            const wait = run.again ? 0 : document.hidden ? POLL_HIDDEN : run.state.running ? POLL_RUNNING : POLL_IDLE;
+            run.timer = setTimeout(poll, wait);
         }
-        const wait = document.hidden ? POLL_HIDDEN : run.state.running ? POLL_RUNNING : POLL_IDLE;
-        run.timer = setTimeout(poll, wait);
     }
     run.poll = poll;
+
+    async function ask() {
+        const query = `events?after=${run.state.last}&run=${run.state.id}&points=600`;
+        const answer = await ours.call(query).catch(() => null);
+        const lost = run.lost;
+        run.lost = !answer;
+        if (!answer) { if (!lost) draw(); return; }
+        const other = answer.run !== run.state.id;
+        if (other) run.state = fresh(answer.run);
+        const s = run.state;
+        const changed = other || lost || answer.events.length || answer.running !== s.running || answer.stopping !== s.stopping;
+        for (const event of answer.events) if (take[event.kind]) take[event.kind](s, event);
+        Object.assign(s, { last: answer.last, running: answer.running, stopping: answer.stopping || "" });
+        if (answer.name) s.name = answer.name;
+        if (changed || !run.view || !run.view.root.isConnected) draw();
+    }
 
     function mount() {
         const root = ours.find("train_lora_run");
@@ -124,7 +96,7 @@
 
     function drawHead(view, s) {
         const started = s.started;
-        if (!s.job) {
+        if (!s.id) {
             replace(view.head, el("h3", { text: t("No training yet") }),
                 el("p", { class: "tl-quiet", text: t("Progress, the loss chart and preview pictures appear here.") }));
             return;
@@ -132,7 +104,7 @@
         const facts = started && [
             t("{n} pictures", { n: started.images.toLocaleString() }),
             started.reg_images ? t("{n} regularisation pictures", { n: started.reg_images.toLocaleString() }) : "",
-            t("{n} layers", { n: started.layers }), t("{n} numbers", { n: started.parameters.toLocaleString() }),
+            t("{n} layers", { n: started.layers }), t("{n} parameters", { n: started.parameters.toLocaleString() }),
             t("on {model}", { model: started.model }),
         ].filter(Boolean).join(" · ");
         replace(view.head, el("h3", { text: s.name }), facts && el("p", { class: "tl-quiet", text: facts }));
@@ -143,15 +115,25 @@
         if (s.failed) return [s.step ? s.step.step / s.step.total : 0, t("Failed")];
         if (s.finished) {
             const part = s.step ? s.finished.step / s.step.total : 1;
-            return [part, t(s.finished.stopped ? "Stopped after {n} steps" : "Finished: {n} steps in {time}",
-                { n: s.finished.step.toLocaleString(), time: clock(s.finished.seconds) })];
+            const end = { n: s.finished.step.toLocaleString(), time: clock(s.finished.seconds) };
+            return [part, s.finished.stopped ? t("Stopped after {n} steps", end) : t("Finished: {n} steps in {time}", end)];
         }
         if (s.phase) {
-            const what = t(s.phase.what === "captions" ? "Reading captions" : "Encoding pictures");
+            const what = s.phase.what === "captions" ? t("Encoding captions") : t("Encoding pictures");
             return [s.phase.done / Math.max(1, s.phase.total),
                 `${what}: ${s.phase.done}/${s.phase.total} (${s.phase.rate.toFixed(1)}/s)`];
         }
         return s.step ? [s.step.step / s.step.total, s.step.text] : [0, t("Preparing")];
+    }
+
+    function groupName(group) {
+        return { unet: t("U-Net rate"), text_encoder: t("Text encoder rate") }[group] || group;
+    }
+
+    /** A learning rate as people write it: 1e-4, 0.5. */
+    function written(rate) {
+        const short = Number(rate.toPrecision(3));
+        return short !== 0 && Math.abs(short) < 0.001 ? short.toExponential() : short.toString();
     }
 
     function clock(seconds) {
@@ -161,7 +143,7 @@
     }
 
     function drawBar(view, s) {
-        if (!s.job) return replace(view.bar);
+        if (!s.id) return replace(view.bar);
         const [part, line] = progress(s);
         const percent = Math.max(0, Math.min(100, part * 100)).toFixed(1);
         const bar = el("div", { class: "tl-track", role: "progressbar", "aria-valuenow": percent, "aria-valuemin": 0, "aria-valuemax": 100 },
@@ -175,7 +157,7 @@
         if (s.step) {
             fact(t("Epoch"), s.step.epoch + (s.started ? " / " + s.started.epochs : ""));
             fact(t("Average loss"), s.step.average_loss.toPrecision(3));
-            for (const [group, rate] of Object.entries(s.step.lrs)) fact(t("Rate") + " " + t(group), Number(rate.toPrecision(3)).toString());
+            for (const [group, rate] of Object.entries(s.step.lrs)) fact(groupName(group), written(rate));
         }
         replace(view.bar, bar, el("code", { class: "tl-line", text: line }), facts);
     }
@@ -195,26 +177,26 @@
         view.buttonsKey = key;
         if (!s.running) return replace(view.buttons);
         const button = (id, text, title, onclick, kind) =>
-            el("button", { id: "train_lora_" + id, type: "button", class: "tl-button " + (kind || ""), title: t(title), onclick, text: t(text),
+            el("button", { id: "train_lora_" + id, type: "button", class: "tl-button " + (kind || ""), title, onclick, text,
                 disabled: s.stopping ? "" : false });
         const discard = (event) => {
             if (confirm(t("Stop and leave no file?"))) press("stop", { save: false })(event);
         };
         replace(view.buttons,
             s.paused
-                ? button("continue", "Continue", "Go on after the pause", press("continue"), "tl-primary")
-                : button("pause", "Pause", "Wait after the running step", press("pause")),
-            button("save", "Save now", "Write a file of the LoRA as it is after the running step", press("save")),
-            button("sample", "Sample now", "Draw the preview prompts after the running step", press("sample")),
-            button("stop", "Stop", "Finish the running step and save", press("stop", { save: true }), "tl-stop"),
-            button("discard", "Stop without saving", "Finish the running step and leave no file", discard, "tl-stop"));
+                ? button("continue", t("Continue"), t("Go on after the pause"), press("continue"), "tl-primary")
+                : button("pause", t("Pause"), t("Wait after the running step"), press("pause")),
+            button("save", t("Save now"), t("Write a file of the LoRA as it is after the running step"), press("save")),
+            button("sample", t("Sample now"), t("Draw the preview prompts after the running step"), press("sample")),
+            button("stop", t("Stop"), t("Finish the running step and save"), press("stop", { save: true }), "tl-stop"),
+            button("discard", t("Stop without saving"), t("Finish the running step and leave no file"), discard, "tl-stop"));
     }
 
     function drawMessage(view, s) {
         const lines = [];
         if (run.lost) lines.push(el("div", { class: "tl-note tl-warn", text: t("The server does not answer; trying again.") }));
         if (s.running && s.stopping) lines.push(el("div", { class: "tl-note", text: t("Stopping after the running step.") }));
-        else if (s.running && s.paused) lines.push(el("div", { class: "tl-note tl-warn", text: t("Paused") + ": " + t(s.paused) }));
+        else if (s.running && s.paused) lines.push(el("div", { class: "tl-note tl-warn", text: t(s.paused) }));
         if (s.failed) {
             const note = el("div", { class: "tl-note tl-error", role: "alert" });
             for (const line of s.failed.message.split("\n")) note.append(el("div", { text: line }));
@@ -226,7 +208,7 @@
 
     function drawDone(view, s) {
         const done = s.finished && s.finished.file ? s.finished : null;
-        const key = (done ? done.file + s.job : "") + document.documentElement.lang;
+        const key = (done ? done.file + s.id : "") + document.documentElement.lang;
         if (view.doneKey === key) return; // keeps the chosen preset
         view.doneKey = key;
         if (!done) return replace(view.done);
@@ -246,7 +228,7 @@
     }
 
     function drawLists(view, s) {
-        const key = [s.job, s.previews.length, s.saved.length, s.warnings.length, document.documentElement.lang].join();
+        const key = [s.id, s.previews.length, s.saved.length, s.warnings.length, document.documentElement.lang].join();
         if (view.listsKey === key) return;
         view.listsKey = key;
         const address = (file) => new URL("train-lora/v1/preview?file=" + encodeURIComponent(file), document.baseURI).href;
@@ -260,13 +242,6 @@
         replace(view.warnings, ...s.warnings.map((text) => el("div", { class: "tl-note tl-warn", text })));
     }
 
-    /** Small pictures are drawn big with hard pixels, so that 64 px can be looked at. */
-    ours.enlarged = (image) => {
-        const mark = () => image.classList.toggle("tl-pixels", image.naturalWidth > 0 && image.naturalWidth <= 160);
-        image.addEventListener("load", mark);
-        if (image.complete) mark();
-        return image;
-    };
     document.addEventListener("visibilitychange", () => { if (!document.hidden) poll(); });
     window.addEventListener("resize", () => run.view && run.view.chart && ours.chart(run.view.chart, run.state.points, run.state.step ? run.state.step.total : 0));
     if (document.readyState === "loading") document.addEventListener("DOMContentLoaded", poll);

@@ -7,6 +7,7 @@ guards every route, reading included. This module holds the API boundary, one of
 from __future__ import annotations
 
 import json
+import secrets
 import traceback
 from collections.abc import Callable, Coroutine
 from pathlib import Path
@@ -20,6 +21,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import UploadFile
 
 from lib_trainer.blocks import presets
+from lib_trainer.blocks.layouts import LAYOUTS
 from lib_trainer.data import new_folder
 from lib_trainer.errors import Problems, UserError
 from lib_trainer.host import Host
@@ -98,15 +100,18 @@ def thin(events: list[dict[str, Any]], points: int) -> list[dict[str, Any]]:
 
 
 def _add_reading(router: APIRouter, jobs: Jobs, host: Host) -> None:
+    process = secrets.token_hex(4)  # job numbers begin anew with every start of the program, pages stay open
+
     @router.get("/events")
-    def events(after: int = _AFTER, job: int = _AFTER, points: int = _POINTS) -> dict[str, Any]:
-        """Events numbered above `after`; all of them when `job` is no longer the current one."""
+    def events(after: int = _AFTER, run: str = "", points: int = _POINTS) -> dict[str, Any]:
+        """Events numbered above `after`; all of them when `run`, as answered before, is not the current one."""
         current = jobs.current
         if current is None:
-            return {"job": 0, "running": False, "events": [], "last": 0}
-        fresh = current.events(after if job in (0, current.number) else 0)
-        last = fresh[-1]["number"] if fresh else after
-        return {**_state(current), "events": thin(fresh, points), "last": last}
+            return {"job": 0, "run": "", "running": False, "events": [], "last": 0}
+        state = {**_state(current), "run": f"{process}-{current.number}"}
+        seen = after if run in ("", state["run"]) else 0
+        fresh = current.events(seen)
+        return {**state, "events": thin(fresh, points), "last": fresh[-1]["number"] if fresh else seen}
 
     @router.get("/status")
     def status() -> dict[str, Any]:
@@ -180,8 +185,9 @@ def _add_dataset(router: APIRouter, host: Host) -> None:
 def _add_presets(router: APIRouter, host: Host) -> None:
     @router.get("/presets")
     def names() -> dict[str, list[str]]:
-        """Names of the block presets, in the order of their file."""
-        return {"presets": presets.read_or_create(host.paths.settings / presets.SHIPPED.name).names}
+        """Names of the block presets that fit a Stable Diffusion, in the order of their file."""
+        found = presets.read_or_create(host.paths.settings / presets.SHIPPED.name)
+        return {"presets": [preset.name for preset in found.entries if len(preset.items) in LAYOUTS]}
 
 
 def _add_locales(router: APIRouter, locales: Path) -> None:

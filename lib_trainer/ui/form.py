@@ -87,4 +87,4 @@ def _control(field: dataclasses.Field[Any], choices: Sequence[str], changes: Map
         return gr.Number(precision=0, **common)
     if field.type == "float":
         return gr.Number(**common)
-    return gr.Textbox(lines=data["lines"], **common)
+    return gr.Textbox(lines=data["lines"], max_lines=20 if data["lines"] > 1 else 1, **common)

@@ -13,8 +13,11 @@ from typing import TYPE_CHECKING
 import gradio as gr
 
 from lib_trainer.errors import UserError
+from lib_trainer.host import GenerateRequest, Host
+from lib_trainer.training.goals import GOALS
 from lib_trainer.ui import train_tab
 from lib_trainer.ui.app import EmbeddedApp
+from lib_trainer.ui.saved_settings import Draft
 from lib_trainer.ui.served_html import ServedHtml
 from lib_trainer.ui.txt2img import Txt2Img
 
@@ -26,21 +29,52 @@ TRIED_PORTS = 100
 
 _ROOT = Path(__file__).resolve().parents[2]
 """The extension's folder: javascript, style.css and localizations lie where the WebUIs look for them."""
+DEMO = _ROOT / "lib_trainer" / "assets" / "demo"
+"""Folder of the demo checkpoint and its sample dataset."""
 _FONTS = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "Noto Sans", "sans-serif")
 _MONO = ("ui-monospace", "Cascadia Mono", "Menlo", "Consolas", "monospace")
 
 
 def build(app: EmbeddedApp) -> gr.Blocks:
     """Returns the whole page."""
-    theme = gr.themes.Default(primary_hue="orange", font=[gr.themes.utils.fonts.Font(name) for name in _FONTS],
-                              font_mono=[gr.themes.utils.fonts.Font(name) for name in _MONO])
-    train = train_tab.build(app, app.host.samplers())
-    with gr.Blocks(title=TITLE, theme=theme, analytics_enabled=False) as blocks, gr.Tabs(elem_id="tabs"):
+    first, request = _demo_start() if _is_demo(app.host) else (Draft(), GenerateRequest(""))
+    train = train_tab.build(app, app.host.samplers(), first)
+    with gr.Blocks(title=TITLE, theme=_theme(), analytics_enabled=False) as blocks, gr.Tabs(elem_id="tabs"):
         with gr.Tab("txt2img", id="txt2img", elem_id="tab_txt2img"):
-            Txt2Img(app.host).lay_out()
+            Txt2Img(app.host, request).lay_out()
         with gr.Tab(train_tab.TITLE, id="train_lora", elem_id="tab_train_lora"):
             train.render()
+    blocks.show_api = False
     return blocks
+
+
+def _is_demo(host: Host) -> bool:
+    path = host.checkpoint().path
+    return path is not None and path.parent == DEMO
+
+
+def _demo_start() -> tuple[Draft, GenerateRequest]:
+    """What a first-time user finds: the sample dataset ready to train, and a prompt that the demo checkpoint knows."""
+    dataset = DEMO / "dataset" / "zunko"
+    values = {"name": "zunko", "images": str(dataset / "train"), "reg_images": str(dataset / "reg")}
+    request = GenerateRequest(
+        "1girl, blonde hair, long hair, open eyes, smile, red shirt, blue background", steps=20, cfg=5.0, sampler="DDIM"
+    )
+    return Draft("demo", {**values, **GOALS["demo"].changes}), request
+
+
+def _theme() -> gr.themes.Base:
+    """gradio's default look, tighter, with one accent and the system's fonts."""
+    font = gr.themes.utils.fonts.Font
+    return gr.themes.Default(
+        primary_hue="orange", secondary_hue="orange", spacing_size="sm",
+        font=[font(name) for name in _FONTS], font_mono=[font(name) for name in _MONO],
+    ).set(
+        button_primary_background_fill="#e8720c", button_primary_background_fill_hover="#f58a2c",
+        button_primary_background_fill_dark="#d9690a", button_primary_background_fill_hover_dark="#ec7f22",
+        button_primary_text_color="white", button_primary_text_color_dark="white",
+        slider_color="#f07d1a", slider_color_dark="#f07d1a",
+    )
 
 
 def web_app(app: EmbeddedApp) -> FastAPI:

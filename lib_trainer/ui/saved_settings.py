@@ -69,12 +69,12 @@ class SavedSettings:
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise UserError(f"The settings file {path} cannot be read ({error}): delete it or mend it.") from None
 
-    def last(self) -> Draft:
-        """Returns the last settings; an untouched form's when there are none or the file is broken."""
+    def last(self) -> Draft | None:
+        """Returns the last settings, None when there are none or the file is broken."""
         try:
             return self.load(LAST)
         except UserError:
-            return Draft()
+            return None
 
     def _path(self, name: str) -> Path:
         bare = name.strip()

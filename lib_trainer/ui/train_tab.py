@@ -37,11 +37,12 @@ _DROP = """<div id="train_lora_drop" class="tl-drop">
 class TrainTab:
     """The tab's controls and what happens when they are used; made once per page by `build`."""
 
-    def __init__(self, app: App, samplers: Sequence[str]) -> None:
+    def __init__(self, app: App, samplers: Sequence[str], first: Draft) -> None:
         from lib_trainer.training.optimizers import OPTIMIZERS
 
         self._app = app
         self._saved = SavedSettings(app.host.paths.settings / "train")
+        self._first = first
         self._labels = {NO_GOAL: ""} | {goal.label: key for key, goal in GOALS.items()}
         choices: dict[str, Sequence[str]] = {"optimizer": list(OPTIMIZERS)}
         if samplers:
@@ -50,7 +51,7 @@ class TrainTab:
 
     def lay_out(self) -> None:
         """Makes all controls and connects them."""
-        with gr.Row(elem_id=ELEM_ID):
+        with gr.Row(elem_id=ELEM_ID, elem_classes=["tl"]):
             with gr.Column(scale=6, min_width=420):
                 self._first_screen()
                 self._folds()
@@ -98,6 +99,7 @@ class TrainTab:
         """Pressed by JavaScript: `load` events of Blocks inside Blocks differ between the WebUIs."""
         self.restore = gr.Button("restore", elem_id="train_lora_restore", elem_classes=["tl-hidden"])
         self.touch = gr.Button("touch", elem_id="train_lora_touch", elem_classes=["tl-hidden"])
+        self.restored = gr.HTML("", elem_id="train_lora_restored", elem_classes=["tl-hidden"])
         self.looked = gr.State(value=None)
 
     def _connect(self) -> None:
@@ -106,7 +108,7 @@ class TrainTab:
         everything = [self.goal, self.reason, self.settings_list, *shown, *fields]
         self.start.click(self.on_start, draft, [self.problems], **_QUIET)
         self.touch.click(self.on_touch, [self.looked, *draft], shown, **_QUIET)
-        self.restore.click(self.on_restore, None, everything, **_QUIET)
+        self.restore.click(self.on_restore, None, [self.restored, *everything], **_QUIET)
         self.goal.input(self.on_goal, draft, [self.reason, *shown, *fields], **_QUIET)
         self.save.click(self.on_save, [self.settings_name, *draft], [self.settings_list, self.problems], **_QUIET)
         self.load.click(self.on_load, [self.settings_list], [self.problems, *everything], **_QUIET)
@@ -122,10 +124,10 @@ class TrainTab:
                 from lib_trainer.training import check
 
                 check.read(settings, self._app.host)
-            job = self._app.jobs.start(config)
+            self._app.jobs.start(config)
         except UserError as error:
             return notes.problems_of(error)
-        return notes.note(f"Training {job.name} has begun; you may draw with txt2img meanwhile.")
+        return notes.note("Training has begun; you may draw with txt2img meanwhile.")
 
     def on_touch(self, looked: dict[str, Any] | None, goal: str, *values: Value) -> list[Any]:
         """Remembers the form as it is and reads the picture folder again where its settings changed."""
@@ -136,8 +138,8 @@ class TrainTab:
         return self._look(settings)
 
     def on_restore(self) -> list[Any]:
-        """Fills the form of a fresh page with the last settings."""
-        return self._fill(self._saved.last())
+        """Fills the form of a fresh page with the last settings; the mark tells JavaScript that it may be used."""
+        return ["<b>restored</b>", *self._fill(self._saved.last() or self._first)]
 
     def on_goal(self, goal: str, *values: Value) -> list[Any]:
         """Applies a goal's changes to the form, whatever else is filled in."""
@@ -152,7 +154,7 @@ class TrainTab:
             path = self._saved.save(name, Draft(self._labels[goal], self.form.read(values)))
         except UserError as error:
             return [gr.update(), notes.problems_of(error)]
-        return [gr.update(choices=self._saved.names(), value=path.stem), notes.note(f"Saved as {path.stem}.")]
+        return [gr.update(choices=self._saved.names(), value=path.stem), notes.note("Settings saved.")]
 
     def on_load(self, name: str | None) -> list[Any]:
         """Fills the form with saved settings."""
@@ -199,13 +201,14 @@ class TrainTab:
         return f'<p class="tl-quiet tl-reason">{escape(GOALS[goal].reason)}</p>' if goal else ""
 
 
-def build(app: App, samplers: Sequence[str] = ()) -> gr.Blocks:
+def build(app: App, samplers: Sequence[str] = (), first: Draft | None = None) -> gr.Blocks:
     """Returns the tab.
 
     Args:
         app: host and jobs.
         samplers: names for the previews' sampler, where the host can tell them; none = a text box.
+        first: the form of a person who has not trained before.
     """
     with gr.Blocks(analytics_enabled=False) as blocks:
-        TrainTab(app, samplers).lay_out()
+        TrainTab(app, samplers, first or Draft()).lay_out()
     return blocks

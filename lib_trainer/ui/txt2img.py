@@ -38,20 +38,30 @@ class Txt2Img:
         controls: the components whose values make a request, by field name of `GenerateRequest`.
     """
 
-    def __init__(self, host: Txt2ImgHost) -> None:
+    def __init__(self, host: Txt2ImgHost, first: GenerateRequest) -> None:
+        """Starts an empty tab; `first` holds the values that the controls begin with."""
         self._host = host
+        self._first = first
         self._interrupt = threading.Event()
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="txt2img")
         self.controls: dict[str, Component] = {}
 
     def lay_out(self) -> None:
         """Makes all controls and connects them."""
+        with gr.Column(elem_classes=["tl"]):
+            self._top()
+            self._bottom()
+        self._connect()
+
+    def _top(self) -> None:
         with gr.Row():
             with gr.Column(scale=6):
                 self._prompts()
             with gr.Column(scale=1, min_width=180):
                 self.generate = gr.Button("Generate", variant="primary", elem_id="txt2img_generate")
                 self.interrupt = gr.Button("Interrupt", elem_id="txt2img_interrupt")
+
+    def _bottom(self) -> None:
         with gr.Row():
             with gr.Column(scale=5, min_width=420):
                 self._settings()
@@ -59,29 +69,30 @@ class Txt2Img:
                 BlockWeightPanel(self._host).lay_out(self.controls["prompt"])
             with gr.Column(scale=5, min_width=420):
                 self._results()
-        self._connect()
 
     def _prompts(self) -> None:
         self.controls["prompt"] = gr.Textbox(
-            label="Prompt", lines=3, elem_id="txt2img_prompt", placeholder="1girl, <lora:name:0.8:NCNF>",
+            self._first.prompt, label="Prompt", lines=3, elem_id="txt2img_prompt",
+            placeholder="1girl, <lora:name:0.8:NCNF>",
             info="Emphasis (word:1.2), LoRA <lora:name:1>, block weights <lora:name:0.8:NCNF>. Ctrl+Enter generates.",
         )
         self.controls["negative"] = gr.Textbox(
-            label="Negative prompt", lines=2, elem_id="txt2img_neg_prompt", info="What must not be seen.")
+            self._first.negative, label="Negative prompt", lines=2, elem_id="txt2img_neg_prompt",
+            info="What must not be seen.")
 
     def _settings(self) -> None:
         side = self._host.checkpoint().resolution
         names = self._host.samplers()
         with gr.Row():
             self.controls["sampler"] = gr.Dropdown(
-                names, value=names[0], label="Sampler", elem_id="txt2img_sampling",
+                names, value=self._first.sampler or names[0], label="Sampler", elem_id="txt2img_sampling",
                 info="The way from noise to picture.")
-            self._slider("steps", 1, 150, 20, "Steps", "20-30 are usual.")
+            self._slider("steps", 1, 150, self._first.steps, "Steps", "20-30 are usual.")
         with gr.Row():
             self._slider("width", 64, 2048, side, "Width", "Pixels; best near the checkpoint's own size.", 8)
             self._slider("height", 64, 2048, side, "Height", "Pixels.", 8)
         with gr.Row():
-            self._slider("cfg", 1, 30, 7, "CFG scale", "How strictly the prompt is followed.", 0.5)
+            self._slider("cfg", 1, 30, self._first.cfg, "CFG scale", "How strictly the prompt is followed.", 0.5)
             self._slider("clip_skip", 1, 12, 1, "Clip skip", "2 for anime models.")
         with gr.Row():
             self._slider("batch_count", 1, 100, 1, "Batch count", "Batches one after the other.")
