@@ -37,11 +37,15 @@ def add_missing() -> None:
         constraints.write_text(constraints_text(installed), encoding="utf-8")
         # INDEX_URL is how AUTOMATIC1111 and its forks are told of another package index.
         index = ["--index-url", os.environ["INDEX_URL"]] if os.environ.get("INDEX_URL") else []
-        complaint = pip_install(sys.executable, [*missing, "--constraint", str(constraints), *index])
+        # A WebUI without network must not wait long for this at every start.
+        patience = ["--retries", "1", "--timeout", "15"]
+        complaint = pip_install(sys.executable, [*missing, "--constraint", str(constraints), *index, *patience])
     if complaint:
+        conflict = "ResolutionImpossible" in complaint
+        reason = "it wants other versions of them" if conflict else last_line(complaint)
         say(
-            f"Train LoRA: {names} could not be added beside the WebUI's own packages ({last_line(complaint)}). Nothing "
-            "was changed, and the tab works with torch's own optimisers."
+            f"Train LoRA: {names} could not be added beside the WebUI's own packages ({reason}). Nothing was changed, "
+            "and the tab works with torch's own optimisers."
         )
 
 
