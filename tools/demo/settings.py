@@ -78,7 +78,7 @@ class DetectorSettings:
 
     pictures: int = 4000
     """Drawn pictures; their reconstructions double the number."""
-    steps: int = 1500
+    steps: int = 600
     batch: int = 64
     rate: float = 2e-3
     seed: int = 14
