@@ -11,10 +11,12 @@ import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from lib_trainer.errors import Problems
 from lib_trainer.training import config_values
+
+T = TypeVar("T", bool, int, float, str)
 
 GROUPS = ("Start", "Data", "Network", "Blocks", "Learning rate", "Noise and loss", "Memory", "Saving", "Previews")
 """The folds of the form, in the order a trainer of LoRAs expects; "Start" is the first screen."""
@@ -24,7 +26,7 @@ MAX_SEED = 2**53 - 1
 
 
 def setting(
-    default: Any,
+    default: T,
     label: str,
     help: str,
     group: str,
@@ -34,7 +36,7 @@ def setting(
     maximum: float | None = None,
     lines: int = 1,
     path: bool = False,
-) -> Any:
+) -> T:
     """Declares a field of `TrainConfig` with all that its faces need.
 
     Args:
