@@ -201,4 +201,4 @@ def follow(running: Future[list[Picture]], steps: queue.SimpleQueue[DrawProgress
 
 def _bar(text: str, part: float) -> str:
     return (f'<div class="tl-track"><div class="tl-fill" style="width:{part:.0%}"></div></div>'
-            f'<code class="tl-line">{escape(text)}</code>')
+            f'<div class="tl-line">{escape(text)}</div>')

@@ -1,0 +1,24 @@
+"""A real app on a tiny checkpoint: what the page's tests press their buttons on."""
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from lib_trainer.bootstrap import App
+from lib_trainer.host import HostPaths
+from lib_trainer.hosts.standalone.host import StandaloneHost
+from lib_trainer.jobs import Jobs
+from tests import tiny_checkpoint
+
+
+@pytest.fixture(scope="session")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny_checkpoint.write(tmp_path_factory.mktemp("models"))
+
+
+@pytest.fixture
+def app(checkpoint: Path, tmp_path: Path) -> App:
+    host = StandaloneHost(checkpoint, HostPaths(
+        tmp_path / "loras", tmp_path / "outputs", tmp_path / "settings", tmp_path / "cache"))
+    return App(host, Jobs(host))

@@ -1,0 +1,45 @@
+"""Japanese and both Chinese: every text of the page has an entry, and no entry is without a text."""
+from __future__ import annotations
+
+import json
+import re
+
+import pytest
+
+from lib_trainer.bootstrap import App
+from lib_trainer.data.scan import Item
+from lib_trainer.training.forecast import Forecast
+from lib_trainer.ui import dataset_card, page
+from tests.ui import page_texts
+
+AT_RUN_TIME = {"Paused. Press Continue to go on.", "Waiting for its turn"}
+"""Texts without values that the training and txt2img show."""
+_PLACE = re.compile(r"\{\w+\}")
+
+
+def _card() -> str:
+    item = Item(page_texts.ROOT / "none.png", "", 2, False, 64, 64, "2_zko", "none.png", True)
+    return dataset_card.card(Forecast([item], 1, 1, [("2_zko", 2, 1)], [(64, 64, 2)], 2, 2, 2, 1, [], ["warning"]))
+
+
+@pytest.fixture
+def texts(app: App) -> set[str]:
+    blocks = page_texts.of_blocks(page.build(app).get_config_file())
+    card = page_texts.of_html(_card()) - {"warning"}
+    return blocks | card | page_texts.settings() | page_texts.of_scripts() | page_texts.of_notes() | AT_RUN_TIME
+
+
+@pytest.mark.parametrize("language", ["ja_JP", "zh_CN", "zh_TW"])
+def test_every_text_is_translated(texts: set[str], language: str) -> None:
+    path = page_texts.ROOT / "localizations" / f"{language}.json"
+    entries: dict[str, str] = json.loads(path.read_text(encoding="utf8"))
+    assert texts - entries.keys() == set(), "texts without a translation"
+    assert entries.keys() - texts == set(), "translations of texts that are no longer shown"
+    for text, translated in entries.items():
+        assert translated.strip()
+        assert sorted(_PLACE.findall(text)) == sorted(_PLACE.findall(translated)), text
+
+
+def test_the_training_still_says_what_is_translated() -> None:
+    source = "\n".join(path.read_text(encoding="utf8") for path in (page_texts.ROOT / "lib_trainer").rglob("*.py"))
+    assert all(text in source for text in AT_RUN_TIME)

@@ -1,0 +1,118 @@
+"""The train tab's handlers on a real app: start, faults, goals, settings, the dataset card."""
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+import pytest
+
+from lib_trainer.bootstrap import App
+from lib_trainer.training.goals import GOALS
+from lib_trainer.ui.saved_settings import Draft
+from lib_trainer.ui.train_tab import NO_GOAL, TrainTab, build
+from tests.ui import pictures
+
+
+@pytest.fixture
+def tab(app: App) -> TrainTab:
+    tab = TrainTab(app, app.host.samplers(), Draft("", {"name": "first"}))
+    with gr.Blocks():
+        tab.lay_out()
+    return tab
+
+
+def values(tab: TrainTab, **changes: Any) -> list[Any]:
+    return list({**{name: control.value for name, control in tab.form.controls.items()}, **changes}.values())
+
+
+def filled(tab: TrainTab, answer: list[Any]) -> dict[str, Any]:
+    """The values that an answer puts into the fields: they come last in every answer."""
+    updates = answer[-len(tab.form.controls):]
+    return {name: update["value"] for name, update in zip(tab.form.controls, updates, strict=True) if "value" in update}
+
+
+def test_first_screen_is_five_things_and_everything_else_is_folded(app: App) -> None:
+    config = build(app).get_config_file()
+    parents: dict[int, list[str]] = {}
+
+    def walk(node: dict[str, Any], above: list[str]) -> None:
+        for child in node.get("children") or []:
+            parents[child["id"]] = above
+            component = next(c for c in config["components"] if c["id"] == child["id"])
+            walk(child, [*above, component["type"]])
+
+    walk(config["layout"], [])
+    shown = [
+        component["props"]["elem_id"] for component in config["components"]
+        if component["type"] in ("textbox", "number", "dropdown", "checkbox", "button")
+        and "accordion" not in parents[component["id"]] and "tl-hidden" not in component["props"]["elem_classes"]
+    ]
+    assert shown == ["train_lora_images", "train_lora_name", "train_lora_goal", "train_lora_start"]
+    folds = [c["props"]["open"] for c in config["components"] if c["type"] == "accordion"]
+    assert len(folds) == 9 and not any(folds)
+
+
+def test_faults_are_told_together_and_escaped(tab: TrainTab) -> None:
+    answer = tab.on_start(NO_GOAL, *values(tab, name="<b>", rank=0, learning_rate="abc", images="/no/such <i>folder"))
+    assert answer.count('class="tl-note tl-error"') >= 4
+    for part in ("&lt;b&gt;", "Rank", "abc", "/no/such &lt;i&gt;folder"):
+        assert part in answer
+    assert "<i>" not in answer
+
+
+def test_start_trains_and_a_second_start_is_refused(app: App, tab: TrainTab, tmp_path: Path) -> None:
+    settings = values(tab, name="zko", images=str(pictures.folder(tmp_path / "data")), steps=2, rank=2, alpha=1)
+    assert "Training has begun" in tab.on_start(NO_GOAL, *settings)
+    job = app.jobs.current
+    assert job is not None
+    job.controls.pause()
+    try:
+        assert "&#x27;zko&#x27; is being trained" in tab.on_start(NO_GOAL, *settings)
+    finally:
+        job.controls.stop(save=False)
+        assert job.wait(120)
+    assert job.events()[-1]["kind"] == "Finished"
+
+
+def test_the_card_shows_counts_captions_and_the_steps_that_follow(tab: TrainTab, tmp_path: Path) -> None:
+    folder = str(pictures.folder(tmp_path / "data"))
+    _, card, looked = tab.on_touch(None, NO_GOAL, *values(tab, images=folder, epochs=5, batch_size=2))
+    assert card.count('<img src="data:image/jpeg;base64,') == 3
+    for number, word in ((3, "pictures"), (2, "captions"), (6, "uses per epoch"), (15, "steps")):
+        assert f"<b>{number}</b> <small>{word}</small>" in card
+    assert "<td>2_zko</td><td>2</td><td>3</td>" in card
+    unchanged = tab.on_touch(looked, NO_GOAL, *values(tab, images=folder, epochs=5, batch_size=2))
+    assert "value" not in unchanged[1]
+
+
+def test_what_is_typed_comes_back_after_a_reload(app: App, tab: TrainTab) -> None:
+    assert filled(tab, tab.on_restore())["name"] == "first"
+    label = GOALS["style"].label
+    tab.on_touch(None, label, *values(tab, name="zko", learning_rate="abc"))
+    answer = tab.on_restore()
+    assert filled(tab, answer)["name"] == "zko" and filled(tab, answer)["learning_rate"] == "abc"
+    assert answer[1]["value"] == label
+
+
+@pytest.mark.parametrize("key", GOALS)
+def test_a_goal_changes_its_fields_and_says_why(tab: TrainTab, key: str) -> None:
+    answer = tab.on_goal(GOALS[key].label, *values(tab, name="kept"))
+    assert filled(tab, answer) == GOALS[key].changes
+    assert GOALS[key].reason.split("'")[0] in answer[0]
+
+
+def test_no_goal_changes_nothing(tab: TrainTab) -> None:
+    answer = tab.on_goal(NO_GOAL, *values(tab))
+    assert filled(tab, answer) == {} and answer[0] == ""
+
+
+def test_named_settings_are_saved_loaded_and_reset(tab: TrainTab) -> None:
+    choices, note = tab.on_save("mine", NO_GOAL, *values(tab, rank=3))
+    assert choices["choices"] == ["mine"] and "saved" in note
+    assert filled(tab, tab.on_load("mine"))["rank"] == 3
+    assert filled(tab, tab.on_reset()) == tab.form.defaults()
+    assert "letters, digits" in tab.on_save("a/b", NO_GOAL, *values(tab))[1]
+    refused = tab.on_load("other")
+    assert "other" in refused[0] and filled(tab, refused) == {}
+    assert len(refused) == len(tab.on_load("mine"))
