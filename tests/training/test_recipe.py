@@ -118,7 +118,7 @@ def test_the_same_run_gives_the_same_bits(host: StandaloneHost, settings: Settin
 
     def disturb(event: ev.Event) -> None:
         random.random()
-        np.random.rand()  # noqa: NPY002
+        np.random.rand()
         torch.rand(3)
         if isinstance(event, (ev.Started, ev.Stepped)):
             host.generate(GenerateRequest("a cat <lora:first:0.5:NCNF>", seed=7, steps=2))
@@ -138,7 +138,8 @@ def test_the_process_wide_generators_are_left_alone(host: StandaloneHost, settin
 
 
 def test_a_preview_draws_with_what_was_learned_and_disturbs_nothing(host: StandaloneHost, settings: Settings) -> None:
-    with_previews = settings(name="a", preview_prompts="zko", preview_every_steps=1, preview_steps=2, learning_rate="0.1")
+    with_previews = settings(
+        name="a", preview_prompts="zko", preview_every_steps=1, preview_steps=2, learning_rate="0.1")
     drawn = [Path(event.files[0]).read_bytes() for event in of(ev.Previewed, train(with_previews, host))]
     assert len(set(drawn)) == len(drawn) == 6
     train(settings(name="b", learning_rate="0.1"), host)
