@@ -58,14 +58,16 @@ class StandaloneHost:
             model_file: single-file SD 1.x checkpoint.
             paths: folders; made where they are missing.
             models_dir: folder whose checkpoints `checkpoints` lists; None = the checkpoint's own.
-            presets_file: block-weight presets, written when absent; None = the file in the settings folder.
+            presets_file: block-weight presets; None = the file in the settings folder, written when absent.
             precision: of U-Net and text encoder: "fp32", "fp16", "bf16"; "auto" = fp16 on CUDA, fp32 on the CPU.
 
         Raises:
-            UserError: the checkpoint cannot be used.
+            UserError: the checkpoint or the presets file cannot be used.
         """
         for field in fields(paths):
             getattr(paths, field.name).mkdir(parents=True, exist_ok=True)
+        if presets_file is not None and not presets_file.is_file():
+            raise UserError(f"There is no presets file '{presets_file}'. Give the path of a text file of presets.")
         self._paths = paths
         self._models_dir = models_dir or model_file.parent
         self._presets = PresetsFile(presets_file or paths.settings / PRESETS_FILE)

@@ -144,6 +144,14 @@ def test_presets_may_be_edited_while_the_host_runs(host: StandaloneHost) -> None
     assert picture.image.tobytes() == pixels(host, "a cat<lora:x:1:1,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,1>")
 
 
+def test_a_presets_file_of_ones_own(checkpoint: Path, tmp_path: Path) -> None:
+    file = tmp_path / "mine.txt"
+    with pytest.raises(UserError, match=r"no presets file .*mine\.txt"):
+        StandaloneHost(checkpoint, paths_in(tmp_path), presets_file=file)
+    file.write_text("MINE:1,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,1\n", encoding="utf8")
+    assert StandaloneHost(checkpoint, paths_in(tmp_path), presets_file=file).presets().names == ["MINE"]
+
+
 def test_a_retrained_lora_of_the_same_name_is_fresh(host: StandaloneHost) -> None:
     path = write_lora(host, "x", seed=1)
     before = pixels(host, "a cat<lora:x:1>")
