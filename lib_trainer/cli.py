@@ -206,6 +206,15 @@ def _generate(arguments: argparse.Namespace) -> int:
 
 
 def _explain(arguments: argparse.Namespace) -> int:
+    try:
+        return _explained(arguments)
+    except UserError as error:
+        if arguments.json:
+            _print_json({"loras": {}, "warnings": [], "errors": [str(error)]})
+        raise
+
+
+def _explained(arguments: argparse.Namespace) -> int:
     from lib_trainer.blocks import explain
     from lib_trainer.blocks.presets import SHIPPED, Presets
 
@@ -255,7 +264,12 @@ def _layers_of_keys(path: Path) -> list[str]:
 def _inspect(arguments: argparse.Namespace) -> int:
     from lib_trainer.lora import file
 
-    facts = file.inspect(arguments.file)
+    try:
+        facts = file.inspect(arguments.file)
+    except UserError as error:
+        if arguments.json:
+            _print_json({"errors": [str(error)]})
+        raise
     if arguments.json:
         _print_json(facts)
     else:

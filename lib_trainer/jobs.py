@@ -37,7 +37,7 @@ class Job:
         self.name = config.name
         self.config = config
         self.controls = Controls()
-        self._events: list[dict[str, Any]] = []
+        self._lines: list[str] = []  # as JSON: a third of the memory of dicts, and a run may have 100,000 of them
         self._changed = threading.Condition()
         self._running = True
         self._folder: Path | None = None
@@ -60,13 +60,14 @@ class Job:
     def events(self, after: int = 0) -> list[dict[str, Any]]:
         """Returns the events numbered above `after`: `number` (from 1), `time` (seconds since 1970), `kind`, fields."""
         with self._changed:
-            return self._events[max(0, after):]
+            lines = self._lines[max(0, after):]
+        return [json.loads(line) for line in lines]
 
     def wait_events(self, after: int, timeout: float) -> list[dict[str, Any]]:
         """Like `events`, but waits for one, at most `timeout` seconds and not beyond the job's end."""
         with self._changed:
-            self._changed.wait_for(lambda: len(self._events) > after or not self._running, timeout)
-            return self._events[max(0, after):]
+            self._changed.wait_for(lambda: len(self._lines) > after or not self._running, timeout)
+        return self.events(after)
 
     def wait(self, timeout: float | None = None) -> bool:
         """Waits for the end of the run; returns whether it has ended."""
@@ -95,7 +96,8 @@ class Job:
     def _add(self, event: Event) -> None:
         """Numbers an event, shows it to all who wait, writes it to the log."""
         with self._changed:
-            self._events.append({"number": len(self._events) + 1, "time": time.time(), **event.to_json()})
+            numbered = {"number": len(self._lines) + 1, "time": time.time(), **event.to_json()}
+            self._lines.append(json.dumps(numbered, ensure_ascii=False))
             if isinstance(event, Started):
                 self._folder = Path(event.folder)
             self._changed.notify_all()
@@ -105,10 +107,10 @@ class Job:
         """Appends what is not yet in the log; a full disk ends the log, never the training."""
         if self._folder is None or not self._logging:
             return
-        fresh = self._events[self._logged:]
+        fresh = self._lines[self._logged:]
         try:
             with (self._folder / LOG_NAME).open("a", encoding="utf8") as file:
-                file.writelines(json.dumps(event, ensure_ascii=False) + "\n" for event in fresh)
+                file.writelines(line + "\n" for line in fresh)
             self._logged += len(fresh)
         except OSError as error:
             self._logging = False

@@ -55,7 +55,8 @@ def test_explain(keys: Path, capsys: pytest.CaptureFixture[str]) -> None:
 def test_explain_reads_tensor_names(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "shapes.json"
     path.write_text(json.dumps({f"{KEYS[0]}.{part}": [1] for part in ("alpha", "lora_down.weight", "lora_up.weight")}))
-    assert explained(capsys, "--prompt", "<lora:zko:0.5>", "--keys", f"zko={path}")[1]["loras"] == {"zko": {KEYS[0]: 0.5}}
+    _, answer = explained(capsys, "--prompt", "<lora:zko:0.5>", "--keys", f"zko={path}")
+    assert answer["loras"] == {"zko": {KEYS[0]: 0.5}}
 
 
 def test_explain_reads_lora_and_presets_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -64,7 +65,8 @@ def test_explain_reads_lora_and_presets_files(tmp_path: Path, capsys: pytest.Cap
     lora, presets = tmp_path / "zko.safetensors", tmp_path / "presets.txt"
     file.save(lora, {f"{KEYS[0]}.alpha": torch.tensor(1.0)}, {})
     presets.write_text("MINE:" + ",".join(["0.5"] * 17))
-    code, answer = explained(capsys, "--prompt", "<lora:zko:1:MINE>", "--lora", f"zko={lora}", "--presets", str(presets))
+    files = ("--lora", f"zko={lora}", "--presets", str(presets))
+    code, answer = explained(capsys, "--prompt", "<lora:zko:1:MINE>", *files)
     assert (code, answer["loras"]) == (0, {"zko": {KEYS[0]: 0.5}})
 
 
@@ -76,14 +78,25 @@ def test_explain_prints_json_with_exit_code_1(keys: Path, capsys: pytest.Capture
 
 def test_explain_is_light_and_quick(keys: Path, tmp_path: Path) -> None:
     """Without torch; the time is what Python itself took, since the machine may be busy."""
-    code = (f"import sys, time; sys.argv = []; from lib_trainer.cli import main;"
-            f"main(['blocks', 'explain', '--prompt', '<lora:zko:1:NCNF>', '--arch', 'sd15', '--keys', {f'zko={keys}'!r},"
-            f" '--json']); print(time.process_time(), *sys.modules, file=sys.stderr)")
+    command = ["blocks", "explain", "--prompt", "<lora:zko:1:NCNF>", "--arch", "sd15", "--keys", f"zko={keys}"]
+    code = (f"import sys, time; from lib_trainer.cli import main; main({command!r});"
+            "print(time.process_time(), *sys.modules, file=sys.stderr)")
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, text=True, capture_output=True, check=True,
                           env={**os.environ, "PYTHONPATH": str(ROOT)})
     seconds, *modules = done.stderr.split()
     assert not {"torch", "numpy", "PIL", "transformers", "safetensors", "gradio", "fastapi"} & set(modules)
     assert float(seconds) < 0.3
+
+
+@pytest.mark.parametrize("command", [
+    ["blocks", "explain", "--prompt", "x", "--arch", "sd15", "--lora", "zko=none.safetensors"],
+    ["blocks", "explain", "--prompt", "x", "--arch", "sd15", "--keys", "zko=none.json", "--presets", "none.txt"],
+    ["lora", "inspect", "none.safetensors"],
+])
+def test_json_is_printed_for_files_that_are_not_there(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main([*command, "--json"]) == 1
+    captured = capsys.readouterr()
+    assert json.loads(captured.out)["errors"] == [captured.err.strip()]
 
 
 @pytest.mark.parametrize(("arguments", "part"), [
