@@ -1,11 +1,71 @@
-"""For all tests: torch works on one thread, here and in the programs that tests start.
+"""A small real host (the embedded one, with a random checkpoint of some megabytes) and a few pictures to train on.
 
-The models are tiny, so a second thread gains nothing; and where cores are shared, threads that wait for each other have
-made one test take 174 s instead of 3 s. Whoever wants more sets OMP_NUM_THREADS.
+Heavy packages are imported inside the fixtures: tests of the block weights run without torch.
 """
-
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+import pytest
+
+if TYPE_CHECKING:
+    from lib_trainer.hosts.standalone.host import StandaloneHost
+    from lib_trainer.training.config import TrainConfig
+
+# The models of the tests are tiny, so a second thread gains nothing; and on shared cores, threads that wait for each
+# other have made one test take 174 s instead of 3 s. Programs that tests start inherit it.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+Settings = Callable[..., "TrainConfig"]
+
+
+@pytest.fixture(scope="session")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from tests import tiny_checkpoint
+
+    return tiny_checkpoint.write(tmp_path_factory.mktemp("models"))
+
+
+@pytest.fixture(scope="session")
+def other_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from tests import tiny_checkpoint
+
+    return tiny_checkpoint.write(tmp_path_factory.mktemp("models"), "other.safetensors", seed=1)
+
+
+@pytest.fixture
+def host(checkpoint: Path, tmp_path: Path) -> StandaloneHost:
+    from lib_trainer.host import HostPaths
+    from lib_trainer.hosts.standalone.host import StandaloneHost
+
+    home = tmp_path / "home"
+    return StandaloneHost(checkpoint, HostPaths(home / "loras", home / "outputs", home / "settings", home / "cache"))
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> Path:
+    """Three square pictures with captions: one bucket."""
+    from PIL import Image
+
+    folder = tmp_path / "pictures (1)"
+    folder.mkdir()
+    for index, colour in enumerate([(220, 40, 40), (40, 220, 40), (40, 40, 220)]):
+        Image.new("RGB", (64, 64), colour).save(folder / f"zko ({index}).png")
+        (folder / f"zko ({index}).txt").write_text(f"zko, colour {index}", encoding="utf8")
+    return folder
+
+
+@pytest.fixture
+def settings(pictures: Path) -> Settings:
+    """Makes configs of a short run: 3 pictures, 2 epochs."""
+    from lib_trainer.training.config import TrainConfig
+
+    def make(**changes: Any) -> TrainConfig:
+        values = {"name": "zko", "images": str(pictures), "repeats": 1, "epochs": 2, "rank": 2, "alpha": 1.0,
+                  "learning_rate": "1e-3"}
+        return TrainConfig.from_dict({**values, **changes})
+
+    return make
