@@ -119,7 +119,8 @@
             return [part, s.finished.stopped ? t("Stopped after {n} steps", end) : t("Finished: {n} steps in {time}", end)];
         }
         if (s.phase) {
-            const what = s.phase.what === "captions" ? t("Encoding captions") : t("Encoding pictures");
+            const phases = { pictures: t("Checking pictures"), latents: t("Encoding pictures"), captions: t("Encoding captions") };
+            const what = phases[s.phase.what] || s.phase.what;
             return [s.phase.done / Math.max(1, s.phase.total),
                 `${what}: ${s.phase.done}/${s.phase.total} (${s.phase.rate.toFixed(1)}/s)`];
         }

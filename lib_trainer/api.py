@@ -9,12 +9,13 @@ from __future__ import annotations
 import json
 import secrets
 import traceback
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from fastapi import APIRouter, Body, Depends, HTTPException, Query, Request
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, JSONResponse, Response
 from fastapi.routing import APIRoute
 from starlette.concurrency import run_in_threadpool
@@ -218,6 +219,11 @@ def _state(job: Job) -> dict[str, Any]:
     }
 
 
+def _place(fault: Mapping[str, Any]) -> str:
+    """Where in a request a fault lies, such as "query after" or "body"."""
+    return " ".join(str(part) for part in fault["loc"])
+
+
 def _press(jobs: Jobs, press: Callable[[Job], None]) -> dict[str, Any]:
     current = jobs.current
     if current is None or not current.running:
@@ -239,5 +245,7 @@ def _answer(error: Exception) -> JSONResponse:
         return JSONResponse({"problems": error.problems}, 400)
     if isinstance(error, UserError):
         return JSONResponse({"problems": [str(error)]}, 409 if isinstance(error, SecondStart) else 400)
+    if isinstance(error, RequestValidationError):
+        return JSONResponse({"problems": [f"{_place(fault)}: {fault['msg']}." for fault in error.errors()]}, 400)
     sentence = f"This is a bug of Train LoRA, please report it: {type(error).__name__}: {error}"
     return JSONResponse({"problems": [sentence], "traceback": traceback.format_exc()}, 500)

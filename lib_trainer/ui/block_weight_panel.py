@@ -5,6 +5,7 @@ is switched on here: a tag such as `<lora:name:0.8:NCNF>` in the prompt is all i
 """
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 from collections.abc import Mapping, Sequence
@@ -132,7 +133,8 @@ def save_text(path: Path, text: str) -> None:
         temporary.write_text(text, encoding="utf8")
         os.replace(temporary, path)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
         raise UserError(
             f"The presets cannot be written to {path} ({error.strerror}): make room or check rights.") from None
 

@@ -38,6 +38,7 @@ class ServedHtml:
         async def collect(message: Message) -> None:
             if message["type"] == "http.response.start":
                 head.update(message)
+            if message["type"] != "http.response.body":
                 return
             parts.append(message.get("body", b""))
             if not message.get("more_body", False):

@@ -17,8 +17,19 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tiny_checkpoint.write(tmp_path_factory.mktemp("models"))
 
 
+def app_in(checkpoint: Path, folder: Path) -> App:
+    host = StandaloneHost(checkpoint, HostPaths(
+        folder / "loras", folder / "outputs", folder / "settings", folder / "cache"))
+    return App(host, Jobs(host))
+
+
 @pytest.fixture
 def app(checkpoint: Path, tmp_path: Path) -> App:
-    host = StandaloneHost(checkpoint, HostPaths(
-        tmp_path / "loras", tmp_path / "outputs", tmp_path / "settings", tmp_path / "cache"))
-    return App(host, Jobs(host))
+    """An app of the test's own."""
+    return app_in(checkpoint, tmp_path)
+
+
+@pytest.fixture(scope="session")
+def shared_app(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> App:
+    """An app for tests that leave no trace in it."""
+    return app_in(checkpoint, tmp_path_factory.mktemp("shared"))

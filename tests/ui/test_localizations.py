@@ -22,9 +22,9 @@ def _card() -> str:
     return dataset_card.card(Forecast([item], 1, 1, [("2_zko", 2, 1)], [(64, 64, 2)], 2, 2, 2, 1, [], ["warning"]))
 
 
-@pytest.fixture
-def texts(app: App) -> set[str]:
-    blocks = page_texts.of_blocks(page.build(app).get_config_file())
+@pytest.fixture(scope="module")
+def texts(shared_app: App) -> set[str]:
+    blocks = page_texts.of_blocks(page.build(shared_app).get_config_file())
     card = page_texts.of_html(_card()) - {"warning"}
     return blocks | card | page_texts.settings() | page_texts.of_scripts() | page_texts.of_notes() | AT_RUN_TIME
 

@@ -32,8 +32,8 @@ def filled(tab: TrainTab, answer: list[Any]) -> dict[str, Any]:
     return {name: update["value"] for name, update in zip(tab.form.controls, updates, strict=True) if "value" in update}
 
 
-def test_first_screen_is_five_things_and_everything_else_is_folded(app: App) -> None:
-    config = build(app).get_config_file()
+def test_first_screen_is_five_things_and_everything_else_is_folded(shared_app: App) -> None:
+    config = build(shared_app).get_config_file()
     parents: dict[int, list[str]] = {}
 
     def walk(node: dict[str, Any], above: list[str]) -> None:

@@ -1,0 +1,115 @@
+"""The page as a person uses it: tabs, boxes, buttons, and waiting for what must appear."""
+from __future__ import annotations
+
+import io
+import urllib.request
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from PIL import Image
+from selenium.common.exceptions import StaleElementReferenceException, TimeoutException
+from selenium.webdriver.chrome.webdriver import WebDriver
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.remote.webelement import WebElement
+from selenium.webdriver.support.ui import WebDriverWait
+
+T = TypeVar("T")
+PATIENCE = 180
+"""Seconds to wait for anything: a loaded machine with two cores must not fail the suite."""
+
+
+class Page:
+    """One browser that looks at the page."""
+
+    def __init__(self, driver: WebDriver, url: str) -> None:
+        self.driver, self.url = driver, url
+
+    def open(self, query: str = "") -> None:
+        """Opens or reloads the page and waits until the form holds the last settings."""
+        self.driver.get(self.url + query)
+        self.until("the restored form", lambda: self.driver.find_elements(By.CSS_SELECTOR, "#train_lora_restored b"))
+
+    def until(self, what: str, condition: Callable[[], T]) -> T:
+        """Waits until a condition gives something true and returns it."""
+        wait = WebDriverWait(self.driver, PATIENCE, 0.2, [StaleElementReferenceException])
+        try:
+            return wait.until(lambda _: condition())
+        except TimeoutException:
+            pytest_text = self.driver.find_element(By.TAG_NAME, "body").text
+            raise AssertionError(f"Waited {PATIENCE} s for {what}. The page says:\n{pytest_text}") from None
+
+    def see(self, selector: str) -> WebElement:
+        """Waits for a visible element."""
+        return self.until(selector, lambda: next(
+            (e for e in self.driver.find_elements(By.CSS_SELECTOR, selector) if e.is_displayed()), None))
+
+    def text(self, selector: str) -> str:
+        """Text of an element as shown, "" while there is none."""
+        found = self.driver.find_elements(By.CSS_SELECTOR, selector)
+        return found[0].text if found else ""
+
+    def tab(self, name: str) -> None:
+        """Opens the tab of this element id."""
+        self.see(f"#{name}-button").click()
+
+    def unfold(self, group: str) -> None:
+        """Opens a fold by its element id."""
+        button = self.see(f"#{group} button.label-wrap")
+        if "open" not in (button.get_attribute("class") or "").split():
+            button.click()
+
+    def box(self, name: str) -> WebElement:
+        """The box to type into, by the control's element id."""
+        return self.see(f"#{name} :is(textarea, input:not([type=range]):not([type=checkbox]))")
+
+    def put(self, name: str, text: str) -> WebElement:
+        """Types a text into a control in place of what is there."""
+        box = self.box(name)
+        box.send_keys(Keys.CONTROL, "a")
+        box.send_keys(text if text else Keys.DELETE)
+        self.until(f"{text!r} in {name}", lambda: self.value(name) == text)
+        return box
+
+    def value(self, name: str) -> str:
+        """What a control's box holds, seen or not."""
+        found = self.driver.find_elements(
+            By.CSS_SELECTOR, f"#{name} :is(textarea, input:not([type=range]):not([type=checkbox]))")
+        return (found[0].get_attribute("value") or "") if found else ""
+
+    def press(self, name: str) -> None:
+        """Presses a button by its element id."""
+        self.see(f"#{name}").click()
+
+    def ctrl_enter(self, box: WebElement) -> None:
+        """Presses Ctrl+Enter in a box."""
+        box.send_keys(Keys.CONTROL, Keys.ENTER)
+
+    @property
+    def run(self) -> dict[str, Any]:
+        """The state that the run view is drawn from."""
+        state: dict[str, Any] = self.driver.execute_script("return window.trainLora.run.state")
+        return state
+
+    def draw(self, prompt: str, keys: bool = False) -> Image.Image:
+        """Generates with a prompt and returns the picture shown, once its infotext is there."""
+        box = self.put("txt2img_prompt", prompt)
+        self.driver.execute_script("arguments[0].value = ''", self.box("txt2img_infotext"))
+        if keys:
+            self.ctrl_enter(box)
+        else:
+            self.press("txt2img_generate")
+        self.until(f"the picture of {prompt!r}", lambda: self.value("txt2img_infotext").startswith(prompt))
+        source = self.see("#txt2img_gallery img").get_attribute("src") or ""
+        with urllib.request.urlopen(source) as answer:
+            return Image.open(io.BytesIO(answer.read())).convert("RGB")
+
+    def complaints(self) -> list[str]:
+        """Errors in the browser's console."""
+        return [entry["message"] for entry in self.driver.get_log("browser") if entry["level"] == "SEVERE"]
+
+    def foreign(self) -> list[str]:
+        """Addresses of other servers that the page has asked for anything."""
+        names: list[str] = self.driver.execute_script(
+            "return performance.getEntriesByType('resource').map((entry) => entry.name)")
+        return [name for name in names if not name.startswith((self.url, "data:", "blob:"))]

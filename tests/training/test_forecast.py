@@ -1,0 +1,70 @@
+"""The forecast counts as the run will: pictures, captions, buckets, steps; faults do not stop it."""
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from lib_trainer.errors import UserError
+from lib_trainer.families.sd1 import SD1
+from lib_trainer.host import Checkpoint, HostPaths
+from lib_trainer.training.config import TrainConfig
+from lib_trainer.training.forecast import forecast
+
+
+class Host:
+    """Knows its checkpoint and its folders; the forecast asks for nothing else."""
+
+    name = "a host"
+
+    def __init__(self, folder: Path, loaded: bool = True) -> None:
+        self.paths = HostPaths(folder, folder, folder, folder)
+        self._loaded = loaded
+
+    def checkpoint(self) -> Checkpoint:
+        if not self._loaded:
+            raise UserError("No checkpoint is loaded.")
+        return Checkpoint("model.safetensors", None, SD1, 128, "epsilon")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Two training folders (3 x 2 repeats square, 1 x 5 wide) and one captioned picture."""
+    for name, sizes in (("2_girl", [(128, 128)] * 3), ("5_wide", [(256, 64)])):
+        (tmp_path / "data" / name).mkdir(parents=True)
+        for i, size in enumerate(sizes):
+            Image.new("RGB", size).save(tmp_path / "data" / name / f"{i}.png")
+    (tmp_path / "data" / "2_girl" / "0.txt").write_text("1girl")
+    return tmp_path / "data"
+
+
+def config(folder: Path, **changes: object) -> TrainConfig:
+    return TrainConfig.from_dict({"images": str(folder), **changes})
+
+
+def test_counts_follow_folders_and_settings(folder: Path, tmp_path: Path) -> None:
+    found = forecast(config(folder, epochs=3, batch_size=4), Host(tmp_path))
+    assert (len(found.items), found.captioned, found.samples) == (4, 1, 11)
+    assert found.folders == [("2_girl", 2, 3), ("5_wide", 5, 1)]
+    assert sorted(uses for _, _, uses in found.sizes) == [5, 6]
+    assert (found.batches, found.steps, found.epochs) == (4, 12, 3)  # 6 -> 2 batches, 5 -> 2 batches
+    assert forecast(config(folder, epochs=3, batch_size=4, gradient_accumulation=3), Host(tmp_path)).steps == 6
+    assert forecast(config(folder, steps=50), Host(tmp_path)).steps == 50
+
+
+def test_regularisation_pictures_double_the_uses(folder: Path, tmp_path: Path) -> None:
+    reg = tmp_path / "reg"
+    reg.mkdir()
+    Image.new("RGB", (128, 128)).save(reg / "0.png")
+    found = forecast(config(folder, reg_images=str(reg)), Host(tmp_path))
+    assert found.reg_pictures == 1 and found.samples == 22
+
+
+def test_what_is_known_is_told_beside_the_faults(folder: Path, tmp_path: Path) -> None:
+    without = forecast(config(folder), Host(tmp_path, loaded=False))
+    assert len(without.items) == 4 and without.steps == 0 and "No checkpoint is loaded." in without.problems
+    missing = forecast(config(folder / "none"), Host(tmp_path))
+    assert missing.items == [] and len(missing.problems) == 1
+    assert not any("Name" in problem for problem in missing.problems)
+    assert missing.to_json()["pictures"] == 0
