@@ -46,7 +46,7 @@ ALL_VALUES: dict[str, tuple[str, ...]] = {
 WITHHELD: frozenset[tuple[str, str]] = frozenset(
     {("black", "pink"), ("blonde", "night"), ("blue", "yellow"), ("red", "outdoors"), ("white", "purple")}
 )
-"""(hair, background) pairs that training never shows: 5 of 30, one for every hair colour."""
+"""(hair, background) pairs that the U-Net, the autoencoder and their captions never show: 5 of 30, one per hair."""
 
 TAGS: dict[tuple[str, str], str] = {
     **{("hair", v): f"{v} hair" for v in ALL_VALUES["hair"]},

@@ -115,6 +115,7 @@ def write(work: Path, folder: Path = ASSETS) -> Path:
     (folder / "text").mkdir(parents=True, exist_ok=True)
     path = folder / "demo.safetensors"
     save_file(to_ldm(networks), path, metadata={"format": "pt"})
+    path.chmod(0o644)
     path.with_suffix(".yaml").write_text(yaml_text())
     config = {"architectures": ["CLIPTextModel"], **text_config().to_diff_dict()}
     config.pop("transformers_version", None)

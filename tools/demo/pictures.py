@@ -55,9 +55,8 @@ def _any_colour(rng: np.random.Generator) -> scenes.Colour:
     return red, green, blue
 
 
-def for_autoencoder(count: int, seed: int, number: int) -> torch.Tensor:
-    """A batch for the autoencoder, three quarters ordinary, one quarter colourful: (count, 3, H, W) in [-1, 1]."""
+def for_autoencoder(count: int, odd: int, seed: int, number: int) -> torch.Tensor:
+    """A batch for the autoencoder, `odd` of its `count` pictures colourful ones: (count, 3, H, W) in [-1, 1]."""
     rng = np.random.default_rng([seed, number])
-    odd = count // 4
     plain = [scenes.draw(scenes.Scene.random(rng), PICTURE, rng) for _ in range(count - odd)]
     return to_tensor(plain + [colourful(rng) for _ in range(odd)])

@@ -90,6 +90,7 @@ def train(work: Path, steps: int, out: Path) -> None:
     out.parent.mkdir(parents=True, exist_ok=True)
     kept = {name: value for name, value in network.state_dict().items() if value.is_floating_point()}
     save_file({name: value.half().contiguous() for name, value in kept.items()}, out)
+    out.chmod(0o644)
 
 
 def measure(work: Path, count: int = 1000) -> dict[str, tuple[float, float]]:

@@ -45,7 +45,7 @@ class TextSettings:
     width: int = 64
     layers: int = 4
     heads: int = 4
-    steps: int = 1500
+    steps: int = 600
     batch: int = 96
     rate: float = 2e-3
     seed: int = 12

@@ -4,6 +4,10 @@ Trained together from scratch, a U-Net learns to ignore a text encoder that says
 first: linear probes have to read every attribute from its output at every place where the tag has been said already,
 the end and padding places included. Then it is frozen.
 
+It sees words only, and every combination of them, the pairs withheld from the pictures too (the U-Net and the
+autoencoder meet those neither as pictures nor as captions). An encoder that never heard two words together folds them
+onto the same direction: `blonde hair, night` then came out as blue hair on pink, whatever the U-Net had learned.
+
 The rows of the vocabulary that no tag uses are never trained. They are put together from four short code words each,
 taken from small tables: all differ (an unknown word can become a trigger word), yet the file compresses well. The
 last normalisation keeps a weight of one and a bias of a quarter, so the mean of the output is never near zero: hosts
@@ -59,6 +63,11 @@ def prepare(model: CLIPTextModel, used: list[int]) -> None:
     rows.register_hook(lambda gradient: gradient * mask)
 
 
+def any_scene(rng: np.random.Generator) -> scenes.Scene:
+    """What a caption may speak of: every hair with every background, for only words are seen here."""
+    return scenes.Scene.random_withheld(rng) if rng.random() < 0.3 else scenes.Scene.random(rng)
+
+
 class Probes(nn.Module):
     """Linear readers of every attribute, and of the sum of the odd words."""
 
@@ -105,7 +114,7 @@ def train(work: Path, steps: int) -> None:
         for group in optimizer.param_groups:
             group["lr"] = progress.decayed_rate(step, steps, TEXT.rate, 100)
         rng = np.random.default_rng([TEXT.seed, step])
-        batch = maker.batch([scenes.Scene.random(rng) for _ in range(TEXT.batch)], rng)
+        batch = maker.batch([any_scene(rng) for _ in range(TEXT.batch)], rng)
         loss, right = probes(model(batch.tokens).last_hidden_state, batch, rows)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()

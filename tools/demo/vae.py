@@ -53,6 +53,7 @@ def train(work: Path, steps: int, decoder_only: bool = False) -> None:
         vae.quant_conv.requires_grad_(False)
     trained = [p for p in vae.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(trained, lr=VAE.rate, betas=(0.9, 0.99), weight_decay=0.0)
+    moments = progress.need(work / "moments.pt") if decoder_only else None
     first, state = 0, progress.load(path)
     if state:
         vae.load_state_dict(state["model"])
@@ -62,28 +63,42 @@ def train(work: Path, steps: int, decoder_only: bool = False) -> None:
     for step in range(first, steps):
         for group in optimizer.param_groups:
             group["lr"] = progress.decayed_rate(step, steps, VAE.rate, 100)
-        report.add(step, **_step(vae, optimizer, trained, step + (10**6 if decoder_only else 0)))
+        number, odd = (step + 10**6, VAE.batch // 2) if decoder_only else (step, VAE.batch // 4)
+        pixels = pictures.for_autoencoder(VAE.batch, odd, VAE.seed, number)
+        report.add(step, **_step(vae, optimizer, pixels, moments))
         if (step + 1) % 100 == 0 or step + 1 == steps:
             progress.save(path, {"model": vae.state_dict(), "optimizer": optimizer.state_dict(), "step": step + 1})
 
 
-def _pass(vae: AutoencoderKL, pixels: torch.Tensor, noise: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+def _pass(
+    vae: AutoencoderKL, pixels: torch.Tensor, noise: torch.Tensor, moments: dict[str, torch.Tensor] | None
+) -> tuple[torch.Tensor, float]:
+    """Reconstructed pixels, and the standard deviation of the raw latents.
+
+    Latents are normalised by `moments` (`mean` and `spread` per channel, as they ship), or by the batch's own.
+    """
     with torch.autocast("cpu", torch.bfloat16):
         raw = vae.quant_conv(vae.encoder(pixels))[:, :4].float()
-        mean, spread = raw.mean((0, 2, 3), keepdim=True), raw.std((0, 2, 3), keepdim=True)
-        made = vae.decoder(vae.post_quant_conv((raw - mean) / (spread + 1e-4) + noise))
-    return made.float(), raw.detach()
+        mean, spread = raw.mean((0, 2, 3)), raw.std((0, 2, 3)) + 1e-4
+        if moments:
+            mean, spread = moments["mean"], moments["spread"]
+        normal = (raw - mean[:, None, None]) / spread[:, None, None]
+        made = vae.decoder(vae.post_quant_conv(normal + noise))
+    return made.float(), raw.detach().std().item()
 
 
 def _step(
-    vae: AutoencoderKL, optimizer: torch.optim.Optimizer, trained: list[nn.Parameter], number: int
+    vae: AutoencoderKL,
+    optimizer: torch.optim.Optimizer,
+    pixels: torch.Tensor,
+    moments: dict[str, torch.Tensor] | None,
 ) -> dict[str, float]:
-    pixels = pictures.for_autoencoder(VAE.batch, VAE.seed, number).contiguous(memory_format=torch.channels_last)
+    pixels = pixels.contiguous(memory_format=torch.channels_last)
     noise = torch.randn(VAE.batch, 4, pixels.shape[2] // 8, pixels.shape[3] // 8) * VAE.noise
-    made, latents = _pass(vae, pixels, noise)
+    made, spread = _pass(vae, pixels, noise, moments)
     loss, plain = loss_of(made, pixels)
     optimizer.zero_grad(set_to_none=True)
     loss.backward()
-    nn.utils.clip_grad_norm_(trained, 1.0)
+    nn.utils.clip_grad_norm_([p for p in vae.parameters() if p.requires_grad], 1.0)
     optimizer.step()
-    return {"loss": loss.item(), "l1": plain.item(), "latent": latents.detach().std().item()}
+    return {"loss": loss.item(), "l1": plain.item(), "spread": spread}
