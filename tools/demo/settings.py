@@ -27,9 +27,9 @@ class VaeSettings:
 
     widths: tuple[int, ...] = (64, 64, 64, 64)
     res_blocks: int = 1
-    steps: int = 2800
+    steps: int = 1250
     """Steps of encoder and decoder together."""
-    decoder_steps: int = 1500
+    decoder_steps: int = 480
     """Steps of the decoder alone, afterwards."""
     batch: int = 12
     rate: float = 7e-4
@@ -45,7 +45,7 @@ class TextSettings:
     width: int = 64
     layers: int = 4
     heads: int = 4
-    steps: int = 600
+    steps: int = 800
     batch: int = 96
     rate: float = 2e-3
     seed: int = 12
@@ -59,7 +59,7 @@ class UnetSettings:
     heads: int = 4
     latents: int = 24_000
     """Distinct pictures whose latents are cached."""
-    steps: int = 5500
+    steps: int = 2700
     batch: int = 64
     rate: float = 1e-3
     warmup: int = 200
