@@ -5,7 +5,6 @@ import json
 import pkgutil
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -61,11 +60,9 @@ def test_any_prompt_has_a_valid_json_answer(prompt: str, pieces: list[str]) -> N
 
 def test_the_blocks_package_is_light() -> None:
     modules = [f"lib_trainer.blocks.{module.name}" for module in pkgutil.iter_modules(blocks.__path__)]
-    code = f"import sys, {', '.join(modules)}; print([name for name in ('torch', 'numpy') if name in sys.modules])"
-    seconds = []
-    for _ in range(3):
-        start = time.perf_counter()
-        result = subprocess.run([sys.executable, "-c", code], cwd=_ROOT, capture_output=True, text=True, check=True)
-        seconds.append(time.perf_counter() - start)
-        assert result.stdout.strip() == "[]"
-    assert min(seconds) < 0.3  # the bound; the best of three, because other programs take turns too
+    seen = "print([name for name in ('torch', 'numpy') if name in sys.modules], time.process_time())"
+    code = f"import sys, time, {', '.join(modules)}; {seen}"
+    result = subprocess.run([sys.executable, "-c", code], cwd=_ROOT, capture_output=True, text=True, check=True)
+    heavy, seconds = result.stdout.rsplit(maxsplit=1)
+    assert heavy == "[]"
+    assert float(seconds) < 0.3  # the bound; processor time, because other programs take turns too
