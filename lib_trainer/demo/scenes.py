@@ -18,7 +18,8 @@ from dataclasses import dataclass, fields, replace
 import numpy as np
 from PIL import Image, ImageDraw
 
-Colour = tuple[int, int, int]
+from lib_trainer.demo.pen import Colour, Pen
+
 Palette = dict[str, Colour]
 
 BASE_VALUES: dict[str, tuple[str, ...]] = {
@@ -216,7 +217,7 @@ def draw(
         shift = (float(rng.uniform(-2.5, 2.5)), float(rng.uniform(-2.0, 2.0)))
         scale = float(rng.uniform(0.95, 1.06))
     image = Image.new("RGB", (size * _SUPERSAMPLE,) * 2)
-    pen = _Pen(ImageDraw.Draw(image), size * _SUPERSAMPLE / 64, shift, scale)
+    pen = Pen(ImageDraw.Draw(image), size * _SUPERSAMPLE / 64, shift, scale)
     _paint_background(pen, scene, colours)
     _paint_back_hair(pen, scene, colours)
     _paint_body(pen, scene, colours)
@@ -226,34 +227,7 @@ def draw(
     return image.reduce(_SUPERSAMPLE)
 
 
-class _Pen:
-    """Draws in a 64 x 64 frame, moved and scaled about its middle."""
-
-    def __init__(self, target: ImageDraw.ImageDraw, unit: float, shift: tuple[float, float], scale: float) -> None:
-        self._target, self._unit, self._shift, self._scale = target, unit, shift, scale
-
-    def _at(self, points: list[tuple[float, float]]) -> list[tuple[float, float]]:
-        (dx, dy), k = self._shift, self._scale
-        return [(((x - 32) * k + 32 + dx) * self._unit, ((y - 32) * k + 32 + dy) * self._unit) for x, y in points]
-
-    def ellipse(self, x: float, y: float, rx: float, ry: float, colour: Colour) -> None:
-        (left, top), (right, bottom) = self._at([(x - rx, y - ry), (x + rx, y + ry)])
-        self._target.ellipse((left, top, right, bottom), fill=colour)
-
-    def smile(self, x: float, y: float, rx: float, ry: float, colour: Colour, width: float) -> None:
-        """The lower half of an ellipse's line."""
-        (left, top), (right, bottom) = self._at([(x - rx, y - ry), (x + rx, y + ry)])
-        self._target.arc((left, top, right, bottom), 12, 168, fill=colour, width=round(width * self._unit))
-
-    def polygon(self, points: list[tuple[float, float]], colour: Colour) -> None:
-        self._target.polygon(self._at(points), fill=colour)
-
-    def box(self, left: float, top: float, right: float, bottom: float, radius: float, colour: Colour) -> None:
-        (x0, y0), (x1, y1) = self._at([(left, top), (right, bottom)])
-        self._target.rounded_rectangle((x0, y0, x1, y1), radius * self._unit, fill=colour)
-
-
-def _paint_background(pen: _Pen, scene: Scene, colours: Palette) -> None:
+def _paint_background(pen: Pen, scene: Scene, colours: Palette) -> None:
     pen.box(-20, -20, 84, 84, 0, colours["background"])
     if scene.background == "outdoors":
         pen.box(-20, 36, 84, 84, 0, colours["grass"])
@@ -261,7 +235,7 @@ def _paint_background(pen: _Pen, scene: Scene, colours: Palette) -> None:
         pen.ellipse(8, 9, 6, 6, colours["moon"])
 
 
-def _paint_back_hair(pen: _Pen, scene: Scene, colours: Palette) -> None:
+def _paint_back_hair(pen: Pen, scene: Scene, colours: Palette) -> None:
     if scene.style == "long":
         pen.box(8, 10, 56, 72, 16, colours["hair"])
     if scene.style == "buns":
@@ -269,7 +243,7 @@ def _paint_back_hair(pen: _Pen, scene: Scene, colours: Palette) -> None:
         pen.ellipse(53.5, 13, 10, 10, colours["hair"])
 
 
-def _paint_body(pen: _Pen, scene: Scene, colours: Palette) -> None:
+def _paint_body(pen: Pen, scene: Scene, colours: Palette) -> None:
     pen.box(15, 49, 49, 84, 8, colours["shirt"])
     if scene.shirt == "kimono":
         pen.polygon([(20, 47), (28, 47), (37, 68), (28, 68)], colours["sash"])
@@ -278,7 +252,7 @@ def _paint_body(pen: _Pen, scene: Scene, colours: Palette) -> None:
     pen.ellipse(32, 31, 17, 19, colours["skin"])
 
 
-def _paint_front_hair(pen: _Pen, scene: Scene, colours: Palette) -> None:
+def _paint_front_hair(pen: Pen, scene: Scene, colours: Palette) -> None:
     hair = colours["hair"]
     fringe = [(13, 28), (14, 17), (22, 8), (32, 5), (42, 8), (50, 17), (51, 28), (44, 22), (38, 26), (32, 21), (26, 26)]
     pen.polygon([*fringe, (20, 22)], hair)
@@ -287,7 +261,7 @@ def _paint_front_hair(pen: _Pen, scene: Scene, colours: Palette) -> None:
     pen.box(46.5, 16, 53.5, reach, 3.5, hair)
 
 
-def _paint_face(pen: _Pen, scene: Scene, colours: Palette) -> None:
+def _paint_face(pen: Pen, scene: Scene, colours: Palette) -> None:
     for x in (24.0, 40.0):
         if scene.eyes == "open":
             pen.ellipse(x, 33, 6.2, 7.0, (255, 255, 255))
@@ -301,7 +275,7 @@ def _paint_face(pen: _Pen, scene: Scene, colours: Palette) -> None:
         pen.smile(32, 41.5, 5.0, 4.0, colours["lips"], 1.8)
 
 
-def _paint_object(pen: _Pen, scene: Scene, colours: Palette) -> None:
+def _paint_object(pen: Pen, scene: Scene, colours: Palette) -> None:
     if scene.object == "ball":
         pen.ellipse(52, 54, 10, 10, colours["ball"])
         pen.ellipse(52, 54, 4.5, 4.5, (255, 255, 255))
