@@ -36,8 +36,12 @@
      */
     ours.chart = function (node, points, total) {
         if (points.length < 2) { node.replaceChildren(); return; }
-        const width = Math.max(320, node.clientWidth || 600), top = ceiling(points);
-        const end = Math.max(2, Math.min(total, Math.ceil(points[points.length - 1].x * 1.25)));
+        const width = Math.max(320, node.clientWidth || 600);
+        const last = points[points.length - 1];
+        if (width === node.drawnWidth && last === node.drawnLast && node.firstChild) return;
+        Object.assign(node, { drawnWidth: width, drawnLast: last });
+        const top = ceiling(points);
+        const end = Math.max(2, Math.min(total, Math.ceil(last.x * 1.25)));
         const x = (step) => LEFT + (width - LEFT - RIGHT) * step / end;
         const y = (loss) => TOP + (HEIGHT - TOP - BOTTOM) * (1 - Math.min(loss, top) / top);
         const t = ours.t;

@@ -34,7 +34,9 @@
         const older = new RegExp(`<lora:${escaped}(:[^<>]*)?>`, "g");
         const had = older.test(field.value);
         let text = had ? field.value.replace(older, () => tag) : [field.value.trim().replace(/,$/, ""), tag].filter(Boolean).join(", ");
-        if (trigger && !text.includes(trigger)) text = trigger + ", " + text;
+        const words = text.replace(/<[^<>]*>/g, "").split(",").map((word) => word.trim());
+        const missing = trigger.split(",").map((word) => word.trim()).filter((word) => word && !words.includes(word));
+        if (missing.length) text = missing.join(", ") + ", " + text;
         ours.type(field, text);
         if (window.switch_to_txt2img) window.switch_to_txt2img();
         else [...ours.root().querySelectorAll("#tabs button[role=tab]")].filter((tab) => tab.id.includes("txt2img")).slice(0, 1).forEach((tab) => tab.click());

@@ -26,7 +26,7 @@
             if (s.seen++ % s.stride === 0) s.points.push({ x: e.step, raw: e.loss, average: e.average_loss });
             if (s.points.length > CHART_POINTS) { s.points = s.points.filter((_, i) => i % 2 === 0); s.stride *= 2; }
         },
-        Previewed(s, e) { e.files.forEach((file, i) => s.previews.unshift({ file, step: e.step, prompt: e.prompts[i] || "" })); },
+        Previewed(s, e) { s.previews.unshift(...e.files.map((file, i) => ({ file, step: e.step, prompt: e.prompts[i] || "" }))); },
         Saved(s, e) { s.saved.unshift(e); },
         Warned(s, e) { s.warnings.push(e.message); },
         Paused(s, e) { s.paused = e.reason; },
@@ -74,8 +74,12 @@
         for (const name of ["head", "bar", "buttons", "message", "done", "chart", "previews", "files", "warnings"]) {
             run.view[name] = part(name);
         }
+        // A chart that was drawn in a hidden tab, or before the window changed, does not have the width it is seen with.
+        new ResizeObserver(() => drawChart(run.view, run.state)).observe(run.view.chart);
         return run.view;
     }
+
+    function drawChart(view, s) { ours.chart(view.chart, s.points, s.step ? s.step.total : 0); }
 
     function draw() {
         const view = mount();
@@ -88,7 +92,7 @@
         drawMessage(view, s);
         drawDone(view, s);
         drawLists(view, s);
-        ours.chart(view.chart, s.points, s.step ? s.step.total : 0);
+        drawChart(view, s);
     }
     run.draw = draw;
 
@@ -244,7 +248,6 @@
     }
 
     document.addEventListener("visibilitychange", () => { if (!document.hidden) poll(); });
-    window.addEventListener("resize", () => run.view && run.view.chart && ours.chart(run.view.chart, run.state.points, run.state.step ? run.state.step.total : 0));
     if (document.readyState === "loading") document.addEventListener("DOMContentLoaded", poll);
     else poll();
 })();

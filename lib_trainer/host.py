@@ -1,13 +1,13 @@
 """The ports: what a host and its loaded model must offer to be trained on.
 
-A `Host` lends its model through a `Lease`. A lease gives turns: `with lease.turn() as model:` is exclusive use of clean,
-trainable weights for one step, one batch of caching or one preview. Leaving a turn restores the host, so a generation
-pressed during training waits for one turn at most and draws on clean weights. Nothing here imports a host.
+A `Host` lends its model through a `Lease`. A lease gives turns: `with lease.turn() as model:` is exclusive use of
+clean, trainable weights for one step, one batch of caching or one preview. Leaving a turn restores the host, so a
+generation pressed during training waits for one turn at most and draws on clean weights. Nothing here imports a host.
 
 What every lease guarantees (tests/contract runs the same suite over all hosts):
 the weights are shared, never copied, and bit-identical afterwards on every way out; the host's next image of the same
-seed is bit-identical; no LoRA stays merged, no hook or patch stays behind, `requires_grad`, train mode, device and dtype
-are as found; the process-wide random generators are neither read nor advanced.
+seed is bit-identical; no LoRA stays merged, no hook or patch stays behind, `requires_grad`, train mode, device and
+dtype are as found; the process-wide random generators are neither read nor advanced.
 """
 from __future__ import annotations
 
@@ -144,7 +144,7 @@ class Picture:
 
 @dataclass(frozen=True)
 class DrawProgress:
-    """How far a generation is: `step` of `steps` of all its batches together; `image` a rough look at it, where cheap."""
+    """How far a generation is: `step` of `steps` of all its batches together; `image` a rough look, where cheap."""
 
     step: int
     steps: int
@@ -268,6 +268,18 @@ class Txt2ImgHost(Host, Protocol):
 
         Raises:
             UserError: an unknown sampler, a size that is no multiple of 8 ...
+        """
+        ...
+
+    def checkpoints(self) -> list[Path]:
+        """The checkpoint files that can be loaded, the loaded one among them, sorted by name."""
+        ...
+
+    def load_model(self, path: Path) -> None:
+        """Loads another checkpoint between two generations or turns; when that fails the present one stays.
+
+        Raises:
+            UserError: the checkpoint cannot be used.
         """
         ...
 

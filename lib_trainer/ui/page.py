@@ -17,6 +17,7 @@ from lib_trainer.host import GenerateRequest, Host
 from lib_trainer.training.goals import GOALS
 from lib_trainer.ui import train_tab
 from lib_trainer.ui.app import EmbeddedApp
+from lib_trainer.ui.checkpoint_picker import CheckpointPicker
 from lib_trainer.ui.saved_settings import Draft
 from lib_trainer.ui.served_html import ServedHtml
 from lib_trainer.ui.txt2img import Txt2Img
@@ -39,11 +40,15 @@ def build(app: EmbeddedApp) -> gr.Blocks:
     """Returns the whole page."""
     first, request = _demo_start() if _is_demo(app.host) else (Draft(), GenerateRequest(""))
     train = train_tab.build(app, app.host.samplers(), first)
-    with gr.Blocks(title=TITLE, theme=_theme(), analytics_enabled=False) as blocks, gr.Tabs(elem_id="tabs"):
-        with gr.Tab("txt2img", id="txt2img", elem_id="tab_txt2img"):
-            Txt2Img(app.host, request).lay_out()
-        with gr.Tab(train_tab.TITLE, id="train_lora", elem_id="tab_train_lora"):
-            train.render()
+    picker, txt2img = CheckpointPicker(app.host), Txt2Img(app.host, request)
+    with gr.Blocks(title=TITLE, theme=_theme(), analytics_enabled=False) as blocks:
+        picker.lay_out()
+        with gr.Tabs(elem_id="tabs"):
+            with gr.Tab("txt2img", id="txt2img", elem_id="tab_txt2img"):
+                txt2img.lay_out()
+            with gr.Tab(train_tab.TITLE, id="train_lora", elem_id="tab_train_lora"):
+                train.render()
+        picker.connect(txt2img.controls["width"], txt2img.controls["height"])
     blocks.show_api = False
     return blocks
 
@@ -56,10 +61,14 @@ def _is_demo(host: Host) -> bool:
 def _demo_start() -> tuple[Draft, GenerateRequest]:
     """What a first-time user finds: the sample dataset ready to train, and a prompt that the demo checkpoint knows."""
     dataset = DEMO / "dataset" / "zunko"
-    values = {"name": "zunko", "images": str(dataset / "train"), "reg_images": str(dataset / "reg")}
     request = GenerateRequest(
         "1girl, blonde hair, long hair, open eyes, smile, red shirt, blue background", steps=20, cfg=5.0, sampler="DDIM"
     )
+    values = {
+        "name": "zunko", "images": str(dataset / "train"), "reg_images": str(dataset / "reg"),
+        "preview_prompts": "zunko, 1girl, open eyes, smile, blue background\n" + request.prompt,
+        "preview_every_steps": 50, "preview_steps": request.steps, "preview_cfg": request.cfg, "preview_sampler": request.sampler,
+    }
     return Draft("demo", {**values, **GOALS["demo"].changes}), request
 
 

@@ -135,6 +135,7 @@ class Txt2Img:
         self.random.click(lambda: -1, None, [self.controls["seed"]], **instant)
         self.reuse.click(self.on_reuse, [self.infotext], [self.controls["seed"]], **instant)
         self.refresh.click(self.on_refresh, [self.lora], [self.lora], **instant)
+        self.lora.focus(self.on_refresh, [self.lora], [self.lora], **instant)
         self.insert.click(self.on_insert, [self.controls["prompt"], self.lora], [self.controls["prompt"]], **instant)
 
     def on_generate(self, *values: Value) -> Iterator[list[Any]]:

@@ -1,8 +1,8 @@
 """Every text that a person can read on the page before anything has happened, and those that scripts show later.
 
-Collected from the sources of the texts themselves: the built Blocks, the settings' declarations, the goals, and the calls
-of `t("...")` and `note("...")` in our code. Texts with values in them (faults, warnings) are made at run time and stay
-English; so do names of samplers, optimisers and files.
+Collected from the sources of the texts themselves: the built Blocks, the settings' declarations, the goals, and the
+calls of `t("...")` and `note("...")` in our code. Texts with values in them (faults, warnings) are made at run time and
+stay English; so do names of samplers, optimisers and files.
 """
 from __future__ import annotations
 
