@@ -1,7 +1,8 @@
 """Errors that are the user's to solve.
 
 A `UserError` is shown to the person word for word, on the page, in the API's answer and on the command line. Its text
-says what is wrong (with the value), where, and what to do. Any other exception is a bug of ours and keeps its traceback.
+says what is wrong (with the value), where, and what to do. Any other exception is a bug of ours and keeps its
+traceback.
 """
 from __future__ import annotations
 

@@ -5,6 +5,7 @@ measured in turns within one run and given as a ratio of medians.
 """
 from __future__ import annotations
 
+import itertools
 import statistics
 import sys
 import tempfile
@@ -103,7 +104,7 @@ def _short_run(jobs: Jobs, config: TrainConfig) -> _Run:
     at = [event["time"] for event in events if event["kind"] == Stepped.__name__]
     rates = [event["rate"] for event in events if event["kind"] == Cached.__name__ and event["what"] == "latents"]
     # The first steps allocate and warm up; they belong to the time to the first step, not to the step.
-    steps = [b - a for a, b in zip(at[2:], at[3:], strict=False)]
+    steps = [b - a for a, b in itertools.pairwise(at[2:])]
     return _Run(first=at[0] - begin, steps=steps, cached_per_second=rates[-1] if rates else 0.0)
 
 
