@@ -26,7 +26,7 @@ class CaptionBatch:
     Attributes:
         tokens: (B, 77) token numbers, padded with the end token.
         known: (B, 77, attributes): 0 where the attribute was not named yet, else 1 + index into `BASE_VALUES`.
-        odd: (B, 77, vocabulary places used as a bag): see `odd_tokens`; token number or -1, at most 4 per caption.
+        odd: (B, 4) numbers of the odd tokens in the caption, -1 where there are fewer.
     """
 
     tokens: torch.Tensor
@@ -71,9 +71,7 @@ class CaptionMaker:
                 value = scenes.BASE_VALUES[name].index(getattr(scene, name))
                 known[place - 1 :, attribute] = 1 + value
 
-    def _parts(
-        self, scene: scenes.Scene, rng: np.random.Generator, odd: np.ndarray
-    ) -> list[tuple[str, list[int]]]:
+    def _parts(self, scene: scenes.Scene, rng: np.random.Generator, odd: np.ndarray) -> list[tuple[str, list[int]]]:
         parts = [
             (name, self._ids[scenes.TAGS[name, value]])
             for name, value in scene.values().items()
