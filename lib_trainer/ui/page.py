@@ -67,7 +67,8 @@ def _demo_start() -> tuple[Draft, GenerateRequest]:
     values = {
         "name": "zunko", "images": str(dataset / "train"), "reg_images": str(dataset / "reg"),
         "preview_prompts": "zunko, 1girl, open eyes, smile, blue background\n" + request.prompt,
-        "preview_every_steps": 50, "preview_steps": request.steps, "preview_cfg": request.cfg, "preview_sampler": request.sampler,
+        "preview_every_steps": 50, "preview_steps": request.steps, "preview_cfg": request.cfg,
+        "preview_sampler": request.sampler,
     }
     return Draft("demo", {**values, **GOALS["demo"].changes}), request
 
