@@ -19,7 +19,7 @@ class CheckpointPicker:
 
     def lay_out(self) -> None:
         """Makes the controls; `connect` joins them to what depends on the checkpoint."""
-        with gr.Row(elem_classes=["tl"]), gr.Column(scale=1, min_width=420):
+        with gr.Row(elem_id="checkpoint_row", elem_classes=["tl"]), gr.Column():
             self.choice = gr.Dropdown(
                 list(self._files()), value=self._loaded(), label="Checkpoint", elem_id="setting_sd_model_checkpoint",
                 info="Files of the models folder. A training that runs waits until its checkpoint is back.",

@@ -45,13 +45,14 @@ class Form:
         self.controls[name] = _control(field, self._choices.get(name, field.metadata["choices"]), changes)
 
     def add_group(self, group: str) -> None:
-        """Makes the controls of all fields of a group that are not there yet, two in a row."""
+        """Makes the controls of all fields of a group that are not there yet, two in a row, tall texts alone."""
         names = [name for name, field in FIELDS.items()
                  if field.metadata["group"] == group and name not in self.controls]
-        for start in range(0, len(names), 2):
+        while names:
+            alone = FIELDS[names[0]].metadata["lines"] > 1
             with gr.Row():
-                for name in names[start : start + 2]:
-                    self.add(name)
+                for _ in range(min(1 if alone else 2, len(names))):
+                    self.add(names.pop(0))
 
     @property
     def inputs(self) -> list[Component]:

@@ -5,6 +5,7 @@ the addresses it would fetch from other servers (`served_html`).
 """
 from __future__ import annotations
 
+import contextlib
 import socket
 import sys
 from pathlib import Path
@@ -119,9 +120,11 @@ def serve(app: EmbeddedApp, port: int, listen: bool) -> None:
     chosen = listener.getsockname()[1]
     server = uvicorn.Server(uvicorn.Config(web_app(app), log_level="warning", timeout_graceful_shutdown=3))
     taken = f" (port {port} is taken)" if chosen != port else ""
-    sys.stdout.write(f"The page is open at http://127.0.0.1:{chosen}{taken}\n")
+    others = f", for other machines at http://{socket.gethostname()}:{chosen}" if listen else ""
+    sys.stdout.write(f"The page is open at http://127.0.0.1:{chosen}{others}{taken}\n")
     sys.stdout.flush()
-    server.run(sockets=[listener])
+    with contextlib.suppress(KeyboardInterrupt):  # Ctrl+C is how the page is closed; uvicorn has shut down by then
+        server.run(sockets=[listener])
 
 
 def _listener(address: str, port: int) -> socket.socket:

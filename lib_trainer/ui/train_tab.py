@@ -134,8 +134,12 @@ class TrainTab:
         settings = self.form.read(values)
         if looked == settings:
             return [gr.update(), gr.update(), looked]
-        self._saved.save(LAST, Draft(self._labels[goal], settings))
-        return self._look(settings)
+        line, card, looked = self._look(settings)
+        try:
+            self._saved.save(LAST, Draft(self._labels[goal], settings))
+        except UserError as error:
+            card += notes.problems_of(error)
+        return [line, card, looked]
 
     def on_restore(self) -> list[Any]:
         """Fills the form of a fresh page with the last settings; the mark tells JavaScript that it may be used."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 import os
 import queue
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -53,8 +54,11 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
                                env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"})
     try:
         yield Site(_address(process), folder)
+        if sys.platform != "win32":
+            process.send_signal(signal.SIGINT)
+            assert process.wait(60) == 0, "Ctrl+C closes the page without a complaint"
     finally:
-        process.terminate()
+        process.kill()
         process.wait(60)
 
 

@@ -70,7 +70,8 @@ def test_the_loop(page: Page, site: Site) -> None:
     assert page.text("#train_lora_tag") == "<lora:zunko-e2e:1>"
 
     page.press("train_lora_to_prompt")
-    page.until("the tag in the prompt", lambda: "<lora:zunko-e2e:1>" in page.value("txt2img_prompt"))
+    page.until("the tag in the prompt", lambda: page.value("txt2img_prompt").endswith(", <lora:zunko-e2e:1>"))
+    assert page.value("txt2img_prompt").startswith("zunko, "), "the trigger word goes along"
     page.put("txt2img_steps", "4")
     page.put("txt2img_seed", "7")
     drawn = {tag: page.draw(PROMPT + tag) for tag in (

@@ -116,3 +116,9 @@ def test_named_settings_are_saved_loaded_and_reset(tab: TrainTab) -> None:
     refused = tab.on_load("other")
     assert "other" in refused[0] and filled(tab, refused) == {}
     assert len(refused) == len(tab.on_load("mine"))
+
+
+def test_a_disk_that_refuses_the_draft_is_told(app: App, tab: TrainTab) -> None:
+    (app.host.paths.settings / "train").write_text("a file where the folder should be")
+    _, card, _ = tab.on_touch(None, NO_GOAL, *values(tab, name="zko"))
+    assert "cannot be saved" in card
