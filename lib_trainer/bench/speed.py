@@ -8,7 +8,6 @@ from __future__ import annotations
 import itertools
 import statistics
 import sys
-import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
@@ -55,7 +54,7 @@ class Speed:
 
 
 def speed(host: Txt2ImgHost, jobs: Jobs, report: Report, steps: int = 20, rounds: int = 3, **changes: Any) -> Speed:
-    """Measures on the loaded checkpoint with the sample dataset.
+    """Measures on the loaded checkpoint with the sample dataset; leaves its LoRAs in the host's folder.
 
     Args:
         host: the host.
@@ -68,16 +67,17 @@ def speed(host: Txt2ImgHost, jobs: Jobs, report: Report, steps: int = 20, rounds
     firsts: list[float] = []
     cached: list[float] = []
     times: dict[str, list[float]] = {"": [], SOME_BLOCKS: []}
-    with tempfile.TemporaryDirectory() as folder:
-        base = replace(demo_config("bench-speed", DATASET, **changes), steps=steps, output_folder=folder,
-                       train_text_encoder=False, save_every_steps=0, preview_every_steps=0)
-        for turn in range(rounds):
-            for blocks, seconds in times.items():
-                run = _short_run(jobs, replace(base, name=f"bench-speed-{turn}-{len(blocks)}", blocks=blocks))
-                firsts.append(run.first)
-                cached.append(run.cached_per_second)
-                seconds.extend(run.steps)
-                report(f"round {turn + 1}, {blocks or 'all blocks'}: {statistics.median(run.steps):.3f} s a step")
+    base = replace(
+        demo_config("bench-speed", DATASET, **changes),
+        steps=steps, train_text_encoder=False, save_every_steps=0, preview_every_steps=0,
+    )
+    for turn in range(rounds):
+        for blocks, seconds in times.items():
+            run = _short_run(jobs, replace(base, name=f"bench-speed-{turn}-{len(blocks)}", blocks=blocks))
+            firsts.append(run.first)
+            cached.append(run.cached_per_second)
+            seconds.extend(run.steps)
+            report(f"round {turn + 1}, {blocks or 'all blocks'}: {statistics.median(run.steps):.3f} s a step")
     step_all, step_some = statistics.median(times[""]), statistics.median(times[SOME_BLOCKS])
     return Speed(
         first_step=statistics.median(firsts), step_all=step_all, step_some=step_some, ratio=step_some / step_all,
@@ -109,16 +109,14 @@ def _short_run(jobs: Jobs, config: TrainConfig) -> _Run:
 
 
 def _switching(host: Txt2ImgHost, report: Report) -> float:
-    """Returns the seconds that a new preset adds to a one-step picture, 0 when no LoRA is there."""
-    names = host.loras()
-    if not names:
-        report("no LoRA in the folder: switching presets was not measured")
-        return 0.0
+    """Returns the seconds that a new preset adds to a one-step picture."""
+    name = host.loras()[0]
+    report(f"switching presets of {name}")
     size = host.checkpoint().resolution
 
     def draw(preset: str) -> float:
         begin = time.perf_counter()
-        prompt = f"1girl <lora:{names[0]}:1:{preset}>"
+        prompt = f"1girl <lora:{name}:1:{preset}>"
         host.generate(GenerateRequest(prompt=prompt, seed=1, steps=1, width=size, height=size))
         return time.perf_counter() - begin
 

@@ -79,9 +79,9 @@ GOALS: dict[str, Goal] = {
         "Demo checkpoint",
         "The sample dataset on the small demo checkpoint: learns in a few minutes on two CPU cores. A narrow model has "
         "few numbers, so it takes a high rate; not for real checkpoints.",
-        {"steps": 300, "epochs": 10, "batch_size": 4, "rank": 16, "alpha": 16.0, "conv_rank": 0, "blocks": "",
-         "train_unet": True, "train_text_encoder": True, "optimizer": "AdamW", "optimizer_args": "",
-         "learning_rate": "2e-3", "unet_lr": "", "text_encoder_lr": "1e-3", "scheduler": "constant"},
+        {"steps": 700, "epochs": 10, "batch_size": 4, "rank": 16, "alpha": 16.0, "conv_rank": 0, "blocks": "",
+         "train_unet": True, "train_text_encoder": False, "optimizer": "AdamW", "optimizer_args": "",
+         "learning_rate": "2e-3", "unet_lr": "", "scheduler": "cosine"},
     ),
 }
 """The goals by short name, in the order in which they are offered."""
