@@ -3,7 +3,7 @@
 It has three callers. A person without a WebUI says `python install.py run` or `python install.py test`: an environment
 of the project's own is made in `.venv` from the pins in `requirements/`, then the page or the tests start in it. A
 WebUI runs this file at every start of its own: then only packages that its environment lacks are added, and none that
-it has is changed. The work itself is in `installation/`.
+it has is changed. The work itself is in `lib_trainer/installation/`.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ import os
 import shutil
 import sys
 
-from installation import environment, webui
-from installation.processes import ROOT, Stop, answer, clean_environment, run
+from lib_trainer.installation import environment, webui
+from lib_trainer.installation.processes import ROOT, Stop, answer, clean_environment, run
 
 # Prepared CPU wheels of torch are most often made for 3.11, so it is looked for first.
 PYTHONS = ("3.11", "3.12", "3.10")

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from installation import environment, torch_build
-from installation.processes import PINS, Stop
+from lib_trainer.installation import environment, torch_build
+from lib_trainer.installation.processes import PINS, Stop
 
 
 @pytest.fixture(autouse=True)

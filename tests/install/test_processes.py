@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from installation import processes
+from lib_trainer.installation import processes
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from installation import torch_build
+from lib_trainer.installation import torch_build
 
 
 def test_the_pin_is_one_that_a_prepared_wheel_can_serve() -> None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from installation import webui
-from installation.processes import PINS
+from lib_trainer.installation import webui
+from lib_trainer.installation.processes import PINS
 
 TEXT = '# a comment\npytorch-optimizer==4.1.0\n\nsafetensors==0.8.0  # why\ntomli==2.5.0; python_version < "3.11"\n'
 

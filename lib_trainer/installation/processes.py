@@ -13,7 +13,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 PINS = ROOT / "requirements"
 
 # A pattern in what pip or venv printed -> the sentence a person can act on. The first that fits is told.

@@ -17,8 +17,8 @@ import shutil
 import subprocess
 import sys
 
-from installation import torch_build
-from installation.processes import PINS, ROOT, Stop, clean_environment, explained, pip_install, say
+from lib_trainer.installation import torch_build
+from lib_trainer.installation.processes import PINS, ROOT, Stop, clean_environment, explained, pip_install, say
 
 VENV = ROOT / ".venv"
 VENV_PYTHON = VENV / ("Scripts/python.exe" if os.name == "nt" else "bin/python")

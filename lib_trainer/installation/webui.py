@@ -14,7 +14,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from installation.processes import PINS, last_line, pip_install, say
+from lib_trainer.installation.processes import PINS, last_line, pip_install, say
 
 
 def folder() -> Path | None:

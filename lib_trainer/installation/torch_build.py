@@ -11,7 +11,7 @@ import re
 import shutil
 from pathlib import Path
 
-from installation.processes import PINS, Stop, answer, clean_environment, explained, pip_install, say
+from lib_trainer.installation.processes import PINS, Stop, answer, clean_environment, explained, pip_install, say
 
 INDEX = "https://download.pytorch.org/whl"
 
