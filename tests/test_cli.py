@@ -222,8 +222,10 @@ def test_killed_and_interrupted(tmp_path: Path, config: Path, checkpoint: Path, 
     """Killed while it saves after every step, no half file is left; interrupted, it saves and ends well."""
     command = [sys.executable, "-m", "lib_trainer", "train", str(config), "--model", str(checkpoint), "--json", "--set",
                "epochs=1000", "--set", "save_every_steps=1"]
+    # A shell starts background jobs with SIGINT ignored, and children inherit that: a person's terminal does not.
     with subprocess.Popen(command, cwd=tmp_path, text=True, stdout=subprocess.PIPE,
-                          env={**os.environ, "PYTHONPATH": str(ROOT)}) as process:
+                          env={**os.environ, "PYTHONPATH": str(ROOT)},
+                          preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)) as process:
         assert process.stdout
         saved = 0
         for line in process.stdout:
