@@ -1,7 +1,7 @@
 """Does training teach? The sample dataset on the demo checkpoint, judged by the detector of the drawn world.
 
-Two LoRAs are trained with the same settings: one on the sample dataset as it ships, one on a copy in which every
-caption belongs to another picture. Then four kinds of pictures are drawn with the same seeds and read by the detector:
+Two LoRAs are trained with the same settings: one on the sample dataset as it ships, one on a copy in which the
+trigger's captions belong to ordinary pictures, and ordinary captions to the concept's. Then four kinds of pictures are drawn with the same seeds and read by the detector:
 
 - with the trigger and the LoRA: the concept should be there;
 - with the trigger and no LoRA: it should not (the checkpoint never saw it);
@@ -135,11 +135,20 @@ def demo_config(name: str, dataset: Path, **changes: Any) -> TrainConfig:
 
 
 def shuffle_captions(source: Path, target: Path, seed: int) -> None:
-    """Copies a dataset; every caption goes to another picture, across training and regularisation folders."""
+    """Copies a dataset and shuffles its captions across the two folders: no concept picture keeps a concept's caption.
+
+    A shuffle that may leave captions in their folder is no control: half the pictures of a balanced epoch show the
+    concept, so half of the trigger's captions would still describe it.
+    """
     shutil.copytree(source, target)
-    files = sorted(target.rglob("*.txt"))
-    texts = [file.read_text(encoding="utf8") for file in files]
-    seeds.python(seed, "shuffled captions").shuffle(texts)
+    rng = seeds.python(seed, "shuffled captions")
+    files, texts = [], []
+    for folder in ("train", "reg"):
+        found = sorted((target / folder).rglob("*.txt"))
+        captions = [file.read_text(encoding="utf8") for file in found]
+        rng.shuffle(captions)
+        files.extend(found)
+        texts = captions + texts
     for file, text in zip(files, texts, strict=True):
         file.write_text(text, encoding="utf8")
 
