@@ -1,7 +1,8 @@
 """Does training teach? The sample dataset on the demo checkpoint, judged by the detector of the drawn world.
 
 Two LoRAs are trained with the same settings: one on the sample dataset as it ships, one on a copy in which the
-trigger's captions belong to ordinary pictures, and ordinary captions to the concept's. Then four kinds of pictures are drawn with the same seeds and read by the detector:
+trigger's captions belong to ordinary pictures, and ordinary captions to the concept's. Then four kinds of pictures are
+drawn with the same seeds and read by the detector:
 
 - with the trigger and the LoRA: the concept should be there;
 - with the trigger and no LoRA: it should not (the checkpoint never saw it);
@@ -142,7 +143,8 @@ def shuffle_captions(source: Path, target: Path, seed: int) -> None:
     """
     shutil.copytree(source, target)
     rng = seeds.python(seed, "shuffled captions")
-    files, texts = [], []
+    files: list[Path] = []
+    texts: list[str] = []
     for folder in ("train", "reg"):
         found = sorted((target / folder).rglob("*.txt"))
         captions = [file.read_text(encoding="utf8") for file in found]
