@@ -11,7 +11,7 @@ dtype are as found; the process-wide random generators are neither read nor adva
 """
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -86,10 +86,13 @@ class Conditioning:
     Attributes:
         hidden: text states (B, T, C).
         pooled: pooled vector (B, P) where the family has one.
+        sizes: (B, 6) float32 in pixels where the family has size ids: the picture's own height and width, top and left
+            of the crop, height and width of what is trained on.
     """
 
     hidden: torch.Tensor
     pooled: torch.Tensor | None = None
+    sizes: torch.Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -101,6 +104,9 @@ class PreviewRequest:
         seed: seed of the picture, >= 0.
         width: pixels, a multiple of 8; 0 = the checkpoint's own size. `height` likewise.
         sampler: sampler name of the host; "" = the host's default.
+        like_txt2img: take everything but seed and prompt from the last picture drawn in the host's txt2img tab (hires
+            fix, styles, scripts' settings included); an empty prompt then means that picture's own. Hosts without a
+            txt2img tab of their own ignore it.
     """
 
     prompt: str
@@ -112,6 +118,7 @@ class PreviewRequest:
     height: int = 0
     sampler: str = ""
     clip_skip: int = 1
+    like_txt2img: bool = False
 
 
 @dataclass(frozen=True)
@@ -208,6 +215,33 @@ class HostModel(Protocol):
         ...
 
 
+class LiveNetwork(Protocol):
+    """The adapters in training, for prompts that name `TRAINING_NAME`."""
+
+    @property
+    def layers(self) -> Mapping[str, object]:
+        """The adapted layers by kohya layer name."""
+        ...
+
+    def attached(
+        self, targets: Sequence[Target], multipliers: Mapping[str, float] | None = None
+    ) -> AbstractContextManager[object]:
+        """While open, acts on the targets with a multiplier per layer; raises RuntimeError when attached already."""
+        ...
+
+
+class JobDisplay(Protocol):
+    """How a host shows a training among its own jobs, and passes its Interrupt button on."""
+
+    def show(self, done: int, total: int, text: str) -> None:
+        """Says how far the training is; takes effect at once or at the next turn."""
+        ...
+
+    def stop_asked(self) -> bool:
+        """Returns whether the person pressed the host's own Interrupt for this job since the last call."""
+        ...
+
+
 class Lease(Protocol):
     """The right to train on the host's model, turn by turn."""
 
@@ -233,20 +267,48 @@ class Host(Protocol):
     @property
     def paths(self) -> HostPaths: ...
 
-    def checkpoint(self) -> Checkpoint:
-        """The checkpoint loaded now, without taking the lock.
+    def checkpoint(self, base: Path | None = None) -> Checkpoint:
+        """The checkpoint loaded now, or the facts of another file that the host could load; takes no lock.
 
         Raises:
-            UserError: no usable checkpoint is loaded.
+            UserError: no usable checkpoint is loaded, or the file is none.
         """
         ...
 
-    def borrow_model(self) -> AbstractContextManager[Lease]:
-        """Lends the loaded model; the lease is closed on the way out."""
+    def checkpoints(self) -> list[Path]:
+        """The checkpoint files that can be loaded, the loaded one among them, sorted by name."""
         ...
 
-    def refresh_loras(self) -> None:
-        """Tells the host that a LoRA file was added or replaced."""
+    def obstacles(self) -> list[str]:
+        """Sentences: what of the host's present settings forbids training, and what to switch off. Empty = nothing."""
+        ...
+
+    def borrow_model(self, base: Path | None = None) -> AbstractContextManager[Lease]:
+        """Lends the loaded model; the lease is closed on the way out.
+
+        Args:
+            base: a checkpoint that the host loads for the run through its own loader; on the way out the former one is
+                loaded again, unless the person has loaded another one meanwhile. None = the loaded one.
+
+        Raises:
+            UserError: the host cannot load it.
+        """
+        ...
+
+    def job(self, title: str) -> AbstractContextManager[JobDisplay]:
+        """While open, the host shows a job of this title as one of its own; ended on every way out."""
+        ...
+
+    def live(self, network: LiveNetwork) -> AbstractContextManager[None]:
+        """While open, `<lora:__training__:...>` in a prompt of the host's own generation means this network."""
+        ...
+
+    def lora_saved(self, file: Path) -> None:
+        """Tells the host that a LoRA file was added or replaced: it is listed, and nothing of a former one is used."""
+        ...
+
+    def samplers(self) -> list[str]:
+        """Names of the samplers, the default first."""
         ...
 
 
@@ -271,20 +333,12 @@ class Txt2ImgHost(Host, Protocol):
         """
         ...
 
-    def checkpoints(self) -> list[Path]:
-        """The checkpoint files that can be loaded, the loaded one among them, sorted by name."""
-        ...
-
     def load_model(self, path: Path) -> None:
         """Loads another checkpoint between two generations or turns; when that fails the present one stays.
 
         Raises:
             UserError: the checkpoint cannot be used.
         """
-        ...
-
-    def samplers(self) -> list[str]:
-        """Names of the samplers, the default first."""
         ...
 
     def loras(self) -> list[str]:
