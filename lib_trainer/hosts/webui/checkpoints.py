@@ -1,0 +1,24 @@
+"""The host's list of checkpoints, and what a file among them is without loading it."""
+from __future__ import annotations
+
+from pathlib import Path
+
+from lib_trainer.errors import UserError
+from lib_trainer.host import Checkpoint
+
+
+def files() -> list[Path]:
+    """Returns the checkpoint files that the host lists, sorted by name."""
+    from modules import sd_models
+
+    found = {Path(info.filename) for info in sd_models.checkpoints_list.values()}
+    return sorted(found, key=lambda path: path.name.lower())
+
+
+def peek(path: Path) -> Checkpoint:
+    """Returns the facts of a checkpoint file.
+
+    Raises:
+        UserError: it is none that can be trained on.
+    """
+    raise UserError(f"'{path}' cannot be looked into yet. Load it in the WebUI.")

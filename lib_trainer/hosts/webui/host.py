@@ -1,0 +1,91 @@
+"""The WebUIs as a host: queue lock, previews, progress and lists, the same for AUTOMATIC1111, Forge and reForge.
+
+What differs between them (the model in memory, the LoRAs of a generation) is behind `Backend`.
+"""
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from functools import cached_property
+from pathlib import Path
+
+from lib_trainer.host import Checkpoint, HostPaths, LiveNetwork, Picture, PreviewRequest
+from lib_trainer.hosts.webui import checkpoints, drawing, lists, paths
+from lib_trainer.hosts.webui.backend import Backend
+from lib_trainer.hosts.webui.lease import WebUILease
+from lib_trainer.hosts.webui.lock import queue_lock
+from lib_trainer.hosts.webui.state import StateDisplay
+from lib_trainer.hosts.webui.switching import base_loaded
+
+
+class WebUIHost:
+    """`Host` over a `Backend`; see the ports for every method's contract."""
+
+    def __init__(self, backend: Backend) -> None:
+        self.backend = backend
+        self._display = StateDisplay()
+        self._live: LiveNetwork | None = None
+
+    @property
+    def name(self) -> str:
+        """Name of the program for people."""
+        return self.backend.name
+
+    @cached_property
+    def paths(self) -> HostPaths:
+        """The host's folders."""
+        return paths.folders()
+
+    def checkpoint(self, base: Path | None = None) -> Checkpoint:
+        """The checkpoint loaded now, or the facts of another file."""
+        return self.backend.checkpoint() if base is None else checkpoints.peek(base)
+
+    def checkpoints(self) -> list[Path]:
+        """The checkpoint files of the host's list, sorted by name."""
+        return checkpoints.files()
+
+    def obstacles(self) -> list[str]:
+        """What of the present settings forbids training."""
+        return self.backend.obstacles()
+
+    @contextmanager
+    def borrow_model(self, base: Path | None = None) -> Iterator[WebUILease]:
+        """Lends the loaded model, or another checkpoint that is loaded for the run."""
+        with base_loaded(self.backend, base):
+            with queue_lock():
+                lease = WebUILease(self.backend, self._preview, self._display.turn)
+            try:
+                yield lease
+            finally:
+                lease.close()
+
+    def _preview(self, request: PreviewRequest) -> Picture:
+        return drawing.draw(request, self._display)
+
+    def job(self, title: str) -> AbstractContextManager[StateDisplay]:
+        """Shows a job of this title among the host's own."""
+        return self._display.job(title)
+
+    @property
+    def live_network(self) -> LiveNetwork | None:
+        """The adapters in training, for prompts that name them; None while none are."""
+        return self._live
+
+    @contextmanager
+    def live(self, network: LiveNetwork) -> Iterator[None]:
+        """Offers the network to prompts while open."""
+        former, self._live = self._live, network
+        try:
+            yield
+        finally:
+            self._live = former
+
+    def lora_saved(self, file: Path) -> None:
+        """Has the host list a new or replaced LoRA file and drop what it remembers of it."""
+        with queue_lock():
+            self.backend.forget_lora(file)
+            lists.refresh_loras()
+
+    def samplers(self) -> list[str]:
+        """Names of the samplers, the default first."""
+        return lists.samplers()

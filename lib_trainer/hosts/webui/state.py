@@ -1,0 +1,115 @@
+"""A training as a job of the host: its progress, and its Interrupt and Skip buttons, through `shared.state`.
+
+The state belongs to whoever holds the queue lock, so it is touched inside turns only. A generation between two turns
+takes it over (`State.begin`) and clears it (`State.end`); our next turn shows the training again. Nobody else's job is
+ever ended, and the training's own is never left standing.
+"""
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from lib_trainer.hosts.webui.lock import queue_lock
+
+_JOB = "Train LoRA: "
+"""Beginning of the job's name in the host's state; tells our job from the host's own."""
+
+
+@dataclass
+class _Shown:
+    """What the host shows of the training.
+
+    Attributes:
+        job: name of the job. began: Unix seconds, of which the host reckons the time that is left.
+        done, total: steps. text: the line beneath the progress.
+        stop: whether Interrupt was pressed and not yet told. begun: whether the state was begun once.
+    """
+
+    job: str
+    began: float
+    done: int = 0
+    total: int = 0
+    text: str = ""
+    stop: bool = False
+    begun: bool = False
+
+
+class StateDisplay:
+    """`JobDisplay` through `shared.state`."""
+
+    def __init__(self) -> None:
+        self._shown: _Shown | None = None
+
+    @contextmanager
+    def job(self, title: str) -> Iterator[StateDisplay]:
+        """While open, the host shows a job of this title; ended on every way out."""
+        self._shown = _Shown(_JOB + title, time.time())
+        try:
+            yield self
+        finally:
+            shown, self._shown = self._shown, None
+            _end(shown.job)
+
+    def show(self, done: int, total: int, text: str) -> None:
+        """Says how far the training is; seen from the next turn on."""
+        if self._shown:
+            self._shown.done, self._shown.total, self._shown.text = done, total, text
+
+    def stop_asked(self) -> bool:
+        """Returns whether the person pressed Interrupt while the training was what the host showed."""
+        if self._shown is None:
+            return False
+        _collect(self._shown)
+        asked, self._shown.stop = self._shown.stop, False
+        return asked
+
+    @contextmanager
+    def turn(self) -> Iterator[None]:
+        """Under the lock: shows the training, and takes what was pressed meanwhile."""
+        shown = self._shown
+        if shown is None:
+            yield
+            return
+        _collect(shown)
+        _show(shown)
+        try:
+            yield
+        finally:
+            _collect(shown)
+
+
+def _state() -> Any:
+    from modules import shared
+
+    return shared.state
+
+
+def _collect(shown: _Shown) -> None:
+    """Takes the buttons that were pressed for our job; those pressed for a generation are its own."""
+    state = _state()
+    if state.job == shown.job:
+        shown.stop = shown.stop or state.interrupted
+        state.interrupted = state.skipped = False
+
+
+def _show(shown: _Shown) -> None:
+    """Under the lock: makes the training the host's job, again when a generation had taken over."""
+    state = _state()
+    if state.job != shown.job:
+        state.begin(job=shown.job)
+        state.time_start = shown.began
+    state.job_no, state.job_count = 0, 1
+    state.sampling_step, state.sampling_steps = shown.done, shown.total
+    state.textinfo = shown.text
+
+
+def _end(job: str) -> None:
+    if _state().job != job:
+        return
+    with queue_lock():
+        if _state().job == job:
+            _state().end()
+            _state().textinfo = None

@@ -1,0 +1,83 @@
+"""Another base for the run: the host loads it through its own loader and goes back afterwards."""
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from lib_trainer.errors import UserError
+from lib_trainer.hosts.webui.backend import Backend
+from lib_trainer.hosts.webui.lock import queue_lock
+
+
+@dataclass(frozen=True)
+class _Switch:
+    """What was loaded before, and what tells the checkpoint of the run from any other."""
+
+    former: Path | None
+    identity: Hashable
+
+
+@contextmanager
+def base_loaded(backend: Backend, base: Path | None) -> Iterator[None]:
+    """While open, the host has this checkpoint loaded (None = whichever it has).
+
+    On the way out the former one is loaded again, unless the person has loaded another one meanwhile.
+
+    Raises:
+        UserError: the host cannot load the base, or cannot go back.
+    """
+    if base is None:
+        yield
+        return
+    with queue_lock():
+        switch = _switch(backend, base)
+    failure: UserError | None = None
+    try:
+        yield
+    except UserError as fault:
+        failure = fault
+        raise
+    finally:
+        if switch:
+            _go_back(backend, switch, failure)
+
+
+def _switch(backend: Backend, base: Path) -> _Switch | None:
+    """Under the lock: loads the base; returns None when it was loaded already."""
+    former = _former(backend)
+    if former is not None and former.resolve() == base.resolve():
+        return None
+    before = backend.identity()
+    try:
+        backend.load(base)
+    except UserError:
+        if former is not None and backend.identity() != before:
+            backend.load(former)
+        raise
+    return _Switch(former, backend.identity())
+
+
+def _former(backend: Backend) -> Path | None:
+    """Returns the file of the loaded checkpoint, or of the selected one when what is loaded cannot be trained."""
+    from modules import sd_models
+    from modules.shared import opts
+
+    try:
+        return backend.checkpoint().path
+    except UserError:
+        info = sd_models.get_closet_checkpoint_match(opts.sd_model_checkpoint or "")
+        return Path(info.filename) if info else None
+
+
+def _go_back(backend: Backend, switch: _Switch, failure: UserError | None) -> None:
+    """Loads the former checkpoint again; when that fails, says so together with what went wrong before."""
+    with queue_lock():
+        if switch.former is None or backend.identity() != switch.identity:
+            return
+        try:
+            backend.load(switch.former)
+        except UserError as fault:
+            told = f"'{switch.former.name}' was loaded before the training and could not be loaded again: {fault}"
+            raise UserError(f"{failure} {told}" if failure else told) from fault
