@@ -1,4 +1,4 @@
-"""The lease of a WebUI's model: a turn is the host's queue lock, the leased checkpoint, and the backend's clean weights.
+"""The lease of a WebUI's model: a turn is the queue lock, the leased checkpoint, and the backend's clean weights.
 
 Nothing is kept between two turns: the host's own generations, model switches and settings come in between as if nobody
 trained.

@@ -1,0 +1,59 @@
+"""Small working doubles of the WebUIs' modules, so that the hosts' code runs where no WebUI is.
+
+`common/` holds what the three programs share (`modules.shared`, `modules.call_queue`, `modules.processing` ...);
+`a1111/`, `forge/` and `reforge/` hold what each has besides, or in its own way: a file there is found before one of the
+same name in `common/`. None of the `modules` folders has an `__init__.py`, so that both folders make up one package.
+`installed` puts a program's doubles in place for a test and takes every trace of them away afterwards. That the doubles
+look like the real modules is checked in `test_signatures.py`.
+"""
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+HERE = Path(__file__).parent
+HOSTS = ("a1111", "forge", "reforge")
+
+
+def folders(host: str) -> list[Path]:
+    """Returns the folders of a program's doubles, its own before the common one."""
+    return [HERE / host, HERE / "common"]
+
+
+@contextmanager
+def installed(host: str, data: Path) -> Iterator[None]:
+    """While open, `import modules` finds the doubles of a program.
+
+    Args:
+        host: "a1111", "forge" or "reforge".
+        data: the program's data folder (its `--data-dir`): models, outputs.
+    """
+    assert host in HOSTS, host
+    assert "modules" not in sys.modules, "doubles are installed already"
+    path = list(sys.path)
+    before = set(sys.modules)
+    sys.path[:0] = [str(folder) for folder in folders(host)]
+    try:
+        _place(data)
+        yield
+    finally:
+        sys.path[:] = path
+        for name in set(sys.modules) - before:
+            if _is_double(name):
+                del sys.modules[name]
+        sys.path_importer_cache.clear()
+
+
+def _place(data: Path) -> None:
+    """Gives the double program its folders, as `--data-dir` would."""
+    from modules import paths_internal
+
+    paths_internal.move(str(data))
+
+
+def _is_double(name: str) -> bool:
+    module = sys.modules[name]
+    places = [getattr(module, "__file__", None), *getattr(module, "__path__", [])]
+    return any(place is not None and HERE in Path(place).parents for place in places)
