@@ -42,6 +42,7 @@ SD1 = Family(
     label="SD 1.x",
     arch="sd15",
     base_version="sd_v1",
+    base_version_v="sd_v1_v",
     modelspec="stable-diffusion-v1/lora",
     implementation="diffusers",
     latent_scale=0.18215,
@@ -51,4 +52,5 @@ SD1 = Family(
     is_attention_layer=is_attention_layer,
     is_conv_layer=is_conv_layer,
     is_text_layer=is_text_layer,
+    bare_up_levels=(0,),
 )

@@ -129,7 +129,7 @@ def build(info: RunInfo) -> dict[str, str]:
     values["network_module"] = "networks.lora"
     values["sd_scripts_commit_hash"] = IMPLEMENTATION
     values["v2"] = info.family.name == "sd2"
-    values["base_model_version"] = info.family.base_version + ("_v" if _is_v_of_sd(info) else "")
+    values["base_model_version"] = (info.prediction == "v" and info.family.base_version_v) or info.family.base_version
     if info.network_args:
         values["network_args"] = {**info.network_args, "dropout": None}
     else:
@@ -137,17 +137,12 @@ def build(info: RunInfo) -> dict[str, str]:
     return {f"ss_{key}": _text(value) for key, value in values.items()} | _modelspec(info)
 
 
-def _is_v_of_sd(info: RunInfo) -> bool:
-    """SD 1.x and 2.x checkpoints with v-prediction have a version name of their own; SDXL's have not."""
-    return info.prediction == "v" and info.family.name in ("sd1", "sd2")
-
-
 def _modelspec(info: RunInfo) -> dict[str, str]:
     """Returns the record of the SAI model metadata specification, version 1.0.1."""
     width, height = info.resolution
     record = {
         "sai_model_spec": "1.0.1",
-        "architecture": info.family.modelspec,
+        "architecture": (info.prediction == "v" and info.family.modelspec_v) or info.family.modelspec,
         "implementation": info.family.implementation,
         "implementation_version": IMPLEMENTATION,
         "title": info.output_name,

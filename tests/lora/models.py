@@ -2,10 +2,13 @@
 from __future__ import annotations
 
 import functools
+from typing import Any
 
 import torch
 from torch import nn
 
+from lib_trainer.families import ldm
+from lib_trainer.families.family import Family
 from lib_trainer.host import Target
 from lib_trainer.lora.network import NetworkSpec
 
@@ -15,6 +18,15 @@ KERNEL = "lora_unet_down_blocks_0_resnets_0_conv1"
 STRIDED = "lora_unet_down_blocks_0_downsamplers_0_conv"
 SHORTCUT = "lora_unet_up_blocks_3_resnets_0_conv_shortcut"
 TEXT = "lora_te_text_model_encoder_layers_0_mlp_fc1"
+
+_SDXL_DOWN, _SDXL_UP = ("DownBlock2D", *("CrossAttnDownBlock2D",) * 2), (*("CrossAttnUpBlock2D",) * 2, "UpBlock2D")
+_UNETS: dict[str, dict[str, Any]] = {
+    "sd2": {"cross_attention_dim": 1024, "attention_head_dim": (5, 10, 20, 20), "use_linear_projection": False},
+    "sdxl": {"cross_attention_dim": 2048, "attention_head_dim": (5, 10, 20), "use_linear_projection": True,
+             "block_out_channels": (320, 640, 1280), "down_block_types": _SDXL_DOWN, "up_block_types": _SDXL_UP,
+             "transformer_layers_per_block": (1, 2, 10)},
+}
+"""diffusers' arguments of the true-size U-Nets."""
 
 EVERYTHING = NetworkSpec(rank=3, alpha=1.5, conv_rank=2, conv_alpha=4.0)
 
@@ -38,6 +50,25 @@ def input_for(target: Target, dtype: torch.dtype = torch.float32) -> torch.Tenso
     """Returns a batch of inputs that fits a layer of `layers`."""
     shape = (2, 6, 7, 5) if isinstance(target.module, nn.Conv2d) else (2, 5, 6)
     return torch.randn(shape, generator=torch.Generator().manual_seed(1)).to(dtype)
+
+
+@functools.cache
+def true_size_unet(family: Family) -> tuple[Target, ...]:
+    """Returns every Linear and Conv2d of a family's true-size U-Net (meta device), by kohya's names.
+
+    diffusers builds the network; its paths become the original's by `ldm.unet_path` and names by `ldm.unet_layer`.
+    """
+    from diffusers import UNet2DConditionModel
+
+    with torch.device("meta"):
+        unet = UNet2DConditionModel(**_UNETS[family.name])
+    found = []
+    for path, module in unet.named_modules():
+        original = ldm.unet_path("lora_unet_" + path.replace(".", "_"), family)
+        name = ldm.unet_layer(original, family) if original else None
+        if name and isinstance(module, nn.Linear | nn.Conv2d):
+            found.append(Target(name, module))
+    return tuple(found)
 
 
 @functools.cache

@@ -11,11 +11,16 @@ import pytest
 import torch
 from safetensors.torch import save
 
+from lib_trainer.families.family import Family
 from lib_trainer.families.sd1 import SD1
+from lib_trainer.families.sd2 import SD2
+from lib_trainer.families.sdxl import SDXL
 from lib_trainer.lora import metadata
 from lib_trainer.lora.metadata import RunInfo
 
-REFERENCE: dict[str, str] = json.loads((Path(__file__).parents[1] / "data" / "sd15_lora_metadata.json").read_text())
+DATA = Path(__file__).parents[1] / "data"
+REFERENCE: dict[str, str] = json.loads((DATA / "sd15_lora_metadata.json").read_text("utf8"))
+SDXL_REFERENCE: dict[str, str] = json.loads((DATA / "sdxl_lora_metadata.json").read_text("utf8"))
 TENSORS = {"a.alpha": torch.tensor(1.0), "a.lora_up.weight": torch.arange(600_000, dtype=torch.float32)}
 
 RUN = RunInfo(
@@ -30,15 +35,23 @@ RUN = RunInfo(
 )
 """The reference run."""
 
+SDXL_RUN = dataclasses.replace(
+    RUN, family=SDXL, output_name="sdxl_tiny_lora", sd_model_name="sdxl_tiny.safetensors", sd_model_hash="18bf18ca",
+    new_sd_model_hash="92b320e32dc9f8561054692f0b22e6d4930aa5640fde33cd75504ee80d0b861e", steps=4, max_train_steps=4,
+    session_id=1344224880, training_started_at=1795217699.715081, training_finished_at=1795217754.4262419,
+)
+"""The reference run of a small SDXL."""
 
-def test_every_key_and_value_equals_sd_scripts() -> None:
-    record = metadata.build(RUN)
+
+@pytest.mark.parametrize(("run", "reference"), [(RUN, REFERENCE), (SDXL_RUN, SDXL_REFERENCE)])
+def test_every_key_and_value_equals_sd_scripts(run: RunInfo, reference: dict[str, str]) -> None:
+    record = metadata.build(run)
     record |= metadata.hashes(TENSORS, record)
-    assert record.keys() == REFERENCE.keys()
+    assert record.keys() == reference.keys()
     # Ours by nature: which program wrote the file, local time, other tensors.
     own = {"ss_sd_scripts_commit_hash", "modelspec.implementation_version", "modelspec.date", "sshs_model_hash",
            "sshs_legacy_hash"}
-    assert {key: record[key] for key in record.keys() - own} == {key: REFERENCE[key] for key in REFERENCE.keys() - own}
+    assert {key: record[key] for key in record.keys() - own} == {key: reference[key] for key in reference.keys() - own}
 
 
 def test_optional_keys() -> None:
@@ -49,9 +62,18 @@ def test_optional_keys() -> None:
     assert len(record.keys() - REFERENCE.keys()) == 3
 
 
-def test_v_prediction_has_its_own_version_and_type() -> None:
-    record = metadata.build(dataclasses.replace(RUN, prediction="v"))
-    assert (record["ss_base_model_version"], record["modelspec.prediction_type"]) == ("sd_v1_v", "v")
+@pytest.mark.parametrize(("family", "prediction", "version", "architecture", "is_v2"), [
+    (SD1, "v", "sd_v1_v", "stable-diffusion-v1/lora", "False"),
+    (SD2, "epsilon", "sd_v2", "stable-diffusion-v2-512/lora", "True"),
+    (SD2, "v", "sd_v2_v", "stable-diffusion-v2-768-v/lora", "True"),
+    (SDXL, "v", "sdxl_base_v1-0", "stable-diffusion-xl-v1-base/lora", "False"),
+])
+def test_families_and_predictions_have_their_own_names(
+    family: Family, prediction: str, version: str, architecture: str, is_v2: str
+) -> None:
+    record = metadata.build(dataclasses.replace(RUN, family=family, prediction=prediction))
+    assert (record["ss_base_model_version"], record["modelspec.architecture"]) == (version, architecture)
+    assert (record["modelspec.prediction_type"], record["ss_v2"]) == (prediction, is_v2)
 
 
 def test_the_date_is_iso_in_local_time() -> None:

@@ -10,10 +10,14 @@ import torch.utils.checkpoint
 from torch import nn
 
 from lib_trainer.errors import UserError
+from lib_trainer.families.family import Family
 from lib_trainer.families.sd1 import SD1
+from lib_trainer.families.sd2 import SD2
+from lib_trainer.families.sdxl import SDXL
 from lib_trainer.host import Target
 from lib_trainer.lora import network as networks
 from lib_trainer.lora.network import Network, NetworkSpec
+from tests.families import layer_tables
 from tests.lora import models
 from tests.lora.models import ATTENTION, EVERYTHING, KERNEL, SHORTCUT, STRIDED, TEXT, input_for, layers
 
@@ -43,6 +47,18 @@ def test_keys_and_shapes_equal_sd_scripts(conv_rank: int) -> None:
         expected |= {f"{name}.alpha": [], f"{name}.lora_down.weight": down, f"{name}.lora_up.weight": up}
     assert {name: list(tensor.shape) for name, tensor in state.items()} == expected
     assert {tensor.dtype for tensor in state.values()} == {torch.float16}
+
+
+@pytest.mark.parametrize(("family", "count"), [(SD2, 192), (SDXL, 722)])
+@pytest.mark.parametrize("conv_rank", [0, 4])
+def test_unet_layers_and_shapes_equal_sd_scripts(family: Family, count: int, conv_rank: int) -> None:
+    spec = NetworkSpec(rank=8, alpha=4.0, conv_rank=conv_rank)
+    made = networks.create(models.true_size_unet(family), spec, family, seed=1)
+    parts = ["lierla", "c3lier_adds"] if conv_rank else ["lierla"]
+    expected = {name: shapes for part in parts for name, shapes in layer_tables.read(family.name, part).items()
+                if name.startswith("lora_unet_")}
+    assert {name: [list(layer.down.shape), list(layer.up.shape)] for name, layer in made.layers.items()} == expected
+    assert len(expected) == count + ((66 if family is SDXL else 86) if conv_rank else 0)
 
 
 def test_conv_rank_is_for_true_kernels_only() -> None:
