@@ -4,11 +4,12 @@ The faces (page, API, command line) get an `App` and never learn which host is b
 """
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from pathlib import Path
 
 from lib_trainer.errors import UserError
-from lib_trainer.host import HostPaths, Txt2ImgHost
+from lib_trainer.host import Host, HostPaths, Txt2ImgHost
 from lib_trainer.jobs import Jobs
 
 DEMO_CHECKPOINT = Path(__file__).parent / "assets" / "demo" / "demo.safetensors"
@@ -22,8 +23,29 @@ MODELS_DIR, LORAS_DIR, OUTPUTS_DIR = Path("models"), Path("loras"), Path("output
 class App:
     """What the faces work with."""
 
-    host: Txt2ImgHost
+    host: Host
     jobs: Jobs
+
+
+@dataclass(frozen=True)
+class EmbeddedApp(App):
+    """An app whose page is ours altogether, txt2img included."""
+
+    host: Txt2ImgHost
+
+
+@functools.cache
+def webui() -> App:
+    """Returns the app inside the WebUI that runs in this process.
+
+    One per process: the WebUI's "Reload UI" builds the page and the scripts anew, and a training that runs meanwhile is
+    found again. Nothing is read of the model, so it may be called before a checkpoint is loaded.
+    """
+    from lib_trainer.hosts.webui import program
+    from lib_trainer.hosts.webui.host import WebUIHost
+
+    host = WebUIHost(program.backend())
+    return App(host, Jobs(host))
 
 
 def standalone(
@@ -32,7 +54,7 @@ def standalone(
     loras_dir: Path = LORAS_DIR,
     outputs_dir: Path = OUTPUTS_DIR,
     presets_file: Path | None = None,
-) -> App:
+) -> EmbeddedApp:
     """Starts the embedded host.
 
     Args:
@@ -56,7 +78,7 @@ def standalone(
     host = StandaloneHost(
         _checkpoint(model, models_dir), paths, models_dir=models_dir.absolute(), presets_file=presets_file
     )
-    return App(host, Jobs(host))
+    return EmbeddedApp(host, Jobs(host))
 
 
 def _make(folder: Path) -> None:

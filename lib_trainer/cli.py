@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, NoReturn
 from lib_trainer.errors import UserError
 
 if TYPE_CHECKING:
-    from lib_trainer.bootstrap import App
+    from lib_trainer.bootstrap import EmbeddedApp
 
 DONE, MISTAKE = 0, 1
 
@@ -138,7 +138,7 @@ def _pair(text: str, option: str) -> tuple[str, str]:
     return name.strip(), value
 
 
-def _app(arguments: argparse.Namespace, presets: Path | None = None) -> App:
+def _app(arguments: argparse.Namespace, presets: Path | None = None) -> EmbeddedApp:
     from lib_trainer import bootstrap
 
     return bootstrap.standalone(

@@ -36,7 +36,7 @@ def installed(host: str, data: Path) -> Iterator[None]:
     before = set(sys.modules)
     sys.path[:0] = [str(folder) for folder in folders(host)]
     try:
-        _place(data)
+        _place(host, data)
         yield
     finally:
         sys.path[:] = path
@@ -46,11 +46,11 @@ def installed(host: str, data: Path) -> Iterator[None]:
         sys.path_importer_cache.clear()
 
 
-def _place(data: Path) -> None:
+def _place(host: str, data: Path) -> None:
     """Gives the double program its folders, as `--data-dir` would."""
     from modules import paths_internal
 
-    paths_internal.move(str(data))
+    paths_internal.move(str(HERE / host), str(data))
 
 
 def _is_double(name: str) -> bool:
