@@ -1,0 +1,49 @@
+"""The layers that a LoRA may adapt, in networks built as the original checkpoints are; see `families.ldm` for names.
+
+The lists are asked for at every step, so they are kept as long as the network they belong to.
+"""
+from __future__ import annotations
+
+from weakref import WeakKeyDictionary
+
+import torch
+
+from lib_trainer.families import ldm
+from lib_trainer.families.family import Family
+from lib_trainer.host import Target
+
+_known: WeakKeyDictionary[torch.nn.Module, list[Target]] = WeakKeyDictionary()
+
+
+def unet_targets(unet: torch.nn.Module, family: Family) -> list[Target]:
+    """Returns the U-Net's layers in model order.
+
+    Args:
+        unet: the diffusion model itself: its children are `input_blocks`, `middle_block`, `output_blocks` ...
+        family: whose names and whose choice of layers.
+    """
+    if unet not in _known:
+        named = ((ldm.unet_layer(path, family), module) for path, module in unet.named_modules())
+        _known[unet] = [
+            Target(name, module) for name, module in named
+            if name and (family.is_attention_layer(name) or family.is_conv_layer(name))
+        ]
+    return _known[unet]
+
+
+def text_targets(encoder: torch.nn.Module, prefix: str, family: Family) -> list[Target]:
+    """Returns the layers of a text encoder that transformers built, in model order.
+
+    Args:
+        encoder: transformers' CLIPTextModel, or a module around it.
+        prefix: kohya prefix of the encoder: "lora_te", "lora_te1" or "lora_te2".
+        family: whose choice of layers.
+    """
+    if encoder not in _known:
+        _known[encoder] = [
+            Target(name, module)
+            for path, module in encoder.named_modules()
+            for name in ldm.text_layers(path, prefix)
+            if family.is_text_layer(name)
+        ]
+    return _known[encoder]
