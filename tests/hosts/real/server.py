@@ -181,18 +181,19 @@ def install(program: Program, place: Path) -> float:
 
 
 @contextmanager
-def started(program: Program, home: Path, flags: Sequence[str] = ()) -> Iterator[Server]:
+def started(
+    program: Program, home: Path, flags: Sequence[str] = (), environment: Mapping[str, str] | None = None
+) -> Iterator[Server]:
     """Starts the host on a free port, waits until its API answers, ends it on the way out."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     command = [str(program.python), "launch.py", *COMMON_FLAGS, *FLAGS[program.kind], *program.flags, *flags,
                "--port", str(port), "--data-dir", str(home), "--ckpt-dir", str(program.models)]
-    environment = {**os.environ, "HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "PYTHONUNBUFFERED": "1",
-                   "OMP_NUM_THREADS": "1", "GRADIO_ANALYTICS_ENABLED": "False"}
-    environment.pop("PYTHONPATH", None)
+    variables = {**os.environ, "HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "PYTHONUNBUFFERED": "1",
+                 "PYTHONPATH": "", "OMP_NUM_THREADS": "1", "GRADIO_ANALYTICS_ENABLED": "False", **(environment or {})}
     with (home / "host.log").open("wb") as log:
         begin = time.perf_counter()
-        process = subprocess.Popen(command, cwd=program.folder, stdout=log, stderr=subprocess.STDOUT, env=environment,
+        process = subprocess.Popen(command, cwd=program.folder, stdout=log, stderr=subprocess.STDOUT, env=variables,
                                    start_new_session=True)
     server = Server(program, home, f"http://127.0.0.1:{port}", process)
     try:

@@ -66,10 +66,11 @@ def state() -> dict[str, Any]:
 
 
 def _install() -> None:
-    import torch
+    from torch.nn.modules.module import register_module_forward_pre_hook
+    from torch.optim.optimizer import register_optimizer_step_pre_hook
 
-    _installed.append(torch.nn.modules.module.register_module_forward_pre_hook(_module))
-    _installed.append(torch.optim.optimizer.register_optimizer_step_pre_hook(_optimizer))
+    _installed.append(register_module_forward_pre_hook(_module))
+    _installed.append(register_optimizer_step_pre_hook(_optimizer))
     sys.addaudithook(_audit)  # cannot be taken out again; it does nothing in other threads
     _installed.append(_audit)
 

@@ -10,10 +10,10 @@ _installed: list[Any] = []
 
 def begin() -> float:
     """Forgets what was noted and notes from now on; returns now."""
-    import torch
+    from torch.optim.optimizer import register_optimizer_step_post_hook
 
     if not _installed:
-        _installed.append(torch.optim.optimizer.register_optimizer_step_post_hook(_note))
+        _installed.append(register_optimizer_step_post_hook(_note))
     _times.clear()
     return time.time()
 
