@@ -223,6 +223,15 @@ class LiveNetwork(Protocol):
         """The adapted layers by kohya layer name."""
         ...
 
+    @property
+    def is_attached(self) -> bool:
+        """Whether it acts on a model now, as during a preview inside a turn."""
+        ...
+
+    def set_multipliers(self, multipliers: Mapping[str, float] | None = None) -> None:
+        """Sets every layer's strength, at once and while attached; a layer that is not named gets 1."""
+        ...
+
     def attached(
         self, targets: Sequence[Target], multipliers: Mapping[str, float] | None = None
     ) -> AbstractContextManager[object]:

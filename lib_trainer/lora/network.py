@@ -101,6 +101,11 @@ class Network:
                     state[f"{name}.{part}"] = factor.detach().to("cpu", dtype, copy=True).contiguous()
         return state
 
+    @property
+    def is_attached(self) -> bool:
+        """Whether the network acts on a model now."""
+        return bool(self._handles)
+
     def set_multipliers(self, multipliers: Mapping[str, float] | None = None) -> None:
         """Sets every layer's strength, at once and while attached; a layer that is not named gets 1."""
         given = multipliers or {}

@@ -8,23 +8,32 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
+from lib_trainer.blocks.presets import SHIPPED, Presets, PresetsFile
 from lib_trainer.host import Checkpoint, HostPaths, LiveNetwork, Picture, PreviewRequest
 from lib_trainer.hosts.webui import checkpoints, drawing, lists, paths
 from lib_trainer.hosts.webui.backend import Backend
+from lib_trainer.hosts.webui.last_txt2img import LastTxt2Img
 from lib_trainer.hosts.webui.lease import WebUILease
+from lib_trainer.hosts.webui.live import LiveAdapters
 from lib_trainer.hosts.webui.lock import queue_lock
 from lib_trainer.hosts.webui.state import StateDisplay
 from lib_trainer.hosts.webui.switching import base_loaded
 
 
 class WebUIHost:
-    """`Host` over a `Backend`; see the ports for every method's contract."""
+    """`Host` over a `Backend`; see the ports for every method's contract.
+
+    Attributes:
+        backend: what this WebUI does in its own way.
+        adapters: the network in training, for prompts that name it.
+    """
 
     def __init__(self, backend: Backend) -> None:
         self.backend = backend
+        self.adapters = LiveAdapters(backend.live_targets)
         self._display = StateDisplay()
-        self._live: LiveNetwork | None = None
 
     @property
     def name(self) -> str:
@@ -53,32 +62,42 @@ class WebUIHost:
         """Lends the loaded model, or another checkpoint that is loaded for the run."""
         with base_loaded(self.backend, base):
             with queue_lock():
-                lease = WebUILease(self.backend, self._preview, self._display.turn)
+                lease = WebUILease(self.backend, self._preview, self._turn)
             try:
                 yield lease
             finally:
                 lease.close()
 
     def _preview(self, request: PreviewRequest) -> Picture:
-        return drawing.draw(request, self._display)
+        self._previewing = True
+        try:
+            return drawing.draw(request, self.backend.checkpoint(), self._last, self._display)
+        finally:
+            self._previewing = False
+
+    @property
+    def previewing(self) -> bool:
+        """Whether the picture being drawn now is a preview: the adapters in training are on it already."""
+        return self._previewing
+
+    def generation_begins(self, processing: Any) -> None:
+        """Told of every generation before scripts change it: remembers the txt2img tab's settings for previews."""
+        self._last.remember(processing)
 
     def job(self, title: str) -> AbstractContextManager[StateDisplay]:
         """Shows a job of this title among the host's own."""
         return self._display.job(title)
 
-    @property
-    def live_network(self) -> LiveNetwork | None:
-        """The adapters in training, for prompts that name them; None while none are."""
-        return self._live
+    def live(self, network: LiveNetwork) -> AbstractContextManager[None]:
+        """Offers the network to prompts while open."""
+        return self.adapters.offered(network)
 
     @contextmanager
-    def live(self, network: LiveNetwork) -> Iterator[None]:
-        """Offers the network to prompts while open."""
-        former, self._live = self._live, network
-        try:
+    def _turn(self) -> Iterator[None]:
+        """Shows the training and lets go of the adapters that a generation which died may have left on the model."""
+        self.adapters.rest()
+        with self._display.turn():
             yield
-        finally:
-            self._live = former
 
     def lora_saved(self, file: Path) -> None:
         """Has the host list a new or replaced LoRA file and drop what it remembers of it."""
@@ -89,3 +108,11 @@ class WebUIHost:
     def samplers(self) -> list[str]:
         """Names of the samplers, the default first."""
         return lists.samplers()
+
+    @cached_property
+    def _presets(self) -> PresetsFile:
+        return PresetsFile(self.paths.settings / SHIPPED.name)
+
+    def presets(self) -> Presets:
+        """The block-weight presets as the file says now."""
+        return self._presets.current()
