@@ -24,7 +24,12 @@ def multipliers(weights: Weights, layers: Iterable[str], arch: str) -> dict[str,
     return {layer: _multiplier(weights, layer, arch) for layer in layers}
 
 
+def ratio(weights: Weights, layer: str, arch: str) -> float:
+    """Returns the weight of a layer's block; 1 for a layer in no block, and where the tag asks for no block weights."""
+    block = block_of(layer, arch)
+    return 1.0 if weights.ratios is None or block is None else weights.ratios[block]
+
+
 def _multiplier(weights: Weights, layer: str, arch: str) -> float:
     strength = weights.te if is_text_encoder(layer) else weights.unet
-    block = block_of(layer, arch)
-    return strength if weights.ratios is None or block is None else strength * weights.ratios[block]
+    return strength * ratio(weights, layer, arch)

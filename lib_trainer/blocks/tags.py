@@ -6,6 +6,7 @@ with `=` named. This module does the same and nothing more: what the arguments m
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 _TAG = re.compile(r"<(\w+):([^>]+)>")
@@ -49,6 +50,11 @@ def split(prompt: str) -> tuple[str, list[Tag]]:
         the prompt without its tags, otherwise unchanged, and the tags in their order.
     """
     return _TAG.sub("", prompt), [_tag(found) for found in _TAG.finditer(prompt)]
+
+
+def rewritten(prompt: str, write: Callable[[Tag], str]) -> str:
+    """Returns the prompt with every tag replaced by what `write` makes of it."""
+    return _TAG.sub(lambda found: write(_tag(found)), prompt)
 
 
 def _tag(found: re.Match[str]) -> Tag:

@@ -77,14 +77,21 @@ class Backend(Protocol):
         """Drops whatever the host remembers of this LoRA file, so that the file as it is now is used."""
         ...
 
+    def unknown_loras(self, names: Sequence[str]) -> list[str]:
+        """Those of the names that no file has, where the host would then drop all LoRAs of the prompt.
+
+        Empty on a host that draws with the others and tells the person itself.
+        """
+        ...
+
     def weigh(self, processing: Any, loras: Sequence[Weighted]) -> list[str]:
         """Gives the LoRAs that the host has just activated their block weights, without editing a tensor.
 
-        Called under the lock right after the host's own activation, in every pass (hires as well), for all LoRAs of
-        the prompt, also when none has ratios. Returns sentences for the picture's comments.
+        Called under the lock right after the host's own activation, in every pass (hires as well), with all LoRAs of
+        a prompt of which one at least has an argument of ours. Returns sentences for the picture's comments.
         """
         ...
 
     def unweigh(self, processing: Any) -> None:
-        """Undoes `weigh` after the picture; does nothing when there is nothing to undo."""
+        """Undoes `weigh`, after the picture and before the host's next activation; often there is nothing to undo."""
         ...

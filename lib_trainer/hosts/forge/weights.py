@@ -1,0 +1,139 @@
+"""Block weights in Forge: the strength of every patch is its own.
+
+After activation the LoRAs lie as patches in `forge_objects_after_applying_lora`, a dictionary of
+(file, strength, ...) -> parameter -> [[strength, patch, ...], ...] in the U-Net's and the text encoder's patcher. The
+merge happens later, when the model is used, and compares only the dictionary's keys. So the patchers are cloned, a
+weighted LoRA's patches get strengths by the block of their parameter (those at 0 are left out, "set" patches too, which
+know no strength), and the key carries a digest of the weights. No tensor is touched. LoRAs are told apart by their
+file, so one without a part for the text encoder shifts nothing. The host's own objects are put back afterwards: its
+next activation of the same LoRAs finds what it left, and what is merged stays merged as long as the keys are the same.
+"""
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from lib_trainer.blocks.multipliers import ratio
+from lib_trainer.blocks.resolve import Weights
+from lib_trainer.hosts.webui import lora_files
+from lib_trainer.hosts.webui.backend import Weighted
+from lib_trainer.hosts.webui.layer_keys import layer_of
+from lib_trainer.hosts.webui.strength import Strength, changes
+
+Patches = Mapping[str, Sequence[Sequence[Any]]]
+"""Patches of one LoRA by parameter: each [strength, patch, strength of the model's own weight, offset, function]."""
+
+
+@dataclass(frozen=True)
+class _Tag:
+    """A tag that needs patches of its own."""
+
+    position: int
+    weights: Weights
+
+
+class AppliedPatches:
+    """The patches of a generation, and the host's own objects that they stand for."""
+
+    def __init__(self) -> None:
+        # Weak: a model that the host unloads must not be kept in memory by what was once drawn with it.
+        self._stock: WeakKeyDictionary[Any, Any] = WeakKeyDictionary()
+
+    def weigh(self, model: Any, loras: Sequence[Weighted], arch: str) -> list[str]:
+        """Gives the LoRAs of the prompt their block weights.
+
+        Args:
+            model: the host's diffusion engine, which has just activated the LoRAs.
+            loras: in the order in which the host got them.
+            arch: block layout of the loaded checkpoint.
+
+        Returns:
+            sentences for the picture's comments.
+        """
+        import networks
+
+        places = lora_files.matched([lora.weights.name for lora in loras], networks.loaded_networks)
+        paths = {at: str(lora_files.path_of(networks.loaded_networks[place])) for at, place in places.items()}
+        counts = Counter(paths.values())
+        by_file: dict[str, list[_Tag]] = {}
+        for lora in loras:
+            if lora.position in paths:
+                by_file.setdefault(paths[lora.position], []).append(_Tag(lora.position, lora.weights))
+        own = {path: tags for path, tags in by_file.items()
+               if counts[path] > 1 or any(changes(tag.weights) for tag in tags)}
+        stock = model.forge_objects_after_applying_lora
+        present = {str(key[0]) for key in (*stock.unet.lora_patches, *stock.clip.patcher.lora_patches)}
+        if own:
+            self._apply(model, own, arch)
+        idle = {tag.weights.name: None for path, tags in by_file.items() if path not in present for tag in tags}
+        return [lora_files.without_effect(name) for name in idle]
+
+    def _apply(self, model: Any, own: Mapping[str, Sequence[_Tag]], arch: str) -> None:
+        stock = model.forge_objects_after_applying_lora
+        self._stock[model] = stock
+        applied = stock.shallow_copy()
+        applied.unet = stock.unet.clone()
+        applied.unet.lora_patches = dealt(stock.unet.lora_patches, own, arch, _of_unet)
+        applied.clip = stock.clip.clone()
+        applied.clip.patcher.lora_patches = dealt(stock.clip.patcher.lora_patches, own, arch, _of_text_encoder)
+        _use(model, applied)
+
+    def put_back(self) -> None:
+        """Puts the host's own objects back into every model that is still in memory."""
+        for model, stock in list(self._stock.items()):
+            _use(model, stock)
+        self._stock.clear()
+
+
+def _use(model: Any, objects: Any) -> None:
+    """Draws with these objects from now on; the hires pass encodes its prompt with `forge_objects` as they are."""
+    model.forge_objects_after_applying_lora = objects
+    model.forge_objects.unet = objects.unet
+    model.forge_objects.clip = objects.clip
+
+
+def _of_unet(weights: Weights) -> float:
+    return weights.unet
+
+
+def _of_text_encoder(weights: Weights) -> float:
+    return weights.te
+
+
+def dealt(
+    stock: Mapping[tuple[Any, ...], Patches], own: Mapping[str, Sequence[_Tag]], arch: str,
+    strength: Callable[[Weights], float],
+) -> dict[tuple[Any, ...], Patches]:
+    """Returns the patches of a patcher with the weighted LoRAs' strengths by block.
+
+    Args:
+        stock: the patches as the host has made them, by (file, strength, strength of the model's weight, online).
+        own: the tags that need patches of their own, by file.
+        arch: block layout.
+        strength: which of a tag's strengths acts here.
+    """
+    result: dict[tuple[Any, ...], Patches] = {}
+    done: set[str] = set()
+    for key, patches in stock.items():
+        path = str(key[0])
+        if path not in own:
+            result[key] = patches
+        elif path not in done:
+            done.add(path)
+            for tag in own[path]:
+                marked = Strength(strength(tag.weights), f"{tag.weights.digest}#{tag.position}")
+                own_key = (key[0], marked, *key[2:])
+                result[own_key] = _scaled(patches, tag.weights, float(marked), arch)
+    return result
+
+
+def _scaled(patches: Patches, weights: Weights, strength: float, arch: str) -> Patches:
+    scaled = {}
+    for parameter, entries in patches.items():
+        factor = strength * ratio(weights, layer_of(parameter), arch)
+        if factor:
+            scaled[parameter] = [[factor, *entry[1:]] for entry in entries]
+    return scaled

@@ -1,0 +1,36 @@
+"""Strengths that know which block weights stand behind them."""
+from __future__ import annotations
+
+from lib_trainer.blocks.resolve import Weights
+
+
+def changes(weights: Weights) -> bool:
+    """Whether block weights make any difference to the plain strength."""
+    return weights.ratios is not None and any(value != 1.0 for value in weights.ratios.values())
+
+
+class Strength(float):
+    """A strength that equals another one only when the block weights behind both are equal, too.
+
+    The hosts compare strengths to see whether merged weights are still right. Such a number reads as a plain one for
+    everything else, and makes that comparison see a change exactly when there is one.
+    """
+
+    digest: str
+
+    def __new__(cls, value: float, digest: str) -> Strength:
+        strength = super().__new__(cls, value)
+        strength.digest = digest
+        return strength
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Strength) and float(self) == float(other) and self.digest == other.digest
+
+    def __ne__(self, other: object) -> bool:
+        return not self == other
+
+    def __hash__(self) -> int:
+        return hash((float(self), self.digest))
+
+    def __repr__(self) -> str:
+        return f"{float(self)!r}~{self.digest}"

@@ -1,0 +1,192 @@
+"""LoRA tags in the WebUIs' generation: our extra network stands before the host's own `lora` and `lyco`.
+
+The host cuts tags out of the prompt and calls the extra network of that name, once for every pass (hires as well). Ours
+reads the block weights, calls the host's network with arguments that it understands, and has the backend give every
+layer its factor. A prompt without an argument of ours goes straight through. What a person must know (an unknown
+preset, a LoRA that is not there) becomes a comment of the picture; the LoRA then acts with plain strength.
+"""
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from lib_trainer.blocks.layers import is_text_encoder
+from lib_trainer.blocks.layouts import BASE
+from lib_trainer.blocks.multipliers import multipliers
+from lib_trainer.blocks.presets import Presets
+from lib_trainer.blocks.resolve import Weights, resolve
+from lib_trainer.errors import UserError
+from lib_trainer.host import TRAINING_NAME
+from lib_trainer.hosts.webui import infotext, lora_files
+from lib_trainer.hosts.webui.backend import Backend, Weighted
+from lib_trainer.hosts.webui.live import LiveAdapters
+from lib_trainer.hosts.webui.tag_reading import Mark, Reading, given, read
+
+_COND_CACHES = ("cached_c", "cached_uc", "cached_hr_c", "cached_hr_uc")
+_NAMES = ("lora", "lyco")
+
+
+@dataclass(frozen=True)
+class _Given:
+    """A tag on its way to the host's network: its parameters, its reading, and its weights."""
+
+    params: Any
+    reading: Reading
+    weights: Weights
+
+
+class LoraTags:
+    """An extra network in front of the host's own.
+
+    Attributes:
+        name: the extra network's name, "lora".
+        stock: the host's own network.
+    """
+
+    def __init__(
+        self, stock: Any, backend: Backend, presets: Callable[[], Presets], adapters: LiveAdapters
+    ) -> None:
+        self.name = _NAMES[0]
+        self.stock = stock
+        self._backend = backend
+        self._presets = presets
+        self._adapters = adapters
+
+    def activate(self, p: Any, params_list: Sequence[Any]) -> None:
+        """Applies the LoRAs of a prompt; called by the host under its lock, in every pass.
+
+        Args:
+            p: the host's processing object.
+            params_list: one `ExtraNetworkParams` a tag, in the prompt's order.
+        """
+        self._put_back(p)
+        infotext.forget(p)
+        readings = [read(params.items) for params in params_list]
+        missing = self._backend.unknown_loras(
+            [reading.tag.name for reading in readings if reading.tag.name and not self._is_live(reading)])
+        if not missing and all(reading.is_plain and not self._is_live(reading) for reading in readings):
+            self.stock.activate(p, params_list)
+        else:
+            self._activate_ours(p, list(zip(params_list, readings, strict=True)), frozenset(missing))
+
+    def deactivate(self, p: Any) -> None:
+        """Ends what `activate` began."""
+        self._put_back(p)
+        self.stock.deactivate(p)
+
+    @staticmethod
+    def _is_live(reading: Reading) -> bool:
+        return reading.tag.name == TRAINING_NAME
+
+    def _put_back(self, p: Any) -> None:
+        self._adapters.rest()
+        self._backend.unweigh(p)
+
+    def _activate_ours(self, p: Any, tags: list[tuple[Any, Reading]], missing: frozenset[str]) -> None:
+        every = [_Given(params, reading, weights)
+                 for (params, reading), weights in zip(tags, self._resolved(p, [r for _, r in tags]), strict=True)]
+        _tell(p, [f"There is no LoRA '{name}'{_advice(name)}: drawn without it." for name in sorted(missing)])
+        live = [one for one in every if self._is_live(one.reading)]
+        files = [one for one in every
+                 if one.reading.tag.name and one.reading.tag.name not in missing and one not in live]
+        for one in every:
+            if not one.reading.is_plain:
+                _mark(one.params, one.weights)
+        self._activate_stock(p, [_for_host(one) for one in files])
+        weighted = [Weighted(position, one.weights) for position, one in enumerate(files)]
+        _tell(p, self._backend.weigh(p, weighted))
+        self._draw_live(p, [one.weights for one in live])
+        infotext.note(p, [one.weights for one in (*files, *live)])
+
+    def _activate_stock(self, p: Any, params_list: list[Any]) -> None:
+        applied = False
+        try:
+            self.stock.activate(p, params_list)
+            applied = True
+        finally:
+            if not applied:
+                _tell(p, ["The WebUI could not load the LoRAs of this prompt; its console says why."])
+
+    def _resolved(self, p: Any, readings: Sequence[Reading]) -> list[Weights]:
+        """Resolves all tags and tells what is wrong with them."""
+        try:
+            arch = self._backend.checkpoint().family.arch
+            presets = self._presets()
+        except UserError as error:
+            _tell(p, [f"Block weights have no effect: {error}"])
+            return [replace(resolve(reading.tag, Presets.shipped(), "sd15"), ratios=None) for reading in readings]
+        weights = [resolve(reading.tag, presets, arch) for reading in readings]
+        for one, reading in zip(weights, readings, strict=True):
+            if not reading.is_plain:
+                _tell(p, [*one.errors, *one.warnings])
+        return weights
+
+    def _draw_live(self, p: Any, wanted: Sequence[Weights]) -> None:
+        """Has the adapters in training act with the sum of what the tags ask for."""
+        if not wanted:
+            return
+        network = self._adapters.network
+        if network is None:
+            _tell(p, [f"No training is running: <lora:{TRAINING_NAME}:...> was left out."])
+            return
+        arch = self._backend.checkpoint().family.arch
+        total = dict.fromkeys(network.layers, 0.0)
+        for weights in wanted:
+            for layer, factor in multipliers(weights, network.layers, arch).items():
+                total[layer] += factor
+        self._adapters.act(network, total)
+        if any(factor and is_text_encoder(layer) for layer, factor in total.items()):
+            _keep_conds_apart(p)
+
+
+def stand_before_lora(
+    backend: Backend, presets: Callable[[], Presets], adapters: LiveAdapters
+) -> LoraTags | None:
+    """Registers our extra network in the place of the host's `lora`, and under the name `lyco`; for `on_before_ui`.
+
+    Returns:
+        our network; None when the host has no extra network `lora` (its built-in extension is switched off).
+    """
+    from modules import extra_networks
+
+    stock = extra_networks.extra_network_registry.get(_NAMES[0])
+    if stock is None or isinstance(stock, LoraTags):
+        return stock
+    ours = LoraTags(stock, backend, presets, adapters)
+    extra_networks.register_extra_network(ours)
+    extra_networks.register_extra_network_alias(ours, _NAMES[1])
+    return ours
+
+
+def _for_host(one: _Given) -> Any:
+    """Returns the parameters that the host's network gets for a tag."""
+    if one.reading.is_plain:
+        return one.params
+    return type(one.params)(items=given(one.reading, one.weights.te, one.weights.unet))
+
+
+def _mark(params: Any, weights: Weights) -> None:
+    """Writes the text encoder's numbers into the arguments by which the host keeps text states."""
+    base = 1.0 if weights.ratios is None else weights.ratios[BASE]
+    kept = [item for item in params.items if not isinstance(item, Mark)]
+    params.items[:] = [*kept, Mark(f"~{weights.te!r}*{base!r}")]
+
+
+def _keep_conds_apart(p: Any) -> None:
+    """Gives the picture text-state caches of its own: those made with adapters in training are stale a step later."""
+    for name in _COND_CACHES:
+        shared = getattr(p, name, None)
+        if shared is not None:
+            setattr(p, name, [None] * len(shared))
+
+
+def _tell(p: Any, sentences: Sequence[str]) -> None:
+    for sentence in sentences:
+        p.comment(sentence)
+
+
+def _advice(name: str) -> str:
+    near = difflib.get_close_matches(name, lora_files.names(), 1)
+    return f" (did you mean '{near[0]}'?)" if near else ""
