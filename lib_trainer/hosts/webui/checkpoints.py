@@ -15,6 +15,16 @@ def files() -> list[Path]:
     return sorted(found, key=lambda path: path.name.lower())
 
 
+def selected() -> Path | None:
+    """Returns the file of the checkpoint that the person selected; a single picture may have loaded another one."""
+    from modules import sd_models
+    from modules.shared import opts
+
+    name = opts.sd_model_checkpoint
+    info = sd_models.get_closet_checkpoint_match(name) if name else None
+    return Path(info.filename) if info else None
+
+
 def peek(path: Path) -> Checkpoint:
     """Returns the facts of a checkpoint file.
 

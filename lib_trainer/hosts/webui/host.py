@@ -34,6 +34,7 @@ class WebUIHost:
         self.backend = backend
         self.adapters = LiveAdapters(backend.live_targets)
         self._display = StateDisplay()
+        self._last = LastTxt2Img()
 
     @property
     def name(self) -> str:
@@ -69,16 +70,7 @@ class WebUIHost:
                 lease.close()
 
     def _preview(self, request: PreviewRequest) -> Picture:
-        self._previewing = True
-        try:
-            return drawing.draw(request, self.backend.checkpoint(), self._last, self._display)
-        finally:
-            self._previewing = False
-
-    @property
-    def previewing(self) -> bool:
-        """Whether the picture being drawn now is a preview: the adapters in training are on it already."""
-        return self._previewing
+        return drawing.draw(request, self.backend.checkpoint(), self._last, self._display)
 
     def generation_begins(self, processing: Any) -> None:
         """Told of every generation before scripts change it: remembers the txt2img tab's settings for previews."""

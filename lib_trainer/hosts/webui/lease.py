@@ -11,6 +11,7 @@ from contextlib import AbstractContextManager, contextmanager
 from lib_trainer.errors import ModelChanged, UserError
 from lib_trainer.host import HostModel, Picture, PreviewRequest
 from lib_trainer.hosts.webui.backend import Backend
+from lib_trainer.hosts.webui.checkpoints import selected
 from lib_trainer.hosts.webui.lock import queue_lock
 
 
@@ -34,7 +35,8 @@ class WebUILease:
         self._backend = backend
         self._draw = draw
         self._shown = shown
-        self._name = backend.checkpoint().name
+        checkpoint = backend.checkpoint()
+        self._name, self._path = checkpoint.name, checkpoint.path
         self._identity = backend.identity()
         self._open = True
 
@@ -62,6 +64,8 @@ class WebUILease:
         self._open = False
 
     def _require_model(self) -> None:
+        if not self.holds() and selected() == self._path is not None:
+            self._backend.load(self._path)
         if self.holds():
             return
         try:

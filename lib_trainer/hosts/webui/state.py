@@ -17,15 +17,18 @@ from lib_trainer.hosts.webui.lock import queue_lock
 _JOB = "Train LoRA: "
 """Beginning of the job's name in the host's state; tells our job from the host's own."""
 
+_PREVIEW = "Train LoRA preview"
+"""The job's name while a picture is drawn without a training's being shown."""
+
 
 @dataclass
 class _Shown:
     """What the host shows of the training.
 
     Attributes:
-        job: name of the job. began: Unix seconds, of which the host reckons the time that is left.
+        job: name of the job. began: Unix seconds, from which the host reckons the time that is left.
         done, total: steps. text: the line beneath the progress.
-        stop: whether Interrupt was pressed and not yet told. begun: whether the state was begun once.
+        stop: whether Interrupt was pressed and not yet told.
     """
 
     job: str
@@ -34,7 +37,6 @@ class _Shown:
     total: int = 0
     text: str = ""
     stop: bool = False
-    begun: bool = False
 
 
 class StateDisplay:
@@ -68,7 +70,7 @@ class StateDisplay:
 
     @contextmanager
     def turn(self) -> Iterator[None]:
-        """Under the lock: shows the training, and takes what was pressed meanwhile."""
+        """Under the lock: shows the training, and takes what is pressed meanwhile."""
         shown = self._shown
         if shown is None:
             yield
@@ -79,6 +81,26 @@ class StateDisplay:
             yield
         finally:
             _collect(shown)
+
+    @contextmanager
+    def picture(self) -> Iterator[None]:
+        """Inside a turn: the progress is that of a picture, and what the sampler leaves in the state is cleared."""
+        state = _state()
+        if self._shown is None:
+            state.begin(job=_PREVIEW)
+        else:
+            _collect(self._shown)
+            _show_picture(self._shown)
+        try:
+            yield
+        finally:
+            state.current_latent = None
+            state.current_image_sampling_step = 0
+            if self._shown is None:
+                state.end()
+            else:
+                _collect(self._shown)
+                _show(self._shown)
 
 
 def _state() -> Any:
@@ -91,22 +113,34 @@ def _collect(shown: _Shown) -> None:
     """Takes the buttons that were pressed for our job; those pressed for a generation are its own."""
     state = _state()
     if state.job == shown.job:
-        shown.stop = shown.stop or state.interrupted
-        state.interrupted = state.skipped = False
+        shown.stop = shown.stop or state.interrupted or state.stopping_generation
+        state.interrupted = state.stopping_generation = state.skipped = False
 
 
 def _show(shown: _Shown) -> None:
-    """Under the lock: makes the training the host's job, again when a generation had taken over."""
+    """Under the lock: makes the training the host's job, again when a generation had taken over.
+
+    It is one job of many sampling steps, so that the host reckons progress and remaining time as it does for a picture.
+    """
     state = _state()
     if state.job != shown.job:
         state.begin(job=shown.job)
-        state.time_start = shown.began
+    state.time_start = shown.began
     state.job_no, state.job_count = 0, 1
     state.sampling_step, state.sampling_steps = shown.done, shown.total
     state.textinfo = shown.text
 
 
+def _show_picture(shown: _Shown) -> None:
+    state = _state()
+    state.time_start = time.time()
+    state.job_no, state.job_count, state.processing_has_refined_job_count = 0, -1, False
+    state.sampling_step = state.sampling_steps = 0
+    state.textinfo = f"Preview. {shown.text}".strip()
+
+
 def _end(job: str) -> None:
+    """Ends the job where it is still ours: a generation that holds the lock has its own by then."""
     if _state().job != job:
         return
     with queue_lock():

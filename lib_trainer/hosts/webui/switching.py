@@ -8,6 +8,7 @@ from pathlib import Path
 
 from lib_trainer.errors import UserError
 from lib_trainer.hosts.webui.backend import Backend
+from lib_trainer.hosts.webui.checkpoints import selected
 from lib_trainer.hosts.webui.lock import queue_lock
 
 
@@ -61,14 +62,10 @@ def _switch(backend: Backend, base: Path) -> _Switch | None:
 
 def _former(backend: Backend) -> Path | None:
     """Returns the file of the loaded checkpoint, or of the selected one when what is loaded cannot be trained."""
-    from modules import sd_models
-    from modules.shared import opts
-
     try:
         return backend.checkpoint().path
     except UserError:
-        info = sd_models.get_closet_checkpoint_match(opts.sd_model_checkpoint or "")
-        return Path(info.filename) if info else None
+        return selected()
 
 
 def _go_back(backend: Backend, switch: _Switch, failure: UserError | None) -> None:
