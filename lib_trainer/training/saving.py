@@ -53,7 +53,7 @@ def save(run: Run, name: str, final: bool = False) -> Iterator[Event]:
         except UserError as fault:
             yield from _wait(run, fault)
     run.saved.add(name)
-    run.host.refresh_loras()
+    run.host.lora_saved(path)
     yield Saved(run.step, run.epoch, str(path), name, final)
 
 

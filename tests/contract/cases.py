@@ -18,9 +18,21 @@ from tests import tiny_checkpoint
 
 
 class HostCase(ABC):
-    """A running host with a small checkpoint."""
+    """A running host with a small checkpoint.
+
+    Attributes:
+        host: the host, with its first checkpoint loaded.
+        attention_layers: layers of that checkpoint's U-Net that LierLa adapts. conv_layers: least and greatest number
+            of layers that only C3Lier adapts (86 in a true-size SD 1.5; where neighbouring widths are equal a residual
+            block has no conv_shortcut).
+        levels: of 255, how far a picture with live adapters may be from the one with the same adapters of a float32
+            file; 0 where the host computes both the same way.
+    """
 
     host: Host
+    attention_layers = 192
+    conv_layers = (72, 86)
+    levels = 0
 
     @abstractmethod
     def networks(self) -> Sequence[torch.nn.Module]:
@@ -33,6 +45,14 @@ class HostCase(ABC):
     @abstractmethod
     def load_checkpoint(self, first: bool) -> None:
         """Loads the first checkpoint, or another one."""
+
+    @abstractmethod
+    def checkpoint_file(self, first: bool) -> Path:
+        """The file of the first checkpoint, or of the other one."""
+
+    @abstractmethod
+    def interrupt(self) -> None:
+        """What the person's own Interrupt button does."""
 
     @abstractmethod
     def waiting(self) -> int:
@@ -58,7 +78,13 @@ class StandaloneCase(HostCase):
         return self.host.generate(GenerateRequest(prompt, seed=seed, steps=4))[0].image.tobytes()
 
     def load_checkpoint(self, first: bool) -> None:
-        self.host.load_model(self._files[0 if first else 1])
+        self.host.load_model(self.checkpoint_file(first))
+
+    def checkpoint_file(self, first: bool) -> Path:
+        return self._files[0 if first else 1]
+
+    def interrupt(self) -> None:
+        self.host.interrupt()
 
     def waiting(self) -> int:
         return self.host._lock.waiting

@@ -2,18 +2,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 
-from lib_trainer.families.sd1 import SD1
-from lib_trainer.host import HostModel
+from lib_trainer.host import Conditioning, HostModel
 from lib_trainer.lora.network import Network, NetworkSpec, create
 
 
 def network(model: HostModel, *, blocks: frozenset[str] | None = None, text_encoder: bool = True) -> Network:
     """Returns a small LoRA that acts: random factors of a size that changes pictures visibly."""
     spec = NetworkSpec(rank=2, alpha=2.0, conv_rank=1, conv_alpha=1.0, text_encoder=text_encoder, blocks=blocks)
-    made = create(model.targets(), spec, SD1, seed=1)
+    made = create(model.targets(), spec, model.checkpoint.family, seed=1)
     generator = torch.Generator().manual_seed(2)
     for layer in made.layers.values():
         layer.up.data.copy_(torch.randn(layer.up.shape, generator=generator) * 0.2)
@@ -25,6 +25,16 @@ def pixels(count: int = 1, size: int = 64) -> torch.Tensor:
     return torch.rand((count, 3, size, size), generator=torch.Generator().manual_seed(4)) * 2 - 1
 
 
+def conditioning(
+    model: HostModel, captions: Sequence[str] = ("a cat",), clip_skip: int = 1, grad: bool = True
+) -> Conditioning:
+    """Returns what `predict` needs of captions, the size ids of uncropped pictures of 64 pixels included."""
+    cond = model.encode_captions(captions, clip_skip=clip_skip, grad=grad)
+    if not model.checkpoint.family.has_size_ids:
+        return cond
+    return replace(cond, sizes=torch.tensor([[64.0, 64.0, 0.0, 0.0, 64.0, 64.0]] * len(captions)))
+
+
 def backward(model: HostModel, captions: Sequence[str] = ("a cat",), clip_skip: int = 1) -> torch.Tensor:
     """Runs what a step runs of the model, down to the gradients; returns the prediction."""
     mean, std = model.encode_images(pixels(len(captions)))
@@ -34,7 +44,7 @@ def backward(model: HostModel, captions: Sequence[str] = ("a cat",), clip_skip: 
     times = torch.randint(0, 1000, (len(captions),), generator=generator)
     alphas = model.alphas_cumprod[times].reshape(-1, 1, 1, 1).to(latents.device)
     noisy = alphas.sqrt() * latents + (1 - alphas).sqrt() * noise
-    cond = model.encode_captions(captions, clip_skip=clip_skip, grad=True)
+    cond = conditioning(model, captions, clip_skip)
     prediction = model.predict(noisy, times, cond)
     torch.nn.functional.mse_loss(prediction, noise).backward()
     return prediction.detach()

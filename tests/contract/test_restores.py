@@ -22,7 +22,7 @@ def succeed(model: HostModel) -> None:
 def fail_between_forward_and_backward(model: HostModel) -> None:
     made = steps.network(model)
     with made.attached(model.targets()), model.checkpointing():
-        cond = model.encode_captions(["a cat"], grad=True)
+        cond = steps.conditioning(model)
         model.predict(torch.zeros(1, 4, 8, 8), torch.tensor([1]), cond)
         raise Stop
 

@@ -32,6 +32,21 @@ def read_tensors(path: Path) -> dict[str, torch.Tensor]:
     return _read_safetensors(path) if path.suffix.lower() == ".safetensors" else _read_ckpt(path)
 
 
+def read_shapes(path: Path) -> dict[str, tuple[int, ...]]:
+    """Returns the shapes of a checkpoint's tensors by name; of a `.safetensors` only the header is read.
+
+    Raises:
+        UserError: as `read_tensors`.
+    """
+    if path.suffix.lower() != ".safetensors" or not path.is_file():
+        return {name: tuple(value.shape) for name, value in read_tensors(path).items()}
+    try:
+        with safe_open(str(path), framework="pt", device="cpu") as file:
+            return {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118 (not a dict)
+    except (SafetensorError, OSError) as error:
+        raise UserError(f"'{path}' is damaged or no safetensors file ({error}). Download or copy it again.") from error
+
+
 def _read_safetensors(path: Path) -> dict[str, torch.Tensor]:
     try:
         with safe_open(str(path), framework="pt", device="cpu") as file:

@@ -19,7 +19,7 @@ from lib_trainer.hosts.standalone import samplers
 from lib_trainer.hosts.standalone.denoise import denoise
 from lib_trainer.hosts.standalone.infotext import infotext
 from lib_trainer.hosts.standalone.loader import LoadedModel
-from lib_trainer.hosts.standalone.loras import Applied, LoraShelf
+from lib_trainer.hosts.standalone.loras import Applied, Live, LoraShelf
 from lib_trainer.hosts.standalone.prompt import encode_prompt
 
 if TYPE_CHECKING:
@@ -69,16 +69,18 @@ def complete(request: GenerateRequest, model: LoadedModel) -> GenerateRequest:
 
 
 def draw(
-    request: GenerateRequest, model: LoadedModel, model_hash: str, shelf: LoraShelf, presets: Presets, watch: Watch
+    request: GenerateRequest, model: LoadedModel, model_hash: str, shelf: LoraShelf, presets: Presets, watch: Watch,
+    live: Live | None,
 ) -> Generator[Picture, None, None]:
     """Yields the pictures of a request, batch by batch; ends early when interrupted.
 
     Args:
         request: completed by `complete`.
         model_hash: first 10 digits of the file's SHA-256, "" when unknown.
+        live: the adapters in training, for prompts that name them; None where there are none to attach.
     """
     negative, ignored = tags.split(request.negative)
-    with shelf.applied(request.prompt, model, presets) as applied:
+    with shelf.applied(request.prompt, model, presets, live) as applied:
         applied.comments += [
             f"'{tag.text}' in the negative prompt does nothing: write it in the prompt." for tag in ignored]
         for batch in range(request.batch_count):

@@ -15,15 +15,24 @@ import torch
 
 from lib_trainer.blocks.presets import Presets, PresetsFile
 from lib_trainer.errors import UserError
-from lib_trainer.host import Checkpoint, DrawProgress, GenerateRequest, HostPaths, Picture, PreviewRequest
+from lib_trainer.host import (
+    Checkpoint,
+    DrawProgress,
+    GenerateRequest,
+    HostPaths,
+    LiveNetwork,
+    Picture,
+    PreviewRequest,
+)
 from lib_trainer.hosts.standalone import samplers
 from lib_trainer.hosts.standalone.checkpoint_file import SUFFIXES
+from lib_trainer.hosts.standalone.display import Display
 from lib_trainer.hosts.standalone.drawing import Watch, complete, draw
 from lib_trainer.hosts.standalone.infotext import save_png
 from lib_trainer.hosts.standalone.lease import StandaloneLease, restored
-from lib_trainer.hosts.standalone.loader import LoadedModel, load
+from lib_trainer.hosts.standalone.loader import LoadedModel, describe, identity_of, load
 from lib_trainer.hosts.standalone.lock import FifoLock
-from lib_trainer.hosts.standalone.loras import LoraShelf
+from lib_trainer.hosts.standalone.loras import Live, LoraShelf
 from lib_trainer.hosts.standalone.model import StandaloneModel
 
 PRESETS_FILE = "lbwpresets.txt"
@@ -77,6 +86,8 @@ class StandaloneHost:
         self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self._dtype = _dtype(precision, self._device)
         self._loaded = load(model_file, self._device, self._dtype)
+        self._live: Live | None = None
+        self._display = Display()
 
     @property
     def name(self) -> str:
@@ -88,9 +99,13 @@ class StandaloneHost:
         """The host's folders."""
         return self._paths
 
-    def checkpoint(self) -> Checkpoint:
-        """The checkpoint loaded now."""
-        return self._loaded.checkpoint
+    def checkpoint(self, base: Path | None = None) -> Checkpoint:
+        """The checkpoint loaded now, or the facts of another file.
+
+        Raises:
+            UserError: the file is no checkpoint that can be loaded.
+        """
+        return self._loaded.checkpoint if base is None else describe(base)
 
     def checkpoints(self) -> list[Path]:
         """The checkpoint files of the models folder, and the loaded one, sorted by name."""
@@ -108,19 +123,62 @@ class StandaloneHost:
             self._loaded = load(path, self._device, self._dtype)
             self._shelf.forget()
 
+    def obstacles(self) -> list[str]:
+        """Nothing of this host forbids training."""
+        return []
+
     @contextmanager
-    def borrow_model(self) -> Iterator[StandaloneLease]:
-        """Lends the loaded model."""
-        lease = StandaloneLease(self._loaded, lambda: self._loaded, self._lock, self._lend)
+    def borrow_model(self, base: Path | None = None) -> Iterator[StandaloneLease]:
+        """Lends the loaded model, or another checkpoint that is loaded for the run.
+
+        Raises:
+            UserError: the base cannot be used, or the former checkpoint is gone when it is to be loaded again.
+        """
+        with self._base_loaded(base):
+            lease = StandaloneLease(self._loaded, lambda: self._loaded, self._lock, self._lend)
+            try:
+                yield lease
+            finally:
+                lease.close()
+
+    @contextmanager
+    def _base_loaded(self, base: Path | None) -> Iterator[None]:
+        """While open, has a checkpoint loaded; then goes back unless the person has loaded another one meanwhile."""
+        former = self._loaded.checkpoint.path
+        if base is None or former is None or self._loaded.identity == identity_of(describe(base).path or base):
+            yield
+            return
+        self.load_model(base)
+        borrowed = self._loaded.identity
         try:
-            yield lease
+            yield
         finally:
-            lease.close()
+            if self._loaded.identity == borrowed:
+                self.load_model(former)
 
     def _lend(self, loaded: LoadedModel) -> StandaloneModel:
         return StandaloneModel(loaded, self._preview)
 
-    def refresh_loras(self) -> None:
+    @contextmanager
+    def job(self, title: str) -> Iterator[Display]:
+        """Passes the host's interrupt on to a job while open; the page shows the job's events by itself."""
+        with self._display.shown(title):
+            yield self._display
+
+    def interrupt(self) -> None:
+        """Asks the job that is shown to stop; does nothing when there is none."""
+        self._display.ask_stop()
+
+    @contextmanager
+    def live(self, network: LiveNetwork) -> Iterator[None]:
+        """While open, `<lora:__training__:...>` in a prompt of `generate` means this network."""
+        former, self._live = self._live, Live(network, self._loaded.identity)
+        try:
+            yield
+        finally:
+            self._live = former
+
+    def lora_saved(self, file: Path) -> None:
         """Nothing to do: the folder is read, and files are compared, at every generation."""
 
     def loras(self) -> list[str]:
@@ -148,18 +206,19 @@ class StandaloneHost:
         """
         with self._lock, restored(self._loaded):
             asked = complete(request, self._loaded)
-            with closing(self._draw(asked, Watch(progress, interrupt))) as pictures:
+            with closing(self._draw(asked, Watch(progress, interrupt), self._live)) as pictures:
                 return [self._save(picture, asked.seed + i) for i, picture in enumerate(pictures)]
 
     def _preview(self, request: PreviewRequest) -> Picture:
-        """Draws one picture inside a turn, where the lock is held already; not saved."""
+        """Draws one picture inside a turn, where the lock is held and the adapters are on already; not saved."""
         values = {field.name: getattr(request, field.name) for field in fields(PreviewRequest)}
         asked = complete(GenerateRequest(**values), self._loaded)
-        with closing(self._draw(asked, Watch())) as pictures:
+        live = self._live and replace(self._live, attached=True)
+        with closing(self._draw(asked, Watch(), live)) as pictures:
             return next(pictures)
 
-    def _draw(self, asked: GenerateRequest, watch: Watch) -> Generator[Picture, None, None]:
-        return draw(asked, self._loaded, self._model_hash(), self._shelf, self.presets(), watch)
+    def _draw(self, asked: GenerateRequest, watch: Watch, live: Live | None) -> Generator[Picture, None, None]:
+        return draw(asked, self._loaded, self._model_hash(), self._shelf, self.presets(), watch, live)
 
     def _save(self, picture: Picture, seed: int) -> Picture:
         return replace(picture, file=save_png(picture.image, picture.infotext, self._paths.outputs / "txt2img", seed))

@@ -6,6 +6,7 @@ nothing is initialised for nothing and the weights exist once. Every tensor of a
 """
 from __future__ import annotations
 
+from collections.abc import Container
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -22,7 +23,13 @@ from lib_trainer.errors import UserError
 from lib_trainer.families.sd1 import SD1
 from lib_trainer.host import Checkpoint, Target
 from lib_trainer.hosts.standalone import architecture, layers, noise_schedule
-from lib_trainer.hosts.standalone.checkpoint_file import read_config, read_tensors, setting, text_folder_config
+from lib_trainer.hosts.standalone.checkpoint_file import (
+    read_config,
+    read_shapes,
+    read_tensors,
+    setting,
+    text_folder_config,
+)
 from lib_trainer.hosts.standalone.detect import TEXT, UNET, VAE, require_sd1
 from lib_trainer.hosts.standalone.tokens import Tokenizer
 
@@ -102,12 +109,11 @@ def load(path: Path, device: torch.device, dtype: torch.dtype) -> LoadedModel:
         text_sizes = architecture.text_config(text_shapes, config, text_folder_config(path, config))
     except (KeyError, IndexError, ValueError) as error:
         raise UserError(f"'{path}' lacks a tensor that SD 1.x needs ({error}). Download or copy it again.") from error
-    file = path.stat()
     unet = _build("U-Net", UNet2DConditionModel, unet_sizes, _unet_tensors(tensors, unet_sizes), path)
     vae = _build("VAE", AutoencoderKL, vae_sizes, _vae_tensors(tensors, vae_sizes), path)
     return LoadedModel(
         checkpoint=_describe(path, tensors, config),
-        identity=(str(path.resolve()), file.st_size, file.st_mtime_ns),
+        identity=identity_of(path),
         unet=unet.to(device, dtype),
         vae=vae.to(device),
         text_encoder=_build_text(text_sizes, _text_tensors(tensors), path).to(device, dtype),
@@ -118,10 +124,28 @@ def load(path: Path, device: torch.device, dtype: torch.dtype) -> LoadedModel:
     )
 
 
-def _describe(path: Path, tensors: Tensors, config: dict[str, object]) -> Checkpoint:
+def identity_of(path: Path) -> tuple[str, int, int]:
+    """Returns path, size and time of a file: equal = the same weights."""
+    file = path.stat()
+    return str(path.resolve()), file.st_size, file.st_mtime_ns
+
+
+def describe(path: Path) -> Checkpoint:
+    """Returns the facts of a checkpoint file that is not loaded.
+
+    Raises:
+        UserError: missing, damaged or not SD 1.x.
+    """
+    shapes, config = read_shapes(path), read_config(path)
+    require_sd1(shapes, path)
+    _require_scale(config, path)
+    return _describe(path, shapes, config)
+
+
+def _describe(path: Path, names: Container[str], config: dict[str, object]) -> Checkpoint:
     size = setting(config, "model", "params", "image_size")
     resolution = size * 8 if isinstance(size, int) and size > 0 else SD1.resolution
-    prediction = noise_schedule.prediction_type(tensors, config)
+    prediction = noise_schedule.prediction_type(names, config)
     return Checkpoint(name=path.name, path=path, family=SD1, resolution=resolution, prediction=prediction)
 
 

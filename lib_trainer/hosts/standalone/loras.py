@@ -7,7 +7,7 @@ drawn without it and the person is told in the picture's comments.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,9 +15,9 @@ from pathlib import Path
 from lib_trainer.blocks import tags
 from lib_trainer.blocks.multipliers import multipliers
 from lib_trainer.blocks.presets import Presets
-from lib_trainer.blocks.resolve import resolve
+from lib_trainer.blocks.resolve import Weights, resolve
 from lib_trainer.errors import UserError
-from lib_trainer.host import TRAINING_NAME
+from lib_trainer.host import TRAINING_NAME, LiveNetwork
 from lib_trainer.hosts.standalone.loader import LoadedModel
 from lib_trainer.lora import file as lora_file
 from lib_trainer.lora import network as lora_network
@@ -33,6 +33,20 @@ class Entry:
     network: lora_network.Network
     digest: str
     comments: list[str]
+
+
+@dataclass(frozen=True)
+class Live:
+    """The adapters in training.
+
+    Attributes:
+        network: the adapters. identity: of the checkpoint that they are trained on.
+        attached: whether whoever trains them has attached them already (previews).
+    """
+
+    network: LiveNetwork
+    identity: Hashable
+    attached: bool = False
 
 
 @dataclass
@@ -95,31 +109,31 @@ class LoraShelf:
         self._kept.clear()
 
     @contextmanager
-    def applied(self, prompt: str, model: LoadedModel, presets: Presets) -> Iterator[Applied]:
+    def applied(
+        self, prompt: str, model: LoadedModel, presets: Presets, live: Live | None = None
+    ) -> Iterator[Applied]:
         """Attaches the LoRAs that a prompt names while open.
 
         The same LoRA named twice acts with the sum of its strengths.
         """
         text, found = tags.split(prompt)
-        result = Applied(text)
-        strengths: dict[str, tuple[Entry, dict[str, float]]] = {}
+        result, chosen = Applied(text), _Chosen(model.checkpoint.family.arch)
         for tag in found:
             if not tag.is_lora:
                 result.comments.append(f"'{tag.text}' was left out: only LoRA tags are known here.")
-            elif tag.name != TRAINING_NAME:  # the adapters in training are attached by whoever trains them
-                self._add(tag, model, presets, strengths, result)
+                continue
+            weights = resolve(tag, presets, model.checkpoint.family.arch)
+            result.comments += [*weights.errors, *weights.warnings]
+            if tag.name == TRAINING_NAME:
+                _add_live(live, weights, model, chosen, result)
+            else:
+                self._add(weights, model, chosen, result)
         with ExitStack() as stack:
-            for entry, factors in strengths.values():
-                stack.enter_context(entry.network.attached(model.targets, factors))
+            for network, factors in chosen.networks.values():
+                stack.enter_context(network.attached(model.targets, factors))
             yield result
 
-    def _add(
-        self, tag: tags.Tag, model: LoadedModel, presets: Presets,
-        strengths: dict[str, tuple[Entry, dict[str, float]]], result: Applied,
-    ) -> None:
-        arch = model.checkpoint.family.arch
-        weights = resolve(tag, presets, arch)
-        result.comments += [*weights.errors, *weights.warnings]
+    def _add(self, weights: Weights, model: LoadedModel, chosen: _Chosen, result: Applied) -> None:
         path = self.find(weights.name)
         if path is None:
             result.comments.append(f"There is no LoRA '{weights.name}' in '{self._folder}': drawn without it.")
@@ -129,14 +143,33 @@ class LoraShelf:
         except UserError as error:
             result.comments.append(f"LoRA '{weights.name}' was left out: {error}")
             return
-        factors = multipliers(weights, entry.network.layers, arch)
-        if weights.name in strengths:
-            before = strengths[weights.name][1]
-            factors = {name: factor + before[name] for name, factor in factors.items()}
-        else:
+        if weights.name not in chosen.networks:
             result.comments += [f"LoRA '{weights.name}': {comment}" for comment in entry.comments]
-        strengths[weights.name] = (entry, factors)
+        chosen.add(weights, entry.network)
         result.hashes[weights.name] = entry.digest
+
+
+class _Chosen:
+    """The networks of one prompt, each with the sum of the multipliers that its tags ask for."""
+
+    def __init__(self, arch: str) -> None:
+        self.networks: dict[str, tuple[LiveNetwork, dict[str, float]]] = {}
+        self._arch = arch
+
+    def add(self, weights: Weights, network: LiveNetwork) -> None:
+        _, before = self.networks.get(weights.name, (network, {}))
+        factors = multipliers(weights, network.layers, self._arch)
+        summed = {name: factor + before.get(name, 0.0) for name, factor in factors.items()}
+        self.networks[weights.name] = (network, summed)
+
+
+def _add_live(live: Live | None, weights: Weights, model: LoadedModel, chosen: _Chosen, result: Applied) -> None:
+    if live is None:
+        result.comments.append(f"'{TRAINING_NAME}' was left out: no LoRA is being trained now.")
+    elif live.identity != model.identity:
+        result.comments.append(f"'{TRAINING_NAME}' was left out: it is being trained on another checkpoint.")
+    elif not live.attached:
+        chosen.add(weights, live.network)
 
 
 def _load(path: Path, model: LoadedModel) -> Entry:

@@ -5,7 +5,7 @@ SD 1.x was trained with 1000 steps whose square-rooted betas rise linearly from 
 """
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 
 import torch
 
@@ -15,8 +15,8 @@ from lib_trainer.hosts.standalone.checkpoint_file import setting
 STEPS = 1000
 
 
-def prediction_type(tensors: Mapping[str, torch.Tensor], config: dict[str, object]) -> str:
-    """Returns "v" where the file or its `.yaml` says so, else "epsilon".
+def prediction_type(names: Container[str], config: dict[str, object]) -> str:
+    """Returns "v" where the names of the file's tensors or its `.yaml` say so, else "epsilon".
 
     Raises:
         UserError: the `.yaml` names a parameterization that SD 1.x does not have.
@@ -24,7 +24,7 @@ def prediction_type(tensors: Mapping[str, torch.Tensor], config: dict[str, objec
     name = setting(config, "model", "params", "parameterization")
     if name not in (None, "eps", "v"):
         raise UserError(f"The checkpoint's .yaml says parameterization: {name!r}; 'eps' and 'v' are supported.")
-    return "v" if name == "v" or "v_pred" in tensors else "epsilon"
+    return "v" if name == "v" or "v_pred" in names else "epsilon"
 
 
 def alphas_cumprod(tensors: Mapping[str, torch.Tensor], config: dict[str, object]) -> torch.Tensor:
