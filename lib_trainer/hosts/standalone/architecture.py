@@ -9,8 +9,8 @@ from __future__ import annotations
 from typing import Any
 
 from lib_trainer.errors import UserError
-from lib_trainer.hosts.standalone.checkpoint_file import setting
-from lib_trainer.hosts.standalone.detect import TEXT, UNET, VAE, Shapes
+from lib_trainer.hosts.checkpoint_file import setting
+from lib_trainer.hosts.kinds import TEXT, UNET, VAE, Shapes
 
 SD15_HEADS = 8
 SD15_TEXT_WIDTH = 768

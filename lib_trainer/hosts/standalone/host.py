@@ -24,8 +24,8 @@ from lib_trainer.host import (
     Picture,
     PreviewRequest,
 )
+from lib_trainer.hosts.checkpoint_file import SUFFIXES
 from lib_trainer.hosts.standalone import samplers
-from lib_trainer.hosts.standalone.checkpoint_file import SUFFIXES
 from lib_trainer.hosts.standalone.display import Display
 from lib_trainer.hosts.standalone.drawing import Watch, complete, draw
 from lib_trainer.hosts.standalone.infotext import save_png

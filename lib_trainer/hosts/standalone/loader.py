@@ -22,15 +22,16 @@ from transformers.models.clip.modeling_clip import CLIPTextModel
 from lib_trainer.errors import UserError
 from lib_trainer.families.sd1 import SD1
 from lib_trainer.host import Checkpoint, Target
-from lib_trainer.hosts.standalone import architecture, layers, noise_schedule
-from lib_trainer.hosts.standalone.checkpoint_file import (
+from lib_trainer.hosts.checkpoint_file import (
     read_config,
     read_shapes,
     read_tensors,
     setting,
     text_folder_config,
 )
-from lib_trainer.hosts.standalone.detect import TEXT, UNET, VAE, require_sd1
+from lib_trainer.hosts.kinds import TEXT, UNET, VAE
+from lib_trainer.hosts.standalone import architecture, layers, noise_schedule
+from lib_trainer.hosts.standalone.detect import require_sd1
 from lib_trainer.hosts.standalone.tokens import Tokenizer
 
 Tensors = dict[str, torch.Tensor]

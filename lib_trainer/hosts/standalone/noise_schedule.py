@@ -10,7 +10,7 @@ from collections.abc import Container, Mapping
 import torch
 
 from lib_trainer.errors import UserError
-from lib_trainer.hosts.standalone.checkpoint_file import setting
+from lib_trainer.hosts.checkpoint_file import setting
 
 STEPS = 1000
 

@@ -1,6 +1,7 @@
 """The host's list of checkpoints, and what a file among them is without loading it."""
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 
 from lib_trainer.errors import UserError
@@ -26,9 +27,33 @@ def selected() -> Path | None:
 
 
 def peek(path: Path) -> Checkpoint:
-    """Returns the facts of a checkpoint file.
+    """Returns the facts of a checkpoint file; of a `.safetensors` only the header is read.
+
+    What a header cannot tell (whether an SD 2.x model predicts noise or velocity) is told by the `.yaml` beside it,
+    else it is what most files are; the loaded model has the last word when the run begins.
 
     Raises:
-        UserError: it is none that can be trained on.
+        UserError: it is no text-to-image checkpoint of a known family.
     """
-    raise UserError(f"'{path}' cannot be looked into yet. Load it in the WebUI.")
+    if not path.is_file():
+        raise UserError(f"There is no checkpoint file '{path}'. Choose one of the list.")
+    return _peek(path, path.stat().st_mtime_ns)
+
+
+@functools.lru_cache(maxsize=16)
+def _peek(path: Path, modified: int) -> Checkpoint:
+    from lib_trainer.hosts import kinds
+    from lib_trainer.hosts.checkpoint_file import read_config, read_shapes, setting
+
+    shapes = read_shapes(path)
+    family, found = kinds.family_of(shapes)
+    if family is None:
+        raise UserError(f"'{path}' is {found}. Choose an SD 1.x, SD 2.x or SDXL text-to-image checkpoint.")
+    config = read_config(path)
+    stated = setting(config, "model", "params", "parameterization")
+    velocity = stated == "v" if stated else "v_pred" in shapes or family.resolution_v > 0
+    prediction = "v" if velocity else "epsilon"
+    resolution, latent = family.native_resolution(prediction), setting(config, "model", "params", "image_size")
+    if isinstance(latent, int) and latent * 8 < family.resolution:  # a narrow model has its own size
+        resolution = latent * 8
+    return Checkpoint(path.name, path, family, resolution, prediction)
