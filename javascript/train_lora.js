@@ -3,6 +3,7 @@
 (function () {
     "use strict";
     const ours = window.trainLora = window.trainLora || {};
+    const SETTLED = 150; // milliseconds after the last change of a page
 
     ours.root = () => (window.gradioApp ? window.gradioApp() : document);
     ours.find = (id) => ours.root().querySelector("#" + id);
@@ -22,20 +23,42 @@
         node.append(...children.filter(Boolean));
         return node;
     };
-    /** Calls one of our routes; throws an Error whose message is the sentence for the person. */
-    ours.call = async (route, body) => {
-        const address = new URL("train-lora/v1/" + route, document.baseURI);
-        const options = { credentials: "same-origin" };
-        if (body instanceof FormData) Object.assign(options, { method: "POST", body });
-        else if (body) {
-            Object.assign(options, {
-                method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body),
-            });
-        }
-        const answer = await fetch(address, options);
+    /** The address of one of our routes. */
+    ours.address = (route) => new URL("lora-trainer/v1/" + route, document.baseURI).href;
+    /** Reads from one of our routes; throws an Error whose message is the sentence for the person. */
+    ours.read = async (route) => {
+        const answer = await fetch(ours.address(route), { credentials: "same-origin" });
         const json = await answer.json().catch(() => ({}));
         if (!answer.ok) throw new Error((json.problems || [json.detail || answer.statusText]).join("\n"));
         return json;
+    };
+    /** The button of this id, whether gradio puts the id on it or around it. */
+    ours.button = (id) => {
+        const node = ours.find(id);
+        return node && (node.tagName === "BUTTON" ? node : node.querySelector("button"));
+    };
+    /** Presses a button of gradio; returns whether there is one. */
+    ours.press = (id) => {
+        const button = ours.button(id);
+        if (button) button.click();
+        return Boolean(button);
+    };
+    /** A setting of the WebUI, or what is used where there are none. */
+    ours.option = (name, otherwise) => (window.opts && window.opts[name] !== undefined ? window.opts[name] : otherwise);
+    /** Whether a part of the page is seen, neither folded nor in another tab. */
+    ours.shown = (node) => Boolean(node && node.isConnected && node.getClientRects().length);
+    /** Calls back now and after the page has changed, in the WebUIs through their own watcher. */
+    ours.onPageChange = (callback) => {
+        if (window.onAfterUiUpdate) {
+            window.onAfterUiUpdate(callback);
+            if (window.onUiLoaded) window.onUiLoaded(callback);
+            return;
+        }
+        let timer = 0;
+        const soon = () => { clearTimeout(timer); timer = setTimeout(callback, SETTLED); };
+        const watch = () => { new MutationObserver(soon).observe(document.body, { childList: true, subtree: true }); soon(); };
+        if (document.readyState === "loading") document.addEventListener("DOMContentLoaded", watch);
+        else watch();
     };
 
     /** Small pictures are drawn big with hard pixels, so that 64 px can be looked at. */

@@ -1,14 +1,15 @@
 // The view of a training run: progress, chart, previews, files, and the tag at the end.
-// It is drawn from the numbered events of the job (GET train-lora/v1/events?after=N), so a page that is reloaded or
+// It is drawn from the numbered events of the job (GET lora-trainer/v1/events?after=N), so a page that is reloaded or
 // opened twice shows the same, whatever the version of gradio. Works in every WebUI and on the embedded page.
+// Nothing is asked for while no training runs: `poll` is called when the tab is seen and when something was pressed.
 (function () {
     "use strict";
     const ours = window.trainLora;
-    if (ours.run) return; // a WebUI may load its scripts again when it reloads its page: one poller is enough
+    if (ours.run) return;
     const { el, t } = ours;
-    const POLL_RUNNING = 700, POLL_IDLE = 3000, POLL_HIDDEN = 5000, CHART_POINTS = 1200;
+    const POLL_SEEN = 700, POLL_UNSEEN = 4000, POLL_LOST = 3000, CHART_POINTS = 1200;
 
-    const run = ours.run = { state: fresh(""), view: null, lost: false, timer: 0, asking: false, again: false };
+    const run = ours.run = { state: fresh(""), view: null, lost: false, watched: "", timer: 0, asking: false, again: false };
 
     function fresh(id) {
         return {
@@ -42,15 +43,17 @@
         run.again = false;
         try { await ask(); } finally {
             run.asking = false;
-            const wait = run.again ? 0 : document.hidden ? POLL_HIDDEN : run.state.running ? POLL_RUNNING : POLL_IDLE;
-            run.timer = setTimeout(poll, wait);
+            const seen = !document.hidden && ours.shown(ours.find("train_lora_run"));
+            if (run.again) run.timer = setTimeout(poll, 0);
+            else if (run.lost) run.timer = setTimeout(poll, POLL_LOST);
+            else if (run.state.running) run.timer = setTimeout(poll, seen ? POLL_SEEN : POLL_UNSEEN);
         }
     }
     run.poll = poll;
 
     async function ask() {
         const query = `events?after=${run.state.last}&run=${run.state.id}&points=600`;
-        const answer = await ours.call(query).catch(() => null);
+        const answer = await ours.read(query).catch(() => null);
         const lost = run.lost;
         run.lost = !answer;
         if (!answer) { if (!lost) draw(); return; }
@@ -61,7 +64,18 @@
         for (const event of answer.events) if (take[event.kind]) take[event.kind](s, event);
         Object.assign(s, { last: answer.last, running: answer.running, stopping: answer.stopping || "" });
         if (answer.name) s.name = answer.name;
+        const ended = run.watched === s.id && !s.running;
+        run.watched = s.running ? s.id : "";
+        if (ended && s.finished && s.finished.file) showCards();
         if (changed || !run.view || !run.view.root.isConnected) draw();
+    }
+
+    /** A finished LoRA's card appears among the WebUI's extra networks without a press of their Refresh. */
+    function showCards() {
+        for (const tab of ["txt2img", "img2img"]) {
+            const refresh = ours.find(tab + "_lora_extra_refresh");
+            if (refresh) refresh.click();
+        }
     }
 
     function mount() {
@@ -89,6 +103,7 @@
         drawHead(view, s);
         drawBar(view, s);
         drawButtons(view, s);
+        markInterruptible(s);
         drawMessage(view, s);
         drawDone(view, s);
         drawLists(view, s);
@@ -167,14 +182,8 @@
         replace(view.bar, bar, el("code", { class: "tl-line", text: line }), facts);
     }
 
-    function press(route, body) {
-        return async (event) => {
-            event.target.disabled = true;
-            try { await ours.call(route, body || {}); } catch (error) { ours.tell(error.message); }
-            event.target.disabled = false;
-            poll();
-        };
-    }
+    /** Presses gradio's own button; the answer of the server changes #train_lora_pressed, which polls. */
+    const press = (id) => () => { ours.press(id); };
 
     function drawButtons(view, s) {
         const key = [s.running, !!s.paused, s.stopping, !!s.started, document.documentElement.lang].join();
@@ -184,17 +193,23 @@
         const button = (id, text, title, onclick, kind) =>
             el("button", { id: "train_lora_" + id, type: "button", class: "tl-button " + (kind || ""), title, onclick, text,
                 disabled: s.stopping ? "" : false });
-        const discard = (event) => {
-            if (confirm(t("Stop and leave no file?"))) press("stop", { save: false })(event);
+        const discard = () => {
+            if (confirm(t("Stop and leave no file?"))) ours.press("train_lora_press_discard");
         };
         replace(view.buttons,
             s.paused
-                ? button("continue", t("Continue"), t("Go on after the pause"), press("continue"), "tl-primary")
-                : button("pause", t("Pause"), t("Wait after the running step"), press("pause")),
-            button("save", t("Save now"), t("Write a file of the LoRA as it is after the running step"), press("save")),
-            button("sample", t("Sample now"), t("Draw the preview prompts after the running step"), press("sample")),
-            button("stop", t("Stop"), t("Finish the running step and save"), press("stop", { save: true }), "tl-stop"),
+                ? button("continue", t("Continue"), t("Go on after the pause"), press("train_lora_press_continue"), "tl-primary")
+                : button("pause", t("Pause"), t("Wait after the running step"), press("train_lora_press_pause")),
+            button("save", t("Save now"), t("Write a file of the LoRA as it is after the running step"), press("train_lora_press_save")),
+            button("sample", t("Sample now"), t("Draw the preview prompts after the running step"), press("train_lora_press_sample")),
+            button("stop", t("Stop"), t("Finish the running step and save"), press("train_lora_interrupt"), "tl-stop"),
             button("discard", t("Stop without saving"), t("Finish the running step and leave no file"), discard, "tl-stop"));
+    }
+
+    /** The WebUIs' Esc looks whether the tab's `*_interrupt` is displayed; the style sheet keeps the button itself unseen. */
+    function markInterruptible(s) {
+        const interrupt = ours.button("train_lora_interrupt");
+        if (interrupt) interrupt.style.display = s.running && !s.stopping && ours.option("lora_trainer_esc_stops", true) ? "block" : "none";
     }
 
     function drawMessage(view, s) {
@@ -213,22 +228,22 @@
 
     function drawDone(view, s) {
         const done = s.finished && s.finished.file ? s.finished : null;
-        const key = (done ? done.file + s.id : "") + document.documentElement.lang;
+        const key = [done ? done.file + s.id : "", ours.presets().length, document.documentElement.lang].join();
         if (view.doneKey === key) return; // keeps the chosen preset
         view.doneKey = key;
         if (!done) return replace(view.done);
-        const again = el("select", { id: "train_lora_preset", title: t("Block preset") });
-        ours.call("presets").then((answer) => {
-            for (const name of answer.presets) again.append(el("option", { value: name, text: name, selected: name === "NCNF" ? "" : false }));
-        }).catch(() => again.remove());
+        const strength = ours.option("lora_trainer_prompt_strength", 1);
+        const tag = `<lora:${done.name}:${strength}>`, wanted = ours.option("lora_trainer_preset", "NCNF");
+        const again = el("select", { id: "train_lora_preset", title: t("Block preset") },
+            ...ours.presets().map((name) => el("option", { value: name, text: name, selected: name === wanted ? "" : false })));
         const withPreset = () => ours.toPrompt(done.trigger, done.name, `<lora:${done.name}:0.8:${again.value}>`);
         replace(view.done,
-            el("div", { class: "tl-tag" }, el("code", { id: "train_lora_tag", text: done.tag }),
-                el("button", { id: "train_lora_to_prompt", type: "button", class: "tl-button tl-primary", text: t("to prompt"),
+            el("div", { class: "tl-tag" }, el("code", { id: "train_lora_tag", text: tag }),
+                el("button", { id: "train_lora_to_prompt", type: "button", class: "tl-button tl-primary", text: t("Send to txt2img"),
                     title: t("Puts the trigger words and the tag into txt2img"),
-                    onclick: () => ours.toPrompt(done.trigger, done.name, done.tag) })),
-            el("div", { class: "tl-tag" }, el("span", { text: t("again with preset") }), again,
-                el("button", { id: "train_lora_again", type: "button", class: "tl-button", text: t("to prompt"), onclick: withPreset,
+                    onclick: () => ours.toPrompt(done.trigger, done.name, tag) })),
+            again.options.length && el("div", { class: "tl-tag" }, el("span", { text: t("again with preset") }), again,
+                el("button", { id: "train_lora_again", type: "button", class: "tl-button", text: t("Send to txt2img"), onclick: withPreset,
                     title: t("Puts the tag with 0.8 and this block preset into txt2img") })));
     }
 
@@ -236,7 +251,7 @@
         const key = [s.id, s.previews.length, s.saved.length, s.warnings.length, document.documentElement.lang].join();
         if (view.listsKey === key) return;
         view.listsKey = key;
-        const address = (file) => new URL("train-lora/v1/preview?file=" + encodeURIComponent(file), document.baseURI).href;
+        const address = (file) => ours.address("preview?file=" + encodeURIComponent(file));
         const pictures = s.previews.map((p) => el("a", { href: address(p.file), target: "_blank", title: p.prompt },
             ours.enlarged(el("img", { src: address(p.file), alt: p.prompt, loading: "lazy" })),
             el("span", { text: t("step {n}", { n: p.step.toLocaleString() }) })));
@@ -247,7 +262,5 @@
         replace(view.warnings, ...s.warnings.map((text) => el("div", { class: "tl-note tl-warn", text })));
     }
 
-    document.addEventListener("visibilitychange", () => { if (!document.hidden) poll(); });
-    if (document.readyState === "loading") document.addEventListener("DOMContentLoaded", poll);
-    else poll();
+    document.addEventListener("visibilitychange", () => { if (!document.hidden && ours.shown(ours.find("train_lora_run"))) poll(); });
 })();

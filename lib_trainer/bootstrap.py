@@ -7,10 +7,14 @@ from __future__ import annotations
 import functools
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from lib_trainer.errors import UserError
 from lib_trainer.host import Host, HostPaths, Txt2ImgHost
 from lib_trainer.jobs import Jobs
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
 
 DEMO_CHECKPOINT = Path(__file__).parent / "assets" / "demo" / "demo.safetensors"
 """The checkpoint that ships with the package."""
@@ -93,3 +97,69 @@ def _checkpoint(model: Path | None, models_dir: Path) -> Path:
         return DEMO_CHECKPOINT
     named = models_dir / model
     return named if not model.exists() and named.exists() else model
+
+
+def webui_tabs() -> list[tuple[Any, str, str]]:
+    """Returns the tab for a WebUI's `on_ui_tabs`: its blocks, title and id; the WebUI may ask several times."""
+    from lib_trainer.ui import train_tab
+
+    app = webui()
+    return [(train_tab.build(app, app.host.samplers()), train_tab.TITLE, "train_lora")]
+
+
+def webui_settings() -> None:
+    """Adds our section to a WebUI's settings, for its `on_ui_settings`."""
+    from lib_trainer.hosts.webui import options
+    from lib_trainer.ui import webui_settings
+
+    for row in webui_settings.rows(webui().host.paths.settings):
+        options.add(*row)
+
+
+def webui_routes(page: object, web: FastAPI) -> None:
+    """Adds our routes to a WebUI, for its `on_app_started`: what its page reads always, all others with its API.
+
+    Args:
+        page: the WebUI's blocks; None where it serves its API alone.
+        web: the application that serves it.
+    """
+    from lib_trainer.api import login, routes
+    from lib_trainer.hosts.webui import access
+
+    app, accounts = webui(), access.api_accounts()
+    of_page = login.page_login(web)
+    if accounts is None:
+        web.include_router(routes.page_routes(app.jobs, app.host, of_page))
+        return
+    of_api = login.api_login(accounts)
+    web.include_router(routes.page_routes(app.jobs, app.host, login.either(of_page, of_api)))
+    web.include_router(routes.caller_routes(app.jobs, app.host, of_api))
+
+
+def webui_block_weight_panel(tab: str, prompt: Any) -> None:
+    """Lays out the Block Weight panel where a WebUI is just building a tab's scripts.
+
+    Args:
+        tab: "txt2img" or "img2img".
+        prompt: the tab's prompt box, or None.
+    """
+    from lib_trainer.ui import block_weight_panel
+
+    panel = block_weight_panel.BlockWeightPanel(webui().host, tab)
+    panel.lay_out(block_weight_panel.on_this_page(prompt))
+
+
+def webui_before_ui() -> None:
+    """Takes our place before a WebUI's LoRAs and among the axes of its X/Y/Z plot, for its `on_before_ui`."""
+    from lib_trainer.hosts.webui import tags, xyz
+
+    host = webui().host
+    tags.stand_before_lora(host.backend, host.presets, host.adapters)
+    xyz.add_axes(host.presets)
+
+
+def webui_pasted(infotext: str, params: dict[str, Any]) -> None:
+    """Puts block weights of pasted parameters back, for a WebUI's `on_infotext_pasted`."""
+    from lib_trainer.hosts.webui.infotext import pasted
+
+    pasted(params, webui().host.presets)

@@ -11,13 +11,16 @@ import threading
 import time
 import traceback
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lib_trainer.errors import UserError
 from lib_trainer.host import Host
 from lib_trainer.training.config import TrainConfig
 from lib_trainer.training.controls import Controls
 from lib_trainer.training.events import Event, Failed, Started, Warned
+
+if TYPE_CHECKING:
+    from lib_trainer.training.check import Findings
 
 LOG_NAME = "events.jsonl"
 
@@ -32,7 +35,7 @@ class Job:
         controls: its buttons.
     """
 
-    def __init__(self, number: int, config: TrainConfig, host: Host) -> None:
+    def __init__(self, number: int, config: TrainConfig, host: Host, findings: Findings) -> None:
         self.number = number
         self.name = config.name
         self.config = config
@@ -43,7 +46,7 @@ class Job:
         self._folder: Path | None = None
         self._logged = 0
         self._logging = True
-        self._thread = threading.Thread(target=self._run, args=(host,), name=f"training {self.name}", daemon=True)
+        self._thread = threading.Thread(target=self._run, args=(host, findings), name=f"training {self.name}", daemon=True)
 
     @property
     def running(self) -> bool:
@@ -77,12 +80,12 @@ class Job:
     def _begin(self) -> None:
         self._thread.start()
 
-    def _run(self, host: Host) -> None:
+    def _run(self, host: Host, findings: Findings) -> None:
         """The job boundary: no error of a run goes further than this."""
         from lib_trainer.training import recipe
 
         try:
-            for event in recipe.run(self.config, host, self.controls):
+            for event in recipe.run(self.config, host, self.controls, findings):
                 self._add(event)
         except UserError as error:
             self._add(Failed(str(error), user=True))
@@ -124,13 +127,30 @@ class Jobs:
     def __init__(self, host: Host) -> None:
         self._host = host
         self._lock = threading.Lock()
-        self._current: Job | None = None
+        self._history: list[Job] = []
 
     @property
     def current(self) -> Job | None:
         """The running job, or the last one; None before the first."""
         with self._lock:
-            return self._current
+            return self._last
+
+    @property
+    def history(self) -> tuple[Job, ...]:
+        """The jobs of this process, the first one first; the last one may be running."""
+        with self._lock:
+            return tuple(self._history)
+
+    def running(self) -> Job:
+        """Returns the running job.
+
+        Raises:
+            UserError: none is running.
+        """
+        current = self.current
+        if current is None or not current.running:
+            raise UserError("No training is running, so there is nothing to stop, pause or save: press Start first.")
+        return current
 
     def start(self, config: TrainConfig) -> Job:
         """Starts a training.
@@ -141,20 +161,25 @@ class Jobs:
         from lib_trainer.training import check
 
         self._refuse_second()
-        check.check(config, self._host)
+        findings = check.check(config, self._host)
         with self._lock:
             self._refuse_second_locked()
-            job = Job(self._current.number + 1 if self._current else 1, config, self._host)
-            self._current = job
+            job = Job(len(self._history) + 1, config, self._host, findings)
+            self._history.append(job)
             job._begin()
         return job
+
+    @property
+    def _last(self) -> Job | None:
+        return self._history[-1] if self._history else None
 
     def _refuse_second(self) -> None:
         with self._lock:
             self._refuse_second_locked()
 
     def _refuse_second_locked(self) -> None:
-        if self._current is not None and self._current.running:
+        last = self._last
+        if last is not None and last.running:
             raise UserError(
-                f"'{self._current.name}' is being trained: wait for its end or stop it, then press Start again."
+                f"'{last.name}' is being trained: wait for its end or stop it, then press Start again."
             )

@@ -40,8 +40,8 @@ JOINING = ("bootstrap", "cli", "cli_training", "bench", "__main__", "__init__")
 # A package from elsewhere -> where alone it may be imported (`ui/` is a folder, `api.py` a file).
 HOMES = {
     "gradio": ("ui/",),
-    "fastapi": ("api.py", "ui/page.py"),
-    "starlette": ("api.py", "ui/page.py"),
+    "fastapi": ("api/", "ui/page.py", "bootstrap.py"),
+    "starlette": ("api/", "ui/page.py"),
     "uvicorn": ("ui/page.py", "bootstrap.py", "cli.py"),
     "diffusers": ("hosts/",),
     "modules": ("hosts/",),

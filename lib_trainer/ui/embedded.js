@@ -25,7 +25,7 @@
     async function localise() {
         const language = wanted.toLowerCase();
         if (language.startsWith("en")) return;
-        ours.texts = await ours.call("locale?language=" + encodeURIComponent(wanted));
+        ours.texts = await ours.read("locale?language=" + encodeURIComponent(wanted));
         if (!Object.keys(ours.texts).length) return;
         document.documentElement.lang = wanted;
         translate(document.body);

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 Value = str | int | float | bool | None
 """What a control holds; None = an emptied number box."""
 
+Choices = Sequence[str] | Sequence[tuple[str, str]]
+"""Words to choose from, or (what is shown, what is meant)."""
+
 FIELDS: dict[str, dataclasses.Field[Any]] = {field.name: field for field in dataclasses.fields(TrainConfig)}
 
 
@@ -30,11 +33,12 @@ class Form:
         controls: gradio components by field name, in the order in which they were made.
     """
 
-    def __init__(self, choices: Mapping[str, Sequence[str]]) -> None:
+    def __init__(self, choices: Mapping[str, Choices]) -> None:
         """Starts an empty form.
 
         Args:
-            choices: words to choose from, by field name, for fields whose words are not part of the declaration.
+            choices: words to choose from, by field name, for fields whose words are not part of the declaration; a
+                person may write others (a checkpoint that has gone, a sampler of another WebUI), faults are told.
         """
         self.controls: dict[str, Component] = {}
         self._choices = choices
@@ -42,7 +46,9 @@ class Form:
     def add(self, name: str, **changes: str) -> None:
         """Makes the control of a field where gradio stands now; `changes` go to the component."""
         field = FIELDS[name]
-        self.controls[name] = _control(field, self._choices.get(name, field.metadata["choices"]), changes)
+        custom = {"allow_custom_value": True} if name in self._choices else {}
+        choices = self._choices.get(name, field.metadata["choices"])
+        self.controls[name] = _control(field, choices, {**changes, **custom})
 
     def add_group(self, group: str) -> None:
         """Makes the controls of all fields of a group that are not there yet, two in a row, tall texts alone."""
@@ -63,9 +69,14 @@ class Form:
         """Returns gradio's values by field name; an emptied number box is an empty text, so that it is reported."""
         return {name: "" if value is None else value for name, value in zip(self.controls, values, strict=True)}
 
-    def updates(self, values: Mapping[str, Any]) -> list[Any]:
-        """Returns gradio's updates: new values for the fields named, no change for all others."""
-        return [gr.update(value=values[name]) if name in values else gr.update() for name in self.controls]
+    def updates(self, values: Mapping[str, Any], choices: Mapping[str, Choices] | None = None) -> list[Any]:
+        """Returns gradio's updates: new values (and choices) for the fields named, no change for all others."""
+        found: dict[str, dict[str, Any]] = {name: {} for name in self.controls}
+        for name, value in values.items():
+            found[name]["value"] = value
+        for name, words in ((name, words) for name, words in (choices or {}).items() if name in found):
+            found[name]["choices"] = list(words)
+        return [gr.update(**changes) for changes in found.values()]
 
     @staticmethod
     def defaults() -> dict[str, Any]:
@@ -73,7 +84,7 @@ class Form:
         return TrainConfig().to_dict()
 
 
-def _control(field: dataclasses.Field[Any], choices: Sequence[str], changes: Mapping[str, str]) -> Component:
+def _control(field: dataclasses.Field[Any], choices: Choices, changes: Mapping[str, Any]) -> Component:
     """Returns the component for a field: check box, drop-down, number or text."""
     data = field.metadata
     common: dict[str, Any] = {

@@ -92,11 +92,11 @@ def web_app(app: EmbeddedApp) -> FastAPI:
     """Returns page and API routes as one web application."""
     from fastapi import FastAPI
 
-    from lib_trainer import api
+    from lib_trainer.api import routes
 
     web = FastAPI(title=TITLE, docs_url=None, redoc_url=None)
     # Before gradio, which answers every other path.
-    web.include_router(api.routes(app.jobs, app.host, locales=_ROOT / "localizations"))
+    web.include_router(routes.routes(app.jobs, app.host, _ROOT / "localizations"))
     scripts = [*sorted((_ROOT / "javascript").glob("*.js")), Path(__file__).parent / "embedded.js"]
     web.add_middleware(ServedHtml, scripts=scripts, styles=[_ROOT / "style.css"])
     return gr.mount_gradio_app(web, build(app).queue(), path="/", allowed_paths=[str(app.host.paths.outputs)])

@@ -1,23 +1,28 @@
 """The Train LoRA tab: five controls and a Start button, everything else folded, and the run view beside them.
 
-The same Blocks are built on the embedded page (gradio 4.40) and inside the WebUIs (3.41.2 and 4.40). gradio only
-carries the form: the run view, the buttons of a running training and dropped pictures are `javascript/train_lora_*.js`
-talking to `lib_trainer.api`, so that a long training does not sit in gradio's queue and a reload loses nothing.
+The same Blocks are built on the embedded page (gradio 4.40) and inside the WebUIs (3.41.2 and 4.40). gradio carries
+the form and every press of a button, behind whatever login the page has. The run view is drawn by
+`javascript/train_lora_run.js` from the numbered events of `lib_trainer.api`, so that a long training does not sit in
+gradio's queue and a reload loses nothing.
 """
 from __future__ import annotations
 
 from collections.abc import Sequence
 from html import escape
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
 from lib_trainer.errors import UserError
+from lib_trainer.host import Checkpoint
 from lib_trainer.training.config import GROUPS, TrainConfig
 from lib_trainer.training.goals import GOALS
-from lib_trainer.ui import dataset_card, notes
+from lib_trainer.ui import dataset_card, notes, webui_settings
 from lib_trainer.ui.app import App
-from lib_trainer.ui.form import Form, Value
+from lib_trainer.ui.drop_zone import DropZone
+from lib_trainer.ui.form import Choices, Form, Value
+from lib_trainer.ui.run_buttons import HIDDEN, RunButtons
 from lib_trainer.ui.saved_settings import LAST, Draft, SavedSettings
 
 ELEM_ID = "train_lora_tab"
@@ -27,11 +32,7 @@ NO_GOAL = "As set below"
 _QUIET: dict[str, Any] = {"show_progress": "hidden", "queue": False, "api_name": False}
 """For events that nobody waits for: no spinner over the form, no place in the queue."""
 
-_DROP = """<div id="train_lora_drop" class="tl-drop">
-<span>Drop pictures and captions here for a new dataset folder, or</span>
-<button type="button" id="train_lora_choose" class="tl-button">choose files</button>
-<input type="file" id="train_lora_files" multiple accept="image/*,.txt,.caption" hidden>
-<div id="train_lora_drop_state" class="tl-quiet"></div></div>"""
+_QUIET_LINE = '<p class="tl-quiet"><span>{}</span> <b>{}</b></p>'
 
 
 class TrainTab:
@@ -44,10 +45,12 @@ class TrainTab:
         self._saved = SavedSettings(app.host.paths.settings / "train")
         self._first = first
         self._labels = {NO_GOAL: ""} | {goal.label: key for key, goal in GOALS.items()}
-        choices: dict[str, Sequence[str]] = {"optimizer": list(OPTIMIZERS)}
+        choices: dict[str, Choices] = {"optimizer": list(OPTIMIZERS), "base_model": self._bases()}
         if samplers:
             choices["preview_sampler"] = ["", *samplers]
         self.form = Form(choices)
+        self._drop = DropZone(app.host.paths.settings / "datasets")
+        self._buttons = RunButtons(app.jobs)
 
     def lay_out(self) -> None:
         """Makes all controls and connects them."""
@@ -61,9 +64,10 @@ class TrainTab:
         self._connect()
 
     def _first_screen(self) -> None:
-        self.checkpoint = gr.HTML(self._checkpoint_line(), elem_id="train_lora_checkpoint")
+        self.checkpoint = gr.HTML("", elem_id="train_lora_checkpoint")
         self.form.add("images", placeholder="C:\\pictures\\zunko")
-        gr.HTML(_DROP)
+        self._drop.lay_out()
+        self.dropped = gr.HTML("", elem_id="train_lora_drop_told")
         self.card = gr.HTML("", elem_id="train_lora_dataset")
         with gr.Row():
             self.form.add("name", placeholder="zunko")
@@ -72,7 +76,7 @@ class TrainTab:
                 info="Fills in what people who train such LoRAs arrived at; everything can be changed below.",
             )
         self.reason = gr.HTML("", elem_id="train_lora_reason")
-        self.start = gr.Button("Start", variant="primary", elem_id="train_lora_start")
+        self.start = gr.Button("Start", variant="primary", elem_id="train_lora_generate")
         self.problems = gr.HTML("", elem_id="train_lora_problems")
         gr.HTML('<div id="train_lora_messages"></div>')
 
@@ -97,16 +101,21 @@ class TrainTab:
 
     def _hidden_buttons(self) -> None:
         """Pressed by JavaScript: `load` events of Blocks inside Blocks differ between the WebUIs."""
-        self.restore = gr.Button("restore", elem_id="train_lora_restore", elem_classes=["tl-hidden"])
-        self.touch = gr.Button("touch", elem_id="train_lora_touch", elem_classes=["tl-hidden"])
-        self.restored = gr.HTML("", elem_id="train_lora_restored", elem_classes=["tl-hidden"])
+        self.restore = gr.Button("restore", elem_id="train_lora_restore", elem_classes=HIDDEN)
+        self.touch = gr.Button("touch", elem_id="train_lora_touch", elem_classes=HIDDEN)
+        self.restored = gr.HTML("", elem_id="train_lora_restored", elem_classes=HIDDEN)
         self.looked = gr.State(value=None)
+        self._buttons.lay_out()
 
     def _connect(self) -> None:
         fields, draft = self.form.inputs, [self.goal, *self.form.inputs]
         shown = [self.checkpoint, self.card, self.looked]
         everything = [self.goal, self.reason, self.settings_list, *shown, *fields]
-        self.start.click(self.on_start, draft, [self.problems], **_QUIET)
+        self.start.click(self.on_start, draft, [self.problems, self._buttons.mark], **_QUIET)
+        self._buttons.connect(self.problems, **_QUIET)
+        self._drop.files.upload(
+            self.on_drop, [self._drop.files, self._drop.names, *fields],
+            [self._drop.files, self.dropped, self.form.controls["images"], *shown], **_QUIET)
         self.touch.click(self.on_touch, [self.looked, *draft], shown, **_QUIET)
         self.restore.click(self.on_restore, None, [self.restored, *everything], **_QUIET)
         self.goal.input(self.on_goal, draft, [self.reason, *shown, *fields], **_QUIET)
@@ -114,8 +123,11 @@ class TrainTab:
         self.load.click(self.on_load, [self.settings_list], [self.problems, *everything], **_QUIET)
         self.reset.click(self.on_reset, None, [self.problems, *everything], **_QUIET)
 
-    def on_start(self, goal: str, *values: Value) -> str:
-        """Starts a training; returns what is to be mended, or that it began."""
+    def on_start(self, goal: str, *values: Value) -> list[str]:
+        """Starts a training; returns what is to be mended, or that it began, and the mark of the press."""
+        return [self._start(goal, values), self._buttons.pressed()]
+
+    def _start(self, goal: str, values: Sequence[Value]) -> str:
         settings = self.form.read(values)
         try:
             self._saved.save(LAST, Draft(self._labels[goal], settings))
@@ -129,11 +141,21 @@ class TrainTab:
             return notes.problems_of(error)
         return notes.note("Training has begun; you may draw with txt2img meanwhile.")
 
+    def on_drop(self, files: Sequence[Any] | None, names: str, *values: Value) -> list[Any]:
+        """Makes dropped pictures the picture folder; the mark tells JavaScript that they have arrived."""
+        settings, mark = self.form.read(values), f"<i hidden>{self._buttons.pressed()}</i>"
+        try:
+            folder, refused = self._drop.take(files or [], names)
+        except UserError as error:
+            return [None, mark + notes.problems_of(error), *(gr.update() for _ in range(4))]
+        settings["images"] = str(folder)
+        return [None, mark + notes.warnings(refused), gr.update(value=str(folder)), *self._look(settings)]
+
     def on_touch(self, looked: dict[str, Any] | None, goal: str, *values: Value) -> list[Any]:
         """Remembers the form as it is and reads the picture folder again where its settings changed."""
         settings = self.form.read(values)
         if looked == settings:
-            return [gr.update(), gr.update(), looked]
+            return [self._checkpoint_line(settings), gr.update(), looked]
         line, card, looked = self._look(settings)
         try:
             self._saved.save(LAST, Draft(self._labels[goal], settings))
@@ -143,7 +165,8 @@ class TrainTab:
 
     def on_restore(self) -> list[Any]:
         """Fills the form of a fresh page with the last settings; the mark tells JavaScript that it may be used."""
-        return ["<b>restored</b>", *self._fill(self._saved.last() or self._first)]
+        names = escape(",".join(webui_settings.preset_names(self._app.host.paths.settings)))
+        return [f'<b data-presets="{names}">restored</b>', *self._fill(self._saved.last() or self._first)]
 
     def on_goal(self, goal: str, *values: Value) -> list[Any]:
         """Applies a goal's changes to the form, whatever else is filled in."""
@@ -178,7 +201,7 @@ class TrainTab:
         settings = {**self.form.defaults(), **draft.values}
         return [
             gr.update(value=label), self._reason(self._labels[label]), gr.update(choices=self._saved.names()),
-            *self._look(settings), *self.form.updates(settings),
+            *self._look(settings), *self.form.updates(settings, {"base_model": self._bases()}),
         ]
 
     def _look(self, settings: dict[str, Any]) -> list[Any]:
@@ -189,20 +212,34 @@ class TrainTab:
         if settings["images"]:
             config, _ = TrainConfig.read(settings)
             card = dataset_card.card(forecast.forecast(config, self._app.host))
-        return [self._checkpoint_line(), card, settings]
+        return [self._checkpoint_line(settings), card, settings]
 
-    def _checkpoint_line(self) -> str:
+    def _checkpoint_line(self, settings: dict[str, Any]) -> str:
+        """Says on what will be trained, what the WebUI will do for that, and what stands in the way."""
+        host, base = self._app.host, str(settings.get("base_model") or "")
         try:
-            checkpoint = self._app.host.checkpoint()
+            checkpoint = host.checkpoint(Path(base) if base else None)
+            line = _line("Trains on" if base else "Checkpoint in use", checkpoint)
+            if base and checkpoint.path != host.checkpoint().path:
+                line += _QUIET_LINE.format("It is loaded for the training; afterwards this one is loaded again:",
+                                           escape(host.checkpoint().name))
         except UserError as error:
             return notes.problems_of(error)
-        facts = f"{checkpoint.family.label} · {checkpoint.resolution} px · {checkpoint.prediction}"
-        return (f'<div class="tl-checkpoint"><small>Checkpoint in use</small> <b>{escape(checkpoint.name)}</b> '
-                f'<span class="tl-quiet">{escape(facts)}</span></div>')
+        return line + notes.problems(host.obstacles())
+
+    def _bases(self) -> list[tuple[str, str]]:
+        """The checkpoints to choose from; "" = the loaded one."""
+        return [("", ""), *((path.name, str(path)) for path in self._app.host.checkpoints())]
 
     @staticmethod
     def _reason(goal: str) -> str:
         return f'<p class="tl-quiet tl-reason">{escape(GOALS[goal].reason)}</p>' if goal else ""
+
+
+def _line(what: str, checkpoint: Checkpoint) -> str:
+    facts = f"{checkpoint.family.label} · {checkpoint.resolution} px · {checkpoint.prediction}"
+    return (f'<div class="tl-checkpoint"><small>{what}</small> <b>{escape(checkpoint.name)}</b> '
+            f'<span class="tl-quiet">{escape(facts)}</span></div>')
 
 
 def build(app: App, samplers: Sequence[str] = (), first: Draft | None = None) -> gr.Blocks:
@@ -215,4 +252,7 @@ def build(app: App, samplers: Sequence[str] = (), first: Draft | None = None) ->
     """
     with gr.Blocks(analytics_enabled=False) as blocks:
         TrainTab(app, samplers, first or Draft()).lay_out()
+    for component in blocks.blocks.values():
+        # The form comes back from our own files; ui-config.json of the WebUIs would only hold on to old defaults.
+        component.do_not_save_to_config = True
     return blocks

@@ -1,4 +1,4 @@
-"""The loop as a new user goes through it: train, draw meanwhile, reload, stop, "to prompt", layer by layer."""
+"""The loop as a new user goes through it: train, draw meanwhile, reload, stop, "Send to txt2img", layer by layer."""
 from __future__ import annotations
 
 import re
@@ -106,7 +106,7 @@ def test_a_second_browser_sees_the_whole_run_and_has_its_buttons(page: Page, sit
         other.see("#train_lora_continue")
         page.see("#train_lora_continue")
         assert "Paused" in page.text("#train_lora_run .tl-message")
-        page.press("train_lora_start")
+        page.press("train_lora_generate")
         page.until("the refusal", lambda: "'second' is being trained" in page.text("#train_lora_problems"))
         page.press("train_lora_continue")
         other.see("#train_lora_pause")
@@ -125,7 +125,7 @@ def test_faults_are_listed_under_the_start_button(page: Page) -> None:
     page.unfold("train_lora_group_learning_rate")
     page.put("train_lora_learning_rate", "abc")
     page.put("train_lora_name", "a<b>")
-    page.press("train_lora_start")
+    page.press("train_lora_generate")
     shown = page.until("the faults", lambda: page.text("#train_lora_problems"))
     for part in ("/no/such/folder", "abc", "a<b>"):
         assert part in shown
@@ -157,7 +157,7 @@ def test_the_page_speaks_the_persons_language_and_fits_the_window(page: Page) ->
         page.tab(tab)
         width: int = page.driver.execute_script("return document.documentElement.scrollWidth")
         assert width <= page.driver.execute_script("return window.innerWidth")
-    page.until("the translated button", lambda: page.text("#train_lora_start") == "開始")
+    page.until("the translated button", lambda: page.text("#train_lora_generate") == "開始")
     assert "画像フォルダ" in page.text("#train_lora_images")
 
 

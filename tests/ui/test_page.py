@@ -44,7 +44,7 @@ def test_no_script_ends_itself_early() -> None:
 
 
 def test_routes_and_gradio_answer_beside_the_page(client: TestClient) -> None:
-    assert client.get("/train-lora/v1/status").json()["checkpoint"]["name"] == "tiny.safetensors"
+    assert client.get("/lora-trainer/v1/status").json()["checkpoint"]["name"] == "tiny.safetensors"
     assert client.get("/config").json()["version"]
     assert client.get("/assets/none.js").status_code == 404
 

@@ -48,13 +48,14 @@ def test_first_screen_is_five_things_and_everything_else_is_folded(shared_app: A
         if component["type"] in ("textbox", "number", "dropdown", "checkbox", "button")
         and "accordion" not in parents[component["id"]] and "tl-hidden" not in component["props"]["elem_classes"]
     ]
-    assert shown == ["train_lora_images", "train_lora_name", "train_lora_goal", "train_lora_start"]
+    assert shown == ["train_lora_images", "train_lora_name", "train_lora_goal", "train_lora_generate"]
     folds = [c["props"]["open"] for c in config["components"] if c["type"] == "accordion"]
     assert len(folds) == 9 and not any(folds)
 
 
 def test_faults_are_told_together_and_escaped(tab: TrainTab) -> None:
-    answer = tab.on_start(NO_GOAL, *values(tab, name="<b>", rank=0, learning_rate="abc", images="/no/such <i>folder"))
+    answer, _ = tab.on_start(
+        NO_GOAL, *values(tab, name="<b>", rank=0, learning_rate="abc", images="/no/such <i>folder"))
     assert answer.count('class="tl-note tl-error"') >= 4
     for part in ("&lt;b&gt;", "Rank", "abc", "/no/such &lt;i&gt;folder"):
         assert part in answer
@@ -63,12 +64,14 @@ def test_faults_are_told_together_and_escaped(tab: TrainTab) -> None:
 
 def test_start_trains_and_a_second_start_is_refused(app: App, tab: TrainTab, tmp_path: Path) -> None:
     settings = values(tab, name="zko", images=str(pictures.folder(tmp_path / "data")), steps=2, rank=2, alpha=1)
-    assert "Training has begun" in tab.on_start(NO_GOAL, *settings)
+    told, mark = tab.on_start(NO_GOAL, *settings)
+    assert "Training has begun" in told
     job = app.jobs.current
     assert job is not None
     job.controls.pause()
     try:
-        assert "&#x27;zko&#x27; is being trained" in tab.on_start(NO_GOAL, *settings)
+        told, second = tab.on_start(NO_GOAL, *settings)
+        assert "&#x27;zko&#x27; is being trained" in told and second != mark
     finally:
         job.controls.stop(save=False)
         assert job.wait(120)

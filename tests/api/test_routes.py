@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fastapi import FastAPI, HTTPException
+from fastapi import APIRouter, FastAPI, HTTPException
 from fastapi.testclient import TestClient
 from PIL import Image
 
-from lib_trainer import api
+from lib_trainer.api import boundary, routes
 from lib_trainer.bootstrap import App
 from lib_trainer.host import HostPaths
 from lib_trainer.hosts.standalone.host import StandaloneHost
@@ -19,7 +19,7 @@ from lib_trainer.jobs import Jobs
 from tests import tiny_checkpoint
 from tests.ui import pictures
 
-LOCALES = Path(__file__).resolve().parents[1] / "localizations"
+LOCALES = Path(__file__).resolve().parents[2] / "localizations"
 
 
 @pytest.fixture(scope="module")
@@ -32,13 +32,13 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> App:
 
 @pytest.fixture
 def client(app: App) -> Iterator[TestClient]:
-    yield client_of(api.routes(Jobs(app.host), app.host, LOCALES))
+    yield client_of(routes.routes(Jobs(app.host), app.host, LOCALES))
 
 
 @pytest.fixture(scope="module")
 def trained(app: App, tmp_path_factory: pytest.TempPathFactory) -> TestClient:
     """A client whose job has run: three steps, a preview at each, paused and continued by its buttons on the way."""
-    client = client_of(api.routes(app.jobs, app.host, LOCALES))
+    client = client_of(routes.routes(app.jobs, app.host, LOCALES))
     answer = post(client, "start", {
         "output_name": "zko", "images": str(pictures.folder(tmp_path_factory.mktemp("data"))), "steps": 3, "rank": 2,
         "alpha": 1, "preview_prompts": "zko", "preview_every_steps": 3, "preview_steps": 1})
@@ -57,11 +57,11 @@ def client_of(router: Any) -> TestClient:
 
 
 def get(client: TestClient, route: str, **query: Any) -> Any:
-    return client.get(api.PREFIX + "/" + route, params=query)
+    return client.get(boundary.PREFIX + "/" + route, params=query)
 
 
 def post(client: TestClient, route: str, body: Any = None, **options: Any) -> Any:
-    return client.post(api.PREFIX + "/" + route, json=body or {}, **options)
+    return client.post(boundary.PREFIX + "/" + route, json=body or {}, **options)
 
 
 def kinds(events: list[dict[str, Any]]) -> list[str]:
@@ -85,6 +85,20 @@ def test_a_run_is_told_from_start_to_end(trained: TestClient) -> None:
     assert events[-1]["tag"] == "<lora:zko:1>"
 
 
+def test_jobs_and_files_of_this_process_are_told(trained: TestClient) -> None:
+    only, = get(trained, "jobs").json()["jobs"]
+    assert (only["job"], only["name"], only["running"]) == (1, "zko", False)
+    assert only["outcome"]["kind"] == "Finished" and Path(only["folder"]).is_dir()
+    for query in ({}, {"job": 1}):
+        files = get(trained, "files", **query).json()
+        assert [Path(saved["file"]).name for saved in files["loras"]] == ["zko.safetensors"]
+        assert files["previews"][0]["step"] == 3 and Path(files["previews"][0]["files"][0]).is_file()
+    assert get(trained, "events", job=1).json()["events"] == get(trained, "events").json()["events"]
+    for route in ("files", "events"):
+        answer = get(trained, route, job=2)
+        assert answer.status_code == 400 and "no job 2" in answer.json()["problems"][0]
+
+
 def test_a_reader_gets_only_what_it_has_not_seen(trained: TestClient) -> None:
     first = get(trained, "events").json()
     later = get(trained, "events", after=first["last"] - 1, run=first["run"]).json()
@@ -97,12 +111,12 @@ def test_a_reader_gets_only_what_it_has_not_seen(trained: TestClient) -> None:
 @pytest.mark.parametrize("points", [1, 2, 7, 100, 1000])
 def test_steps_are_thinned_and_nothing_else(points: int) -> None:
     events = [{"number": i, "kind": "Saved" if i % 50 == 0 else "Stepped"} for i in range(1, 501)]
-    thinned = api.thin(events, points)
+    thinned = routes.thin(events, points)
     steps = [event["number"] for event in thinned if event["kind"] == "Stepped"]
     assert kinds(thinned).count("Saved") == 10
     assert steps[0] == 1 and steps[-1] == 499 and len(steps) <= points + 1
     assert thinned == sorted(thinned, key=lambda event: event["number"])
-    assert api.thin(events, 0) == events
+    assert routes.thin(events, 0) == events
 
 
 def test_previews_are_served_and_nothing_else(trained: TestClient, app: App, tmp_path: Path) -> None:
@@ -143,12 +157,12 @@ def test_the_picture_folder_is_described(client: TestClient, tmp_path: Path) -> 
 
 def test_dropped_pictures_become_a_folder(client: TestClient, app: App) -> None:
     files = [("files", ("zko (1).png", b"1")), ("files", ("zko (1).txt", b"zko")), ("files", ("x.exe", b"2"))]
-    answer = client.post(api.PREFIX + "/pictures", data={"name": "drop"}, files=files).json()
+    answer = client.post(boundary.PREFIX + "/pictures", data={"name": "drop"}, files=files).json()
     folder = Path(answer["folder"])
     assert folder == app.host.paths.settings / "datasets" / "drop"
     assert sorted(path.name for path in folder.iterdir()) == ["zko (1).png", "zko (1).txt"]
     assert "x.exe" in answer["problems"][0]
-    refused = client.post(api.PREFIX + "/pictures", data={"name": "../up"}, files=files)
+    refused = client.post(boundary.PREFIX + "/pictures", data={"name": "../up"}, files=files)
     assert refused.status_code == 400 and "../up" in refused.json()["problems"][0]
 
 
@@ -181,22 +195,25 @@ def test_login_guards_every_route_reading_included(app: App) -> None:
     def login() -> None:
         raise HTTPException(401, "Not logged in")
 
-    router = api.routes(Jobs(app.host), app.host, LOCALES, login)
+    router = APIRouter()
+    router.include_router(routes.page_routes(Jobs(app.host), app.host, login))
+    router.include_router(routes.caller_routes(Jobs(app.host), app.host, login))
     guarded = client_of(router)
+    assert len(router.routes) > 10
     for route in router.routes:
         for method in route.methods:  # type: ignore[attr-defined]
             assert guarded.request(method, route.path).status_code == 401  # type: ignore[attr-defined]
 
 
 def test_a_bug_of_ours_is_an_answer_with_a_traceback(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(api.forecast, "forecast", lambda *_: 1 / 0)
-    answer = get(client_of(api.routes(Jobs(app.host), app.host)), "dataset", folder="x")
+    monkeypatch.setattr(routes.forecast, "forecast", lambda *_: 1 / 0)
+    answer = get(client_of(routes.routes(Jobs(app.host), app.host, LOCALES)), "dataset", folder="x")
     assert answer.status_code == 500
     assert "ZeroDivisionError" in answer.json()["problems"][0] and "1 / 0" in answer.json()["traceback"]
 
 
 def test_requests_that_cannot_be_read_are_told_where(client: TestClient) -> None:
-    for answer in (client.post(api.PREFIX + "/start", content=b"{"), post(client, "start", [1]),
+    for answer in (client.post(boundary.PREFIX + "/start", content=b"{"), post(client, "start", [1]),
                    get(client, "events", after="x"), get(client, "events", after=-1)):
         assert answer.status_code == 400
         assert answer.json()["problems"][0].startswith(("body", "query after"))

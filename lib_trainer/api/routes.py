@@ -1,36 +1,30 @@
-"""The HTTP face of training, under `/train-lora/v1`: for the page's JavaScript, scripts and other machines.
+"""The HTTP face of training, under `/lora-trainer/v1`: for the page's JavaScript, scripts and other machines.
 
-Everything is JSON. What a person can mend comes back as `{"problems": [sentence, ...]}` with status 400, a second
-start with 409, our own bugs with 500. The router is mounted by the embedded page and by the WebUIs alike; `login`
-guards every route, reading included. This module holds the API boundary, one of the two places that catch everything.
+Everything is JSON; faults too (`boundary`). The embedded page mounts all routes. A WebUI always mounts the reading ones
+that its page needs, and the others only when it was started with its API. `login` guards every route.
 """
 from __future__ import annotations
 
 import json
 import secrets
-import traceback
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
-from fastapi import APIRouter, Body, Depends, HTTPException, Query, Request
-from fastapi.exceptions import RequestValidationError
-from fastapi.responses import FileResponse, JSONResponse, Response
-from fastapi.routing import APIRoute
+from fastapi import APIRouter, Body, HTTPException, Query, Request
+from fastapi.responses import FileResponse
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import UploadFile
 
+from lib_trainer.api.boundary import Login, SecondStart, router_of
 from lib_trainer.blocks import presets
 from lib_trainer.blocks.layouts import LAYOUTS
 from lib_trainer.data import new_folder
-from lib_trainer.errors import Problems, UserError
+from lib_trainer.errors import UserError
 from lib_trainer.host import Host
 from lib_trainer.jobs import Job, Jobs
 from lib_trainer.training import check, forecast
 from lib_trainer.training.config import TrainConfig
-
-PREFIX = "/train-lora/v1"
 
 _PICTURES = {".png", ".jpg", ".jpeg", ".webp"}
 _LOCALES = {
@@ -41,49 +35,44 @@ _LOCALES = {
 _VALUES = Body(default={})
 _SAVE = Body(default=True, embed=True)
 _AFTER = Query(default=0, ge=0)
+_JOB = Query(default=0, ge=0)
 _POINTS = Query(default=0, ge=0)
 
 
-class SecondStart(UserError):
-    """A training was started while another one runs."""
-
-
-class _Boundary(APIRoute):
-    """The API boundary: turns every exception of a route into JSON."""
-
-    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        handle = super().get_route_handler()
-
-        async def guarded(request: Request) -> Response:
-            try:
-                return await handle(request)
-            except HTTPException:
-                raise
-            except Exception as error:  # the API boundary: whoever asked gets an answer, the server goes on
-                return _answer(error)
-
-        return guarded
-
-
-def routes(
-    jobs: Jobs, host: Host, locales: Path | None = None, login: Callable[..., Any] | None = None
-) -> APIRouter:
-    """Returns the router with every route of this extension.
+def routes(jobs: Jobs, host: Host, locales: Path) -> APIRouter:
+    """Returns every route, for the embedded page, which has no login and translates itself.
 
     Args:
         jobs: where trainings start.
         host: the host trained on.
-        locales: folder of `ja_JP.json` ..., for a page that must translate itself; None inside a WebUI.
-        login: FastAPI dependency that raises when the caller is not logged in; None = no login.
+        locales: folder of `ja_JP.json` ...
     """
-    guards = [Depends(_same_origin)] + ([Depends(login)] if login else [])
-    router = APIRouter(prefix=PREFIX, route_class=_Boundary, dependencies=guards)
-    _add_reading(router, jobs, host)
+    router = APIRouter()
+    router.include_router(page_routes(jobs, host))
+    router.include_router(caller_routes(jobs, host))
+    router.include_router(_locale_routes(locales))
+    return router
+
+
+def page_routes(jobs: Jobs, host: Host, login: Login | None = None) -> APIRouter:
+    """Returns the routes that only read and that the page itself needs: events, and the previews it shows.
+
+    Args:
+        login: FastAPI dependency that raises when the caller is not logged in; None = no login. It guards every route.
+    """
+    router = router_of(login)
+    _add_events(router, jobs)
+    _add_preview(router, host)
+    return router
+
+
+def caller_routes(jobs: Jobs, host: Host, login: Login | None = None) -> APIRouter:
+    """Returns all other routes, for scripts and other machines; `login` as in `page_routes`."""
+    router = router_of(login)
+    _add_status(router, jobs, host)
     _add_buttons(router, jobs, host)
     _add_dataset(router, host)
     _add_presets(router, host)
-    if locales is not None:
-        _add_locales(router, locales)
     return router
 
 
@@ -100,32 +89,22 @@ def thin(events: list[dict[str, Any]], points: int) -> list[dict[str, Any]]:
     return [event for event in events if event["kind"] != "Stepped" or event["number"] in kept]
 
 
-def _add_reading(router: APIRouter, jobs: Jobs, host: Host) -> None:
+def _add_events(router: APIRouter, jobs: Jobs) -> None:
     process = secrets.token_hex(4)  # job numbers begin anew with every start of the program, pages stay open
 
     @router.get("/events")
-    def events(after: int = _AFTER, run: str = "", points: int = _POINTS) -> dict[str, Any]:
-        """Events numbered above `after`; all of them when `run`, as answered before, is not the current one."""
-        current = jobs.current
-        if current is None:
+    def events(after: int = _AFTER, run: str = "", points: int = _POINTS, job: int = _JOB) -> dict[str, Any]:
+        """Events numbered above `after` of a job (0 = the current one); all when `run`, as answered, is another's."""
+        asked = _numbered(jobs, job) if job else jobs.current
+        if asked is None:
             return {"job": 0, "run": "", "running": False, "events": [], "last": 0}
-        state = {**_state(current), "run": f"{process}-{current.number}"}
+        state = {**_state(asked), "run": f"{process}-{asked.number}"}
         seen = after if run in ("", state["run"]) else 0
-        fresh = current.events(seen)
+        fresh = asked.events(seen)
         return {**state, "events": thin(fresh, points), "last": fresh[-1]["number"] if fresh else seen}
 
-    @router.get("/status")
-    def status() -> dict[str, Any]:
-        """The current job and the checkpoint in use."""
-        current = jobs.current
-        checkpoint = host.checkpoint()
-        return {
-            **(_state(current) if current else {"job": 0, "running": False}),
-            "host": host.name,
-            "checkpoint": {"name": checkpoint.name, "family": checkpoint.family.label,
-                           "resolution": checkpoint.resolution, "prediction": checkpoint.prediction},
-        }
 
+def _add_preview(router: APIRouter, host: Host) -> None:
     @router.get("/preview")
     def preview(file: str) -> FileResponse:
         """A picture of a job; nothing outside the outputs folder is served."""
@@ -134,6 +113,34 @@ def _add_reading(router: APIRouter, jobs: Jobs, host: Host) -> None:
         if not inside or path.suffix.lower() not in _PICTURES or not path.is_file():
             raise HTTPException(404, "There is no such preview.")
         return FileResponse(path)
+
+
+def _add_status(router: APIRouter, jobs: Jobs, host: Host) -> None:
+    @router.get("/status")
+    def status() -> dict[str, Any]:
+        """The current job, the checkpoint in use, and what forbids training now."""
+        current = jobs.current
+        checkpoint = host.checkpoint()
+        return {
+            **(_state(current) if current else {"job": 0, "running": False}),
+            "host": host.name, "obstacles": host.obstacles(),
+            "checkpoint": {"name": checkpoint.name, "family": checkpoint.family.label,
+                           "resolution": checkpoint.resolution, "prediction": checkpoint.prediction},
+        }
+
+    @router.get("/jobs")
+    def history() -> dict[str, Any]:
+        """The trainings of this process, the first one first, each with the event that ended it."""
+        return {"jobs": [{**_state(job), "folder": str(job.folder or ""), "outcome": _outcome(job)}
+                         for job in jobs.history]}
+
+    @router.get("/files")
+    def files(job: int = _JOB) -> dict[str, Any]:
+        """LoRA files and previews that the trainings of this process wrote; `job` = of one of them."""
+        asked = [_numbered(jobs, job)] if job else jobs.history
+        events = [{**event, "job": one.number} for one in asked for event in one.events()]
+        return {kind: [event for event in events if event["kind"] == wanted]
+                for kind, wanted in (("loras", "Saved"), ("previews", "Previewed"))}
 
 
 def _add_buttons(router: APIRouter, jobs: Jobs, host: Host) -> None:
@@ -191,7 +198,9 @@ def _add_presets(router: APIRouter, host: Host) -> None:
         return {"presets": [preset.name for preset in found.entries if len(preset.items) in LAYOUTS]}
 
 
-def _add_locales(router: APIRouter, locales: Path) -> None:
+def _locale_routes(locales: Path) -> APIRouter:
+    router = router_of(None)
+
     @router.get("/locale")
     def locale(language: str) -> dict[str, str]:
         """The texts of the page in the browser's language ("ja", "zh-TW"); empty where there are none."""
@@ -199,6 +208,8 @@ def _add_locales(router: APIRouter, locales: Path) -> None:
         if (file := _LOCALES.get(language.lower(), _LOCALES.get(language.lower().partition("-")[0]))) is not None:
             texts = json.loads((locales / file).read_text(encoding="utf8"))
         return texts
+
+    return router
 
 
 def start_training(jobs: Jobs, host: Host, values: dict[str, Any]) -> Job:
@@ -219,33 +230,19 @@ def _state(job: Job) -> dict[str, Any]:
     }
 
 
-def _place(fault: Mapping[str, Any]) -> str:
-    """Where in a request a fault lies, such as "query after" or "body"."""
-    return " ".join(str(part) for part in fault["loc"])
+def _numbered(jobs: Jobs, number: int) -> Job:
+    history = jobs.history
+    if number > len(history):
+        raise UserError(f"There is no job {number}: this process has had {len(history)}.")
+    return history[number - 1]
+
+
+def _outcome(job: Job) -> dict[str, Any]:
+    """The event that ended a job; empty while it runs."""
+    return {} if job.running else job.events()[-1]
 
 
 def _press(jobs: Jobs, press: Callable[[Job], None]) -> dict[str, Any]:
-    current = jobs.current
-    if current is None or not current.running:
-        raise UserError("No training is running, so there is nothing to stop, pause or save: press Start first.")
-    press(current)
-    return _state(current)
-
-
-def _same_origin(request: Request) -> None:
-    """Refuses what another web site sends from the person's browser (it would carry the login along)."""
-    origin = request.headers.get("origin")
-    hosts = {request.headers.get("host"), request.headers.get("x-forwarded-host")}
-    if origin and urlsplit(origin).netloc not in hosts:
-        raise HTTPException(403, "Requests of other web sites are refused.")
-
-
-def _answer(error: Exception) -> JSONResponse:
-    if isinstance(error, Problems):
-        return JSONResponse({"problems": error.problems}, 400)
-    if isinstance(error, UserError):
-        return JSONResponse({"problems": [str(error)]}, 409 if isinstance(error, SecondStart) else 400)
-    if isinstance(error, RequestValidationError):
-        return JSONResponse({"problems": [f"{_place(fault)}: {fault['msg']}." for fault in error.errors()]}, 400)
-    sentence = f"This is a bug of Train LoRA, please report it: {type(error).__name__}: {error}"
-    return JSONResponse({"problems": [sentence], "traceback": traceback.format_exc()}, 500)
+    job = jobs.running()
+    press(job)
+    return _state(job)

@@ -1,0 +1,1 @@
+"""The HTTP face. The only place that imports FastAPI beside the embedded page."""
