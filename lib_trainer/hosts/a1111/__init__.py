@@ -1,0 +1,1 @@
+"""AUTOMATIC1111: its model in memory as a `HostModel`, and its LoRAs in generation."""

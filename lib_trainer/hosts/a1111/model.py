@@ -1,0 +1,131 @@
+"""The leased model of AUTOMATIC1111: what training needs of the checkpoint in memory, through the host's own calls."""
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+import torch
+
+from lib_trainer.errors import UserError
+from lib_trainer.host import Checkpoint, Conditioning, Picture, PreviewRequest, Target
+from lib_trainer.hosts.a1111.loaded import Loaded
+from lib_trainer.hosts.a1111.text import States
+from lib_trainer.hosts.webui.captions import join_chunks
+from lib_trainer.hosts.webui.recompute import recomputed
+
+_SIZES = {
+    "original_size_as_tuple": slice(0, 2), "crop_coords_top_left": slice(2, 4), "target_size_as_tuple": slice(4, 6),
+}
+"""Inputs of SDXL's size embedders -> their columns in `Conditioning.sizes`."""
+
+_LOG_VARIANCE = (-30.0, 20.0)
+"""Range to which the original autoencoder clamps the logarithm of the posterior's variance."""
+
+
+class A1111Model:
+    """`HostModel` over a `Loaded`; see the port for every method's contract."""
+
+    def __init__(self, loaded: Loaded, draw: Callable[[PreviewRequest], Picture]) -> None:
+        """Wraps the model for one turn; `draw` draws with the model as the host draws with it."""
+        self._loaded = loaded
+        self._draw = draw
+
+    @property
+    def checkpoint(self) -> Checkpoint:
+        """The checkpoint these weights came from."""
+        return self._loaded.checkpoint
+
+    @property
+    def device(self) -> torch.device:
+        """Where the U-Net is."""
+        return next(self._loaded.unet.parameters()).device
+
+    @property
+    def compute_dtype(self) -> torch.dtype:
+        """The dtype of the host's U-Net; what it casts to where weights are stored in float8."""
+        from modules import devices
+
+        if devices.fp8:
+            return torch.bfloat16 if self.device.type == "cpu" else devices.dtype
+        return devices.dtype_unet
+
+    @property
+    def alphas_cumprod(self) -> torch.Tensor:
+        """(1000,) float32 of the checkpoint itself, before the overrides of the settings."""
+        model = self._loaded.sd_model
+        table = getattr(model, "alphas_cumprod_original", model.alphas_cumprod)
+        return table.detach().to(self.device, torch.float32)
+
+    def targets(self) -> list[Target]:
+        """Every adaptable layer: the text encoders', then the U-Net's."""
+        return list(self._loaded.targets)
+
+    def encode_images(self, pixels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Returns mean and standard deviation (B, 4, h, w) float32 of the posterior, computed in the VAE's dtype.
+
+        Raises:
+            UserError: the VAE overflows in half precision, as SDXL's own does.
+        """
+        vae: Any = self._loaded.vae
+        weight = next(vae.parameters())
+        with torch.no_grad(), torch.autocast(weight.device.type, enabled=False):
+            moments = vae.quant_conv(vae.encoder(pixels.to(weight.device, weight.dtype))).float()
+        if not bool(moments.isfinite().all()):
+            raise UserError(
+                f"The VAE of '{self.checkpoint.name}' gives no numbers (NaN) in {weight.dtype}. Start the WebUI with "
+                "--no-half-vae, or choose a VAE that is made for half precision."
+            )
+        mean, log_variance = moments.chunk(2, dim=1)
+        return mean, torch.exp(0.5 * log_variance.clamp(*_LOG_VARIANCE))
+
+    def encode_captions(
+        self, captions: Sequence[str], clip_skip: int = 1, chunks: int = 1, grad: bool = False
+    ) -> Conditioning:
+        """Encodes captions literally; states (B, 75 * chunks + 2, C), the pooled vector that of the first chunk."""
+        from modules import devices
+
+        with nullcontext() if grad else torch.no_grad(), devices.autocast():
+            said = [self._encode(number, captions, clip_skip, chunks) for number in range(len(self._loaded.encoders))]
+        pooled = [states.pooled for states in said if states.pooled is not None]
+        hidden = torch.cat([states.hidden for states in said], dim=-1) if len(said) > 1 else said[0].hidden
+        return Conditioning(hidden, pooled=pooled[0] if pooled else None)
+
+    def _encode(self, number: int, captions: Sequence[str], clip_skip: int, chunks: int) -> States:
+        from modules.sd_hijack import model_hijack
+
+        encoder = self._loaded.encoders[number]
+        ids = encoder.ids(captions, chunks).to(self.device)
+        model_hijack.fixes = None  # embeddings of a prompt whose generation broke off would be put into our captions
+        states = encoder.encode(ids.flatten(0, 1), clip_skip)
+        pooled = None if states.pooled is None else states.pooled[::chunks]
+        return States(join_chunks(states.hidden.unflatten(0, ids.shape[:2])), pooled)
+
+    def predict(self, noisy: torch.Tensor, timesteps: torch.Tensor, cond: Conditioning) -> torch.Tensor:
+        """Runs the U-Net through the host's own casts; returns float32 (B, 4, h, w)."""
+        device = self.device
+        hidden = cond.hidden.to(device)
+        given = {"c_crossattn": [hidden]}
+        if self.checkpoint.family.has_size_ids:
+            given = {"crossattn": hidden, "vector": self._vector(cond, device)}  # type: ignore[dict-item]
+        return self._loaded.sd_model.apply_model(noisy.to(device), timesteps.to(device), given).float()
+
+    def _vector(self, cond: Conditioning, device: torch.device) -> torch.Tensor:
+        """Returns SDXL's (B, P + 6 * 256): the pooled vector and the embedded sizes, in the order of its embedders."""
+        if cond.pooled is None or cond.sizes is None:
+            raise ValueError("SDXL needs the pooled vector and the sizes of every picture.")
+        pooled, sizes = cond.pooled.to(device), cond.sizes.to(device)
+        with torch.no_grad():
+            embedded = [
+                embedder(sizes[:, _SIZES[embedder.input_key]])
+                for embedder in self._loaded.sd_model.conditioner.embedders if embedder.input_key in _SIZES
+            ]
+        return torch.cat([pooled, *(part.to(pooled.dtype) for part in embedded)], dim=1)
+
+    def checkpointing(self) -> AbstractContextManager[None]:
+        """Recomputes activations of U-Net and text encoders in backward while open."""
+        return recomputed(self._loaded.blocks)
+
+    def preview(self, request: PreviewRequest) -> Picture:
+        """Draws one picture inside this turn."""
+        return self._draw(request)
