@@ -56,3 +56,14 @@ def give_own_caches(processing: Any) -> None:
         shared = getattr(processing, name, None)
         if shared is not None:
             setattr(processing, name, [None] * len(shared))
+
+
+def forget_prompts() -> None:
+    """Empties the host's caches of text states: their keys know a LoRA by its tag, and its file is another one now."""
+    from modules.processing import StableDiffusionProcessing, StableDiffusionProcessingTxt2Img
+
+    for owner in (StableDiffusionProcessing, StableDiffusionProcessingTxt2Img):
+        for name in CACHES:
+            if name in vars(owner):
+                cache = vars(owner)[name]
+                cache[:] = [None] * len(cache)
