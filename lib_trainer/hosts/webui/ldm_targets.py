@@ -27,6 +27,7 @@ def unet_targets(unet: torch.nn.Module, family: Family) -> list[Target]:
         _known[unet] = [
             Target(name, module) for name, module in named
             if name and (family.is_attention_layer(name) or family.is_conv_layer(name))
+            and hasattr(module, "weight")  # where widths are equal, skip_connection is an Identity
         ]
     return _known[unet]
 
