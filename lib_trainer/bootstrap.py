@@ -16,6 +16,8 @@ from lib_trainer.jobs import Jobs
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
+    from lib_trainer.hosts.webui.host import WebUIHost
+
 DEMO_CHECKPOINT = Path(__file__).parent / "assets" / "demo" / "demo.safetensors"
 """The checkpoint that ships with the package."""
 
@@ -38,8 +40,15 @@ class EmbeddedApp(App):
     host: Txt2ImgHost
 
 
+@dataclass(frozen=True)
+class WebUIApp(App):
+    """An app inside a WebUI, which draws by its own page."""
+
+    host: WebUIHost
+
+
 @functools.cache
-def webui() -> App:
+def webui() -> WebUIApp:
     """Returns the app inside the WebUI that runs in this process.
 
     One per process: the WebUI's "Reload UI" builds the page and the scripts anew, and a training that runs meanwhile is
@@ -49,7 +58,7 @@ def webui() -> App:
     from lib_trainer.hosts.webui.host import WebUIHost
 
     host = WebUIHost(program.backend())
-    return App(host, Jobs(host))
+    return WebUIApp(host, Jobs(host))
 
 
 def standalone(
@@ -136,7 +145,7 @@ def webui_routes(page: object, web: FastAPI) -> None:
     web.include_router(routes.caller_routes(app.jobs, app.host, of_api))
 
 
-def webui_block_weight_panel(tab: str, prompt: Any) -> None:
+def webui_block_weight_panel(tab: str, prompt: object | None) -> None:
     """Lays out the Block Weight panel where a WebUI is just building a tab's scripts.
 
     Args:

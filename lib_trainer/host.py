@@ -228,10 +228,6 @@ class LiveNetwork(Protocol):
         """Whether it acts on a model now, as during a preview inside a turn."""
         ...
 
-    def set_multipliers(self, multipliers: Mapping[str, float] | None = None) -> None:
-        """Sets every layer's strength, at once and while attached; a layer that is not named gets 1."""
-        ...
-
     def attached(
         self, targets: Sequence[Target], multipliers: Mapping[str, float] | None = None
     ) -> AbstractContextManager[object]:
@@ -316,6 +312,10 @@ class Host(Protocol):
         """Tells the host that a LoRA file was added or replaced: it is listed, and nothing of a former one is used."""
         ...
 
+    def presets(self) -> Presets:
+        """The block-weight presets as the file says now."""
+        ...
+
     def samplers(self) -> list[str]:
         """Names of the samplers, the default first."""
         ...
@@ -352,8 +352,4 @@ class Txt2ImgHost(Host, Protocol):
 
     def loras(self) -> list[str]:
         """Names of the LoRA files that a tag can name, sorted."""
-        ...
-
-    def presets(self) -> Presets:
-        """The block-weight presets as the file says now."""
         ...

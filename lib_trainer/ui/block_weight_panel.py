@@ -6,6 +6,7 @@ is switched on here: a tag such as `<lora:name:0.8:NCNF>` in the prompt is all i
 from __future__ import annotations
 
 import contextlib
+import inspect
 import os
 import shutil
 from collections.abc import Mapping, Sequence
@@ -14,10 +15,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
+from gradio.context import Context
 
 from lib_trainer.blocks import explain, layers, layouts, presets, tags
 from lib_trainer.errors import UserError
-from lib_trainer.host import Txt2ImgHost
+from lib_trainer.host import Host
 from lib_trainer.lora import file as lora_file
 from lib_trainer.training import check
 from lib_trainer.ui.notes import note, problems, problems_of, warnings
@@ -30,32 +32,53 @@ _INTRO = """<p class="tl-quiet">
 <code>&lt;lora:name:0.8:NCNF&gt;</code></p>"""
 
 
+_QUIET: dict[str, Any] = {"show_progress": "hidden", "queue": False, "api_name": False}
+
+
 class BlockWeightPanel:
     """The panel's controls."""
 
-    def __init__(self, host: Txt2ImgHost) -> None:
+    def __init__(self, host: Host, tab: str = "") -> None:
+        """Starts an empty panel.
+
+        Args:
+            host: whose presets and LoRAs are shown.
+            tab: name of the page's tab where there is a panel under several; part of all element ids.
+        """
         self._host = host
+        self._prefix = f"{tab}_block_weight" if tab else "block_weight"
         self._file = host.paths.settings / presets.SHIPPED.name
 
-    def lay_out(self, prompt: Component) -> None:
-        """Makes the controls; `prompt` is the prompt's text box, explained as it is typed."""
-        with gr.Accordion("Block weights", open=False, elem_id="block_weight_panel"):
+    def lay_out(self, prompt: Component | None) -> None:
+        """Makes the controls; `prompt` is the prompt's text box, explained as it is typed, if it is on this page."""
+        with gr.Accordion("Block weights", open=False, elem_id=self._id("panel"), elem_classes=["tl"]):
             gr.HTML(_INTRO)
-            self.explained = gr.HTML(self.on_explain(""), elem_id="block_weight_explained")
-            with gr.Accordion("Presets", open=False, elem_id="block_weight_presets"):
-                self.table = gr.HTML(self._table(), elem_id="block_weight_table")
-                self.text = gr.Textbox(
-                    self._text(), lines=14, max_lines=14, label="Presets file", elem_id="block_weight_text",
-                    info="One preset a line: NAME:1,0.5,... with 12, 17, 20 or 26 numbers. All else is a comment.",
-                )
-                with gr.Row():
-                    save = gr.Button("Save presets", elem_id="block_weight_save")
-                    reload = gr.Button("Read the file again", elem_id="block_weight_reload")
-                self.state = gr.HTML("", elem_id="block_weight_state")
-        quiet: dict[str, Any] = {"show_progress": "hidden", "queue": False, "api_name": False}
-        prompt.change(self.on_explain, [prompt], [self.explained], trigger_mode="always_last", **quiet)
-        save.click(self.on_save, [self.text, prompt], [self.table, self.state, self.explained], **quiet)
-        reload.click(self.on_reload, None, [self.text, self.table, self.state], **quiet)
+            self.explained = gr.HTML(self.on_explain(""), elem_id=self._id("explained"))
+            with gr.Accordion("Presets", open=False, elem_id=self._id("presets")):
+                self._lay_out_presets(prompt)
+        if prompt is not None:
+            prompt.change(self.on_explain, [prompt], [self.explained], **_QUIET, **_of_this_gradio(prompt))
+
+    def _lay_out_presets(self, prompt: Component | None) -> None:
+        self.table = gr.HTML(self._table(), elem_id=self._id("table"))
+        self.text = gr.Textbox(
+            self._text(), lines=14, max_lines=14, label="Presets file", elem_id=self._id("text"),
+            info="One preset a line: NAME:1,0.5,... with 12, 17, 20 or 26 numbers. All else is a comment.",
+        )
+        # The WebUIs keep first values of text boxes in ui-config.json and would show a text of long ago.
+        self.text.do_not_save_to_config = True
+        with gr.Row():
+            save = gr.Button("Save presets", elem_id=self._id("save"))
+            reload = gr.Button("Read the file again", elem_id=self._id("reload"))
+        self.state = gr.HTML("", elem_id=self._id("state"))
+        if prompt is None:
+            save.click(lambda text: self.on_save(text, "")[:2], [self.text], [self.table, self.state], **_QUIET)
+        else:
+            save.click(self.on_save, [self.text, prompt], [self.table, self.state, self.explained], **_QUIET)
+        reload.click(self.on_reload, None, [self.text, self.table, self.state], **_QUIET)
+
+    def _id(self, part: str) -> str:
+        return f"{self._prefix}_{part}"
 
     def on_save(self, text: str, prompt: str) -> list[str]:
         """Writes the presets file, keeping the one before as `.bak`, and tells what is wrong with it."""
@@ -137,6 +160,21 @@ def save_text(path: Path, text: str) -> None:
             temporary.unlink(missing_ok=True)
         raise UserError(
             f"The presets cannot be written to {path} ({error.strerror}): make room or check rights.") from None
+
+
+def on_this_page(component: object | None) -> Component | None:
+    """Returns the component if it is part of the page that is being built, else None.
+
+    A WebUI that serves its API builds the scripts' panels once more, on an empty page, for their first values.
+    """
+    page = Context.root_block
+    return page.blocks.get(getattr(component, "_id", None)) if page is not None else None
+
+
+def _of_this_gradio(prompt: Component) -> dict[str, Any]:
+    """Says that only the last of several changes need be answered, where gradio knows how (not AUTOMATIC1111's)."""
+    known = inspect.signature(prompt.change).parameters
+    return {"trigger_mode": "always_last"} if "trigger_mode" in known else {}
 
 
 def _cells(items: Sequence[str]) -> str:

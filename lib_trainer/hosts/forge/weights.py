@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -137,3 +138,29 @@ def _scaled(patches: Patches, weights: Weights, strength: float, arch: str) -> P
         if factor:
             scaled[parameter] = [[factor, *entry[1:]] for entry in entries]
     return scaled
+
+
+def forget_lora(path: Path) -> None:
+    """Makes the host use a LoRA file as it is now, wherever it kept what the file was before.
+
+    It keeps the tensors of the last files by name, what it activated last, what is merged, and text states.
+
+    Args:
+        path: the file that was written; what the host keeps does not tell files apart well enough to drop less.
+    """
+    import networks
+    from modules import processing, sd_models
+
+    networks.load_lora_state_dict.cache_clear()
+    model = sd_models.model_data.sd_model
+    if model is not None:
+        model.current_lora_hash = None
+        for patcher in (model.forge_objects_original.unet, model.forge_objects_original.clip.patcher):
+            patcher.lora_loader.loaded_hash = f"changed: {path}"
+    for kind, name in (
+        (processing.StableDiffusionProcessing, "cached_c"), (processing.StableDiffusionProcessing, "cached_uc"),
+        (processing.StableDiffusionProcessingTxt2Img, "cached_hr_c"),
+        (processing.StableDiffusionProcessingTxt2Img, "cached_hr_uc"),
+    ):
+        cache = getattr(kind, name)
+        cache[:] = [None] * len(cache)

@@ -46,7 +46,7 @@ def note(p: Any, loras: Sequence[Weights]) -> None:
 
 
 def forget(p: Any) -> None:
-    """Takes out what was written before a pass is begun: batches, and the cells of an XYZ plot, share the parameters."""
+    """Takes out what was written, before a pass begins: batches, and the cells of a plot, share the parameters."""
     p.extra_generation_params.pop(HIRES_FIELD, None)
     if not getattr(p, "is_hr_pass", False):
         p.extra_generation_params.pop(FIELD, None)

@@ -37,12 +37,9 @@ class LiveAdapters:
     def act(self, network: LiveNetwork, multipliers: Mapping[str, float]) -> None:
         """Has the network act on the model until `rest`, under the lock.
 
-        In a preview, which is drawn inside a turn, it is attached already: then only its strengths are set.
+        A preview is drawn inside a turn, with the network as the trainer attached it: it is left alone then.
         """
-        if network.is_attached:
-            network.set_multipliers(multipliers)
-            self._drawing.callback(network.set_multipliers)
-        else:
+        if not network.is_attached:
             targets = self._drawing.enter_context(self._targets())
             self._drawing.enter_context(network.attached(targets, multipliers))
 
