@@ -84,7 +84,7 @@ class Training:
 def start(server: Server, pictures: Path, name: str, **settings: Any) -> Training:
     """Starts a training with small settings."""
     values = {"name": name, "images": str(pictures), "repeats": 1, "epochs": 1, "rank": 4, "alpha": 2.0, "seed": 42,
-              "learning_rate": "1e-3", "resolution": "64", "save_precision": "fp32", **settings}
+              "learning_rate": "1e-3", "resolution": "64", "save_precision": "float", **settings}
     asked = time.time()
     server.post(f"{PREFIX}/start", values)
     return Training(server, asked)
