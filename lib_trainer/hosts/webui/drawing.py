@@ -49,8 +49,15 @@ def _fields(request: PreviewRequest, checkpoint: Checkpoint) -> dict[str, Any]:
     return {
         "prompt": request.prompt, "negative_prompt": request.negative, "seed": request.seed, "steps": request.steps,
         "cfg_scale": request.cfg, "width": width, "height": height, "sampler_name": sampler, "scheduler": scheduler,
-        "override_settings": {"CLIP_stop_at_last_layers": request.clip_skip},
+        "override_settings": _clip_skip(request.clip_skip),
     }
+
+
+def _clip_skip(layers: int) -> dict[str, int]:
+    """Returns the setting that a preview needs; none where the host has it already (its settings may be frozen)."""
+    from modules.shared import opts
+
+    return {} if opts.CLIP_stop_at_last_layers == layers else {"CLIP_stop_at_last_layers": layers}
 
 
 def _from_tab(request: PreviewRequest, last: LastTxt2Img) -> tuple[dict[str, Any], Sequence[Any], list[str]]:

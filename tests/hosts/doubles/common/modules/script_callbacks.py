@@ -1,0 +1,32 @@
+"""Double of the WebUIs' callbacks: who is called when the page is built or the program ends."""
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable
+from typing import Any
+
+callback_map: dict[str, list[Callable[..., Any]]] = defaultdict(list)
+
+
+def on_before_ui(callback: Callable[..., Any], *, name: str | None = None) -> None:
+    callback_map["before_ui"].append(callback)
+
+
+def on_ui_tabs(callback: Callable[..., Any], *, name: str | None = None) -> None:
+    callback_map["ui_tabs"].append(callback)
+
+
+def on_ui_settings(callback: Callable[..., Any], *, name: str | None = None) -> None:
+    callback_map["ui_settings"].append(callback)
+
+
+def on_app_started(callback: Callable[..., Any], *, name: str | None = None) -> None:
+    callback_map["app_started"].append(callback)
+
+
+def on_script_unloaded(callback: Callable[..., Any], *, name: str | None = None) -> None:
+    callback_map["script_unloaded"].append(callback)
+
+
+def on_model_loaded(callback: Callable[..., Any], *, name: str | None = None) -> None:
+    callback_map["model_loaded"].append(callback)
