@@ -20,7 +20,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +42,8 @@ COMMON_FLAGS = (
 FULL_PRECISION = ("--no-half", "--precision", "full")
 SETTINGS = {"show_progress_type": "Approx cheap", "samples_format": "png"}
 """The default live preview wants a download on some hosts."""
+
+_BAR = re.compile(r"\d+%\|")
 
 
 class HostFailed(AssertionError):
@@ -90,7 +92,6 @@ class Server:
     url: str
     process: subprocess.Popen[bytes]
     started_after: float = 0.0
-    _seen: int = field(default=0, repr=False)
 
     @property
     def loras(self) -> Path:
@@ -98,14 +99,9 @@ class Server:
 
     @property
     def log(self) -> str:
-        """All the host has printed."""
-        return (self.home / "host.log").read_text(encoding="utf8", errors="replace")
-
-    def new_log(self) -> str:
-        """What the host has printed since the last call."""
-        text = self.log
-        fresh, self._seen = text[self._seen:], len(text)
-        return fresh
+        """All the host has printed, but for its progress bars."""
+        lines = (self.home / "host.log").read_text(encoding="utf8", errors="replace").splitlines()
+        return "\n".join(line for line in lines if not _BAR.search(line))
 
     def get(self, route: str, timeout: float = 600) -> Any:
         return self._ask(route, None, timeout)
