@@ -19,7 +19,7 @@ from lib_trainer.hosts.a1111.loaded import Loaded, facts, model_in_memory
 from lib_trainer.hosts.a1111.model import A1111Model
 from lib_trainer.hosts.a1111.weights import LoadedNetworks
 from lib_trainer.hosts.webui.backend import Weighted
-from lib_trainer.hosts.webui.lending import lent
+from lib_trainer.hosts.webui.lending import flags_lent
 
 
 def make() -> A1111Backend:
@@ -157,7 +157,7 @@ class _Fit:
         """Makes the weights clean and trainable."""
         with ExitStack() as stack:
             stack.enter_context(cleared(self.loaded.sd_model, self.loaded.mergeable))
-            stack.enter_context(lent([self.loaded.sd_model]))
+            stack.enter_context(flags_lent(self.loaded.modules, self.loaded.weights))
             self._taken = stack.pop_all()
 
     def give_back(self) -> None:

@@ -142,6 +142,16 @@ class Loaded:
         return blocks_of([*(encoder.network for encoder in self.encoders), self.unet])
 
     @cached_property
+    def modules(self) -> list[torch.nn.Module]:
+        """Every module of the host's model."""
+        return list(self.sd_model.modules())
+
+    @cached_property
+    def weights(self) -> list[torch.nn.Parameter]:
+        """Every parameter of the host's model."""
+        return list(self.sd_model.parameters())
+
+    @cached_property
     def mergeable(self) -> list[torch.nn.Module]:
         """Layers into which the host may merge LoRAs."""
         return mergeable(self.sd_model)
