@@ -153,9 +153,10 @@ def forget_lora(path: Path) -> None:
 
     networks.load_lora_state_dict.cache_clear()
     model = sd_models.model_data.sd_model
-    if model is not None:
+    objects = getattr(model, "forge_objects_original", None)  # none before the first checkpoint is loaded
+    if objects is not None:
         model.current_lora_hash = None
-        for patcher in (model.forge_objects_original.unet, model.forge_objects_original.clip.patcher):
+        for patcher in (objects.unet, objects.clip.patcher):
             patcher.lora_loader.loaded_hash = f"changed: {path}"
     for kind, name in (
         (processing.StableDiffusionProcessing, "cached_c"), (processing.StableDiffusionProcessing, "cached_uc"),
