@@ -10,86 +10,72 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 
 
-@dataclass
-class _Found:
-    """What differs from a network in training, to be put back.
-
-    Attributes:
-        training: modules in train mode. flagged: tensors that required a gradient.
-        aliased: the dict of a module, the name in it, the host's own tensor and what stands for it.
-    """
-
-    training: list[torch.nn.Module] = field(default_factory=list)
-    flagged: list[torch.Tensor] = field(default_factory=list)
-    aliased: list[tuple[dict[str, Any], str, torch.Tensor, torch.Tensor]] = field(default_factory=list)
-
-
 @contextmanager
 def lent(networks: Sequence[torch.nn.Module]) -> Iterator[None]:
     """Makes networks, with all modules inside them, ready for training while open."""
-    found = _Found()
-    try:
-        for network in networks:
-            for module in network.modules():
-                _make_ready(module, found)
+    modules = [module for network in networks for module in network.modules()]
+    with aliased(modules), flags_lent(modules, weights_of(modules)):
         yield
-    finally:
-        _put_back(found)
+
+
+def weights_of(modules: Sequence[torch.nn.Module]) -> list[torch.nn.Parameter]:
+    """Returns the modules' own parameters as they are now."""
+    return [weight for module in modules for weight in module._parameters.values() if weight is not None]
 
 
 @contextmanager
 def flags_lent(modules: Sequence[torch.nn.Module], weights: Sequence[torch.nn.Parameter]) -> Iterator[None]:
-    """As `lent`, for a host without inference tensors that keeps lists of what its model is made of: costs no walk."""
-    found = _Found()
+    """Eval mode, and no weight requires a gradient, while open.
+
+    For hosts that keep lists of what their model is made of: costs no walk. `training` is set in the modules'
+    dictionaries, past their slow `__setattr__`; inference tensors take flags in inference mode only.
+    """
+    training = [module.__dict__ for module in modules if module.training]
+    flagged = [weight for weight in weights if weight.requires_grad]
     try:
-        for module in modules:
-            if module.training:
-                module.training = False
-                found.training.append(module)
-        for weight in weights:
-            if weight.requires_grad:
+        for names in training:
+            names["training"] = False
+        with torch.inference_mode():
+            for weight in flagged:
                 weight.requires_grad_(False)
-                found.flagged.append(weight)
         yield
     finally:
-        _put_back(found)
+        for names in training:
+            names["training"] = True
+        with torch.inference_mode():
+            for weight in flagged:
+                weight.requires_grad_(True)
 
 
-def _make_ready(module: torch.nn.Module, found: _Found) -> None:
-    if module.training:
-        module.training = False
-        found.training.append(module)
-    for tensors in (module._parameters, module._buffers):
-        for name, tensor in tensors.items():
-            if tensor is None:
-                continue
-            if tensor.is_inference():
-                tensors[name] = alias = on_same_storage(tensor)
-                found.aliased.append((tensors, name, tensor, alias))
-            elif tensor.requires_grad:
-                tensor.requires_grad_(False)
-                found.flagged.append(tensor)
-
-
-def _put_back(found: _Found) -> None:
-    for tensors, name, own, alias in found.aliased:
-        if tensors.get(name) is alias:
-            tensors[name] = own
-    for tensor in found.flagged:
-        tensor.requires_grad_(True)
-    for module in found.training:
-        module.training = True
+@contextmanager
+def aliased(modules: Sequence[torch.nn.Module]) -> Iterator[None]:
+    """Puts ordinary tensors on the same storages in the place of the modules' inference tensors while open."""
+    found: list[tuple[dict[str, Any], str, torch.Tensor, torch.Tensor]] = []
+    try:
+        with torch.inference_mode(False), torch.no_grad():
+            for module in modules:
+                for tensors in (module._parameters, module._buffers):
+                    for name, tensor in tensors.items():
+                        if tensor is not None and tensor.is_inference():
+                            tensors[name] = alias = on_same_storage(tensor)
+                            found.append((tensors, name, tensor, alias))
+        yield
+    finally:
+        for tensors, name, own, alias in found:
+            if tensors.get(name) is alias:
+                tensors[name] = own
 
 
 def on_same_storage(tensor: torch.Tensor) -> torch.Tensor:
-    """Returns an ordinary tensor (a Parameter for a Parameter) that shares the storage of any tensor."""
-    with torch.inference_mode(False), torch.no_grad():
-        fresh = torch.empty(0, dtype=tensor.dtype, device=tensor.device)
-        fresh.set_(tensor.untyped_storage(), tensor.storage_offset(), tensor.size(), tensor.stride())
-        return torch.nn.Parameter(fresh, requires_grad=False) if isinstance(tensor, torch.nn.Parameter) else fresh
+    """Returns an ordinary tensor (a Parameter for a Parameter) that shares the storage of any tensor.
+
+    To be called outside inference mode.
+    """
+    fresh = torch.empty(0, dtype=tensor.dtype, device=tensor.device)
+    fresh.set_(tensor.untyped_storage(), tensor.storage_offset(), tensor.size(), tensor.stride())
+    return torch.nn.Parameter(fresh, requires_grad=False) if isinstance(tensor, torch.nn.Parameter) else fresh

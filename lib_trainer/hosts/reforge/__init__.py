@@ -1,0 +1,1 @@
+"""reForge: its model in memory as a `HostModel`, and its LoRAs in generation."""
