@@ -21,6 +21,9 @@ from lib_trainer.hosts.reforge.loaded import Loaded, in_memory
 from lib_trainer.hosts.webui import recompute
 from lib_trainer.hosts.webui.lending import lent
 
+_LOG_VARIANCE = (-30.0, 20.0)
+"""Range to which the autoencoder clamps the logarithm of the posterior's variance."""
+
 _STEP = 6
 """How many times the memory of drawing one step a training step needs, roughly: its activations are kept."""
 
@@ -97,13 +100,15 @@ class ReforgeModel:
         """
         vae = self._loaded.vae
         self._place(vae.patcher, int(vae.memory_used_encode(pixels.shape, vae.vae_dtype)), False)
+        network = vae.first_stage_model
         with torch.no_grad(), torch.autocast(vae.device.type, enabled=False):
-            posterior = vae.first_stage_model.encode(pixels.to(vae.device, vae.vae_dtype), lambda found: found)
-        mean, std = (part.float().to(self.device) for part in (posterior.mean, posterior.std))
+            moments = network.encoder(pixels.to(vae.device, vae.vae_dtype))
+            moments = network.quant_conv(moments) if hasattr(network, "quant_conv") else moments
+        mean, log_variance = moments.float().to(self.device).chunk(2, dim=1)
         if not bool(mean.isfinite().all()):
             raise UserError(f"The VAE of '{self.checkpoint.name}' gives no numbers (NaN) in {vae.vae_dtype}. Start the "
                             "WebUI with --vae-in-fp32, or choose a VAE that is made for half precision.")
-        return mean, std
+        return mean, torch.exp(0.5 * log_variance.clamp(*_LOG_VARIANCE))
 
     def encode_captions(
         self, captions: Sequence[str], clip_skip: int = 1, chunks: int = 1, grad: bool = False
