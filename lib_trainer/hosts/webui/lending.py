@@ -56,12 +56,12 @@ def flags_lent(modules: Sequence[torch.nn.Module], weights: Sequence[torch.nn.Pa
 def aliased(modules: Sequence[torch.nn.Module]) -> Iterator[None]:
     """Puts ordinary tensors on the same storages in the place of the modules' inference tensors while open."""
     found: list[tuple[dict[str, Any], str, torch.Tensor, torch.Tensor]] = []
+    places: list[dict[str, Any]] = [tensors for module in modules for tensors in (module._parameters, module._buffers)]
     try:
         with torch.inference_mode(False), torch.no_grad():
-            for module in modules:
-                for tensors in (module._parameters, module._buffers):
-                    for name, tensor in tensors.items():
-                        if tensor is not None and tensor.is_inference():
+            for tensors in places:
+                for name, tensor in tensors.items():
+                    if tensor is not None and tensor.is_inference():
                             tensors[name] = alias = on_same_storage(tensor)
                             found.append((tensors, name, tensor, alias))
         yield
