@@ -30,7 +30,8 @@ class HostPage(Page):
         """Opens or reloads the page and waits until txt2img and our form are there."""
         self.driver.get(self.url + query)
         self.until("the page", lambda: self.driver.execute_script(_READY))
-        self.until("the restored form", lambda: self.driver.find_elements(By.CSS_SELECTOR, "#train_lora_restored b"))
+        self.until("the restored form", lambda: self.driver.find_elements(
+            By.CSS_SELECTOR, "#train_lora_tab:not([inert]) #train_lora_restored b"))
 
     def tab(self, name: str) -> None:
         """Opens the tab of this element id; gradio 3 and 4 mark its button in their own ways."""

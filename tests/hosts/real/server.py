@@ -27,6 +27,8 @@ from typing import Any
 from PIL import Image
 
 ROOT = Path(__file__).resolve().parents[3]
+SOURCE = os.environ.get("TRAIN_LORA_SOURCE", str(ROOT))
+"""What is cloned: this checkout, or the address of another one."""
 PROBE = Path(__file__).parent / "probe"
 EXTENSION = "train-lora"
 START_SECONDS = 600
@@ -167,7 +169,7 @@ def prepare(program: Program, home: Path, extensions: Sequence[Path] = (), ours:
 def install(program: Program, place: Path) -> float:
     """Clones the extension and runs its installer as the host's launcher does."""
     begin = time.perf_counter()
-    subprocess.run(["git", "clone", "--quiet", str(ROOT), str(place)], check=True)
+    subprocess.run(["git", "clone", "--quiet", SOURCE, str(place)], check=True)
     done = subprocess.run(
         [str(program.python), str(place / "install.py")], capture_output=True, text=True,
         env={**os.environ, "PYTHONPATH": str(program.folder)})

@@ -17,8 +17,8 @@ PROMPT = "1girl, blue background"
 @pytest.fixture(scope="module")
 def drawn(host: Server, pictures: Path) -> tuple[Path, dict[str, Image.Image]]:
     """A file saved in the middle of a training, and what was drawn then: without it, live, and from the file."""
-    run = training.start(host, pictures, "without us", steps=10000, learning_rate="5e-3", train_text_encoder=True)
-    run.until_step(6)
+    run = training.start(host, pictures, "without us", steps=10000, learning_rate="2e-2", train_text_encoder=True)
+    run.until_step(8)
     run.press("pause")
     run.until("the pause", lambda: run.of("Paused"))
     run.press("save")

@@ -64,7 +64,7 @@ class Training:
         """Waits for the end, which must be a good one, and returns the file."""
         last = self.end()
         if last["kind"] != "Finished":
-            raise HostFailed(f"{last}\n{self.server.log[-3000:]}")
+            raise HostFailed(f"{last}\n{self.server.log[-1200:]}")
         return Path(last["file"])
 
     def of(self, kind: str) -> list[dict[str, Any]]:
