@@ -46,7 +46,9 @@ class Job:
         self._folder: Path | None = None
         self._logged = 0
         self._logging = True
-        self._thread = threading.Thread(target=self._run, args=(host, findings), name=f"training {self.name}", daemon=True)
+        self._thread = threading.Thread(
+            target=self._run, args=(host, findings), name=f"training {self.name}", daemon=True
+        )
 
     @property
     def running(self) -> bool:

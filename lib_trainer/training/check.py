@@ -17,7 +17,7 @@ from lib_trainer.data.buckets import Buckets
 from lib_trainer.data.scan import Scan, scan
 from lib_trainer.errors import Problems, UserError
 from lib_trainer.host import Checkpoint, Host, HostModel
-from lib_trainer.training import config_rules, config_values
+from lib_trainer.training import base, config_rules, config_values
 from lib_trainer.training.config import TrainConfig
 
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ class Findings:
         warnings: what the person should know.
         images: the training pictures. reg_images: the regularisation pictures. None where the folder is at fault.
         buckets: the sizes; None where the resolution or the checkpoint is at fault.
+        base: the file of the checkpoint to train on, None = the loaded one. checkpoint: its facts, None = at fault.
     """
 
     faults: list[str] = field(default_factory=list)
@@ -44,6 +45,8 @@ class Findings:
     images: Scan | None = None
     reg_images: Scan | None = None
     buckets: Buckets | None = None
+    base: Path | None = None
+    checkpoint: Checkpoint | None = None
 
 
 def read(values: Mapping[str, Any], host: Host) -> TrainConfig:
@@ -83,7 +86,10 @@ def examine(config: TrainConfig, host: Host, bad: frozenset[str] = frozenset()) 
         bad: fields whose value could not be read; they have their sentence already and are not looked at.
     """
     findings = Findings()
-    checkpoint = _checkpoint(host, findings)
+    if "base_model" not in bad:
+        _base(config, host, findings)
+    checkpoint = findings.checkpoint
+    findings.faults += host.obstacles()
     if "name" not in bad:
         findings.faults += _name(config, host)
     if "images" not in bad:
@@ -93,9 +99,10 @@ def examine(config: TrainConfig, host: Host, bad: frozenset[str] = frozenset()) 
     if checkpoint and config.continue_from:
         findings.faults += _continue_from(config, host, checkpoint)
     findings.faults += _hardware(config)
-    if config.preview_prompts and not (config.preview_every_steps or config.preview_every_epochs):
+    previews = config.preview_prompts or config.preview_like_txt2img
+    if previews and not (config.preview_every_steps or config.preview_every_epochs):
         findings.warnings.append(
-            "Preview prompts are given, but 'Preview every N' is 0: they are drawn only when 'Sample now' is pressed."
+            "Previews are set up, but 'Preview every N' is 0: they are drawn only when 'Sample now' is pressed."
         )
     return findings
 
@@ -138,12 +145,15 @@ def find_lora(text: str, host: Host) -> Path | None:
     return next((path for path in sorted(host.paths.loras.rglob("*" + SUFFIX)) if path.name == wanted), None)
 
 
-def _checkpoint(host: Host, findings: Findings) -> Checkpoint | None:
+def _base(config: TrainConfig, host: Host, findings: Findings) -> None:
+    """The checkpoint to train on, and whether the host has to load it first."""
     try:
-        return host.checkpoint()
+        findings.base = base.find(config.base_model, host)
+        findings.checkpoint = host.checkpoint(findings.base)
     except UserError as error:
         findings.faults.append(str(error))
-        return None
+    else:
+        findings.warnings += filter(None, [base.switch_note(findings.base, host)])
 
 
 def _name(config: TrainConfig, host: Host) -> Iterator[str]:
@@ -221,8 +231,8 @@ def _continue_from(config: TrainConfig, host: Host, checkpoint: Checkpoint) -> I
         yield f"{where}: {error}"
         return
     if facts["family"] not in (None, checkpoint.family.name):
-        yield (f"{where}: this LoRA was made for {facts['family']}, the loaded checkpoint {checkpoint.name} is "
-               f"{checkpoint.family.label}; choose a LoRA for it, or load another checkpoint.")
+        yield (f"{where}: this LoRA was made for {facts['family']}, the checkpoint {checkpoint.name} is "
+               f"{checkpoint.family.label}; choose a LoRA for it, or another checkpoint.")
 
 
 def _hardware(config: TrainConfig) -> Iterator[str]:

@@ -69,6 +69,9 @@ class TrainConfig:
     images: str = setting("", "Picture folder", "Folder with the pictures: either sub-folders named N_caption (N = "
         "repeats) or the pictures themselves, with .txt captions of the same name.", "Start", "train_data_dir",
         path=True)
+    base_model: str = setting("", "Base checkpoint", "Checkpoint to train on: a file, or a name from the host's list. "
+        "Empty = the loaded one. Another one is loaded for the run, and the loaded one comes back afterwards.", "Start",
+        "pretrained_model_name_or_path", path=True)
     # Data
     reg_images: str = setting("", "Regularisation folder", "Pictures of the same class without your subject, so that "
         "the class stays as it was (clothes stay changeable). Balanced 1:1 with the training pictures.", "Data",
@@ -183,6 +186,9 @@ class TrainConfig:
     # Previews
     preview_prompts: str = setting("", "Preview prompts", "One prompt per line, drawn through the host's own pipeline.",
         "Previews", "sample_prompts", lines=3)
+    preview_like_txt2img: bool = setting(False, "Use the txt2img tab's last settings", "Size, sampler, steps, hires "
+        "fix, styles and negative prompt as in the last picture of the txt2img tab; without preview prompts its prompt "
+        "too. The embedded host has the settings below instead.", "Previews")
     preview_negative: str = setting("", "Negative prompt", "For all previews.", "Previews")
     preview_every_steps: int = setting(0, "Preview every N steps", "0 = off.", "Previews", "sample_every_n_steps",
         minimum=0, maximum=100000000)

@@ -5,6 +5,8 @@ Set from any thread; the loop looks at them between two steps.
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 
 class Controls:
@@ -16,6 +18,20 @@ class Controls:
         self._paused = False
         self._save = False
         self._sample = False
+        self._stop_asked: Callable[[], bool] | None = None
+
+    @contextmanager
+    def heeding(self, stop_asked: Callable[[], bool]) -> Iterator[None]:
+        """While open, a stop may also be wished for elsewhere; asked for whenever somebody looks at the buttons.
+
+        Args:
+            stop_asked: returns whether a stop was wished for since the last call, such as `JobDisplay.stop_asked`.
+        """
+        self._stop_asked = stop_asked
+        try:
+            yield
+        finally:
+            self._stop_asked = None
 
     def stop(self, save: bool = True) -> None:
         """Asks to end after the running step; `save=False` leaves no file. The first wish to discard wins."""
@@ -56,14 +72,18 @@ class Controls:
     @property
     def stopping(self) -> str:
         """"" while running, "save" or "discard" once a stop was asked for."""
+        stop_asked = self._stop_asked
+        if stop_asked and stop_asked():
+            self.stop()
         with self._lock:
             return self._stop
 
     @property
     def paused(self) -> bool:
         """Whether a pause is wished for and no stop."""
+        stopping = self.stopping
         with self._lock:
-            return self._paused and not self._stop
+            return self._paused and not stopping
 
     def take_save(self) -> bool:
         """Returns whether a save was asked for since the last call."""

@@ -1,6 +1,6 @@
 """What learns: the adapters' parameter groups, their optimiser, their rates, and one update of them.
 
-Only our own tensors are touched here, so an update needs no turn on the host's model.
+Only our own tensors are touched here. An update happens inside a turn all the same: a generation may use the adapters.
 """
 from __future__ import annotations
 

@@ -1,12 +1,12 @@
 """The training loop: epochs, updates, micro-batches; between two turns saves, previews, pause and stop.
 
-Each micro-batch takes one turn on the host's model (forward and backward); the update itself needs none. A generation
-pressed meanwhile is served between two turns.
+Each micro-batch takes one turn on the host's model: forward and backward, and in an update's last one the update, so
+that a generation between two turns never sees adapters that are half updated.
 """
 from __future__ import annotations
 
 import math
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import nullcontext
 from functools import partial
 
@@ -55,30 +55,55 @@ def _update(
     progress.begin_update()
     samples = sum(len(batch.samples) for batch in batches)
     rates = learner.set_rates(run.step)
-    total: torch.Tensor | None = None
+    loss: torch.Tensor | float = 0.0
     timesteps = 0
-    for batch in batches:
+    for left, batch in zip(reversed(range(len(batches))), batches, strict=True):
         drawn = step.draw(run.config, inputs, batch, epoch)
-        turn = partial(_turn, run, inputs, learner, drawn, samples)
-        loss = yield from patiently(run.controls, run.step, turn)
-        if loss is None:
+        finish = partial(_finish, run, learner, rates) if left == 0 else None
+        turn = partial(_turn, run, inputs, learner, drawn, samples, loss, finish)
+        done = yield from patiently(run.controls, run.step, turn)
+        if done is None:
             learner.forget()
             return None
-        total = loss if total is None else total + loss
+        loss = done
         timesteps += int(drawn.timesteps.sum())
-    value = 0.0 if total is None else float(total.item())
+    return progress.stepped(float(loss), rates, timesteps / samples)
+
+
+def _turn(
+    run: Run, inputs: step.Inputs, learner: Learner, drawn: step.Drawn, samples: int, before: torch.Tensor | float,
+    finish: Callable[[torch.Tensor], None] | None,
+) -> torch.Tensor:
+    """Takes one turn: forward and backward of one micro-batch, and in the last one of an update the update.
+
+    Args:
+        samples: of the whole update.
+        before: loss of its micro-batches before this one.
+        finish: checks the update's loss and applies its gradient.
+
+    Returns:
+        Loss of the update so far, on the device.
+    """
+    with run.turn() as model:
+        with model.checkpointing() if run.config.gradient_checkpointing else nullcontext():
+            loss = step.losses(run.config, inputs, model, drawn).sum() / samples
+            learner.backward(loss)
+        total = loss.detach() + before
+        if finish:
+            finish(total)
+        return total
+
+
+def _finish(run: Run, learner: Learner, rates: dict[str, float], loss: torch.Tensor) -> None:
+    """Applies the gathered gradient.
+
+    Raises:
+        UserError: the loss is no number.
+    """
+    value = float(loss.item())
     if not math.isfinite(value):
         raise UserError(_no_number(run, value, rates))
     learner.update()
-    return progress.stepped(value, rates, timesteps / samples)
-
-
-def _turn(run: Run, inputs: step.Inputs, learner: Learner, drawn: step.Drawn, samples: int) -> torch.Tensor:
-    """Takes one turn: forward and backward of one micro-batch. Returns its part of the update's loss, on the device."""
-    with run.turn() as model, model.checkpointing() if run.config.gradient_checkpointing else nullcontext():
-        loss = step.losses(run.config, inputs, model, drawn).sum() / samples
-        learner.backward(loss)
-        return loss.detach()
 
 
 def _between(run: Run) -> Iterator[Event]:

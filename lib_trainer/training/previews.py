@@ -19,9 +19,10 @@ FOLDER = "previews"
 
 
 def prompts(config: TrainConfig) -> list[str]:
-    """Returns the prompts, one per line; lines that begin with # are notes."""
+    """Returns the prompts, one per line; lines that begin with # are notes. "" = that of the txt2img tab."""
     lines = (line.strip() for line in config.preview_prompts.splitlines())
-    return [line for line in lines if line and not line.startswith("#")]
+    written = [line for line in lines if line and not line.startswith("#")]
+    return written or ([""] if config.preview_like_txt2img else [])
 
 
 def due(run: Run) -> bool:
@@ -49,13 +50,17 @@ def draw(run: Run) -> Iterator[Event]:
                 break
             files.append(str(_store(run, picture, index)))
         except UserError as fault:
-            yield Warned(f"The preview of {prompt!r} could not be made: {fault}")
+            yield Warned(f"The preview of {_shown(prompt)} could not be made: {fault}")
             continue
         drawn.append(prompt)
         for comment in picture.comments:
-            yield Warned(f"Preview of {prompt!r}: {comment}")
+            yield Warned(f"Preview of {_shown(prompt)}: {comment}")
     if files:
         yield Previewed(run.step, files, drawn)
+
+
+def _shown(prompt: str) -> str:
+    return repr(prompt) if prompt else "the txt2img tab's prompt"
 
 
 def _picture(run: Run, prompt: str) -> Picture:
@@ -63,7 +68,7 @@ def _picture(run: Run, prompt: str) -> Picture:
     request = PreviewRequest(
         prompt=prompt, negative=config.preview_negative, seed=config.preview_seed, steps=config.preview_steps,
         cfg=config.preview_cfg, width=config.preview_width, height=config.preview_height,
-        sampler=config.preview_sampler, clip_skip=config.clip_skip,
+        sampler=config.preview_sampler, clip_skip=config.clip_skip, like_txt2img=config.preview_like_txt2img,
     )
     with run.turn() as model:
         return model.preview(request)

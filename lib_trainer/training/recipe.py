@@ -27,6 +27,7 @@ from lib_trainer.training.events import Cached, Event, Finished, Started, Warned
 from lib_trainer.training.learner import Learner
 from lib_trainer.training.progress import Length
 from lib_trainer.training.run import Run, patiently
+from lib_trainer.training.shown import Shown
 from lib_trainer.training.step import Inputs, chunks
 
 _TOLD = 50
@@ -38,22 +39,33 @@ _OFTEN = 0.5
 _PRECISIONS = {torch.float32: "no", torch.float16: "fp16", torch.bfloat16: "bf16"}
 
 
-def run(config: TrainConfig, host: Host, controls: Controls) -> Iterator[Event]:
+def run(
+    config: TrainConfig, host: Host, controls: Controls, findings: check.Findings | None = None
+) -> Iterator[Event]:
     """Trains a LoRA.
 
     Args:
         config: the settings.
         host: what has the model.
         controls: stop, pause, save now, sample now.
+        findings: of `check.check` for these settings, where the caller has them already.
 
     Raises:
         Problems: the settings cannot be trained with; all faults together.
         UserError: something went wrong that the person can mend.
     """
+    found = findings or check.check(config, host)
+    with host.job(f"Training {config.name}") as display, controls.heeding(display.stop_asked):
+        shown = Shown(display)
+        for event in _phases(config, host, controls, found):
+            shown.show(event)
+            yield event
+
+
+def _phases(config: TrainConfig, host: Host, controls: Controls, findings: check.Findings) -> Iterator[Event]:
     began = time.monotonic()
-    findings = check.check(config, host)
     yield from _told(findings.warnings)
-    with host.borrow_model() as lease, _out_of_memory():
+    with host.borrow_model(findings.base) as lease, _out_of_memory():
         items = yield from _verified(findings, controls)
         made = yield from patiently(controls, 0, lambda: _adapters(config, host, lease))
         if made is None or controls.stopping:
@@ -63,11 +75,12 @@ def run(config: TrainConfig, host: Host, controls: Controls) -> Iterator[Event]:
             yield Warned(f"{len(made.unmatched)} tensors of {config.continue_from!r} have no layer in this model and "
                          f"are left out, such as {made.unmatched[0]}.")
         state, learner = _set_out(config, host, controls, lease, findings, items, made)
-        yield _started(state)
-        inputs = yield from _inputs(state, learner, made.autocast)
-        if not controls.stopping:
-            yield from loop.train(state, inputs, learner)
-        yield from _finish(state, began)
+        with host.live(state.network):
+            yield _started(state)
+            inputs = yield from _inputs(state, learner, made.autocast)
+            if not controls.stopping:
+                yield from loop.train(state, inputs, learner)
+            yield from _finish(state, began)
 
 
 @contextmanager

@@ -116,7 +116,8 @@ def test_checkpointing_gives_the_same_gradients(case: HostCase) -> None:
             nonlocal calls
             calls += 1
 
-        watched = next(target.module for target in model.targets() if target.name.endswith(("resnets_0_conv1", "1_0_in_layers_2")))
+        first = ldm.unet_layer("input_blocks.1.0.in_layers.2", model.checkpoint.family)
+        watched = next(target.module for target in model.targets() if target.name == first)
         handle = watched.register_forward_hook(count)
         try:
             with made.attached(model.targets()):

@@ -14,7 +14,7 @@ from lib_trainer.training.forecast import forecast
 
 
 class Host:
-    """Knows its checkpoint and its folders; the forecast asks for nothing else."""
+    """Knows its checkpoint, its folders and what is in the way; the forecast asks for nothing else."""
 
     name = "a host"
 
@@ -22,7 +22,10 @@ class Host:
         self.paths = HostPaths(folder, folder, folder, folder)
         self._loaded = loaded
 
-    def checkpoint(self) -> Checkpoint:
+    def obstacles(self) -> list[str]:
+        return []
+
+    def checkpoint(self, base: Path | None = None) -> Checkpoint:
         if not self._loaded:
             raise UserError("No checkpoint is loaded.")
         return Checkpoint("model.safetensors", None, SD1, 128, "epsilon")
