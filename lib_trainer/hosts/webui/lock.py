@@ -34,6 +34,19 @@ def queue_lock() -> Iterator[None]:
             _let_in(lock)
 
 
+@contextmanager
+def queue_lock_if_free() -> Iterator[bool]:
+    """Holds the host's lock while open if nobody else does; tells whether it does. Never waits."""
+    from modules.call_queue import queue_lock as lock
+
+    held = lock.acquire(blocking=False)
+    try:
+        yield held
+    finally:
+        if held:
+            lock.release()
+
+
 def waiting_for(lock: Any) -> int:
     """Returns how many threads wait for a lock of the host."""
     return len(lock._pending_threads)

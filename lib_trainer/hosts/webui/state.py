@@ -1,6 +1,6 @@
 """A training as a job of the host: its progress, and its Interrupt and Skip buttons, through `shared.state`.
 
-The state belongs to whoever holds the queue lock, so it is touched inside turns only. A generation between two turns
+The state belongs to whoever holds the queue lock, so it is touched under the lock only. A generation between two turns
 takes it over (`State.begin`) and clears it (`State.end`); our next turn shows the training again. Nobody else's job is
 ever ended, and the training's own is never left standing.
 """
@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from lib_trainer.hosts.webui.lock import queue_lock
+from lib_trainer.hosts.webui.lock import queue_lock, queue_lock_if_free
 
 _JOB = "Train LoRA: "
 """Beginning of the job's name in the host's state; tells our job from the host's own."""
@@ -49,6 +49,7 @@ class StateDisplay:
     def job(self, title: str) -> Iterator[StateDisplay]:
         """While open, the host shows a job of this title; ended on every way out."""
         self._shown = _Shown(_JOB + title, time.time())
+        self._show_if_free()
         try:
             yield self
         finally:
@@ -56,9 +57,16 @@ class StateDisplay:
             _end(shown.job)
 
     def show(self, done: int, total: int, text: str) -> None:
-        """Says how far the training is; seen from the next turn on."""
+        """Says how far the training is; seen at once while nobody uses the model, else from the next turn on."""
         if self._shown:
             self._shown.done, self._shown.total, self._shown.text = done, total, text
+            self._show_if_free()
+
+    def _show_if_free(self) -> None:
+        with queue_lock_if_free() as held:
+            if held and self._shown:
+                _collect(self._shown)
+                _show(self._shown)
 
     def stop_asked(self) -> bool:
         """Returns whether the person pressed Interrupt while the training was what the host showed."""

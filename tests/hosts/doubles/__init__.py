@@ -14,7 +14,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 HERE = Path(__file__).parent
-HOSTS = ("a1111", "forge", "reforge")
+HOSTS = ("webui", "a1111", "forge", "reforge")
+"""The three programs, and "webui": only what they share."""
 
 
 def folders(host: str) -> list[Path]:
@@ -27,7 +28,7 @@ def installed(host: str, data: Path) -> Iterator[None]:
     """While open, `import modules` finds the doubles of a program.
 
     Args:
-        host: "a1111", "forge" or "reforge".
+        host: one of `HOSTS`.
         data: the program's data folder (its `--data-dir`): models, outputs.
     """
     assert host in HOSTS, host

@@ -145,7 +145,8 @@ def _process(p: StableDiffusionProcessing) -> Processed:
     if state.job_count == -1:
         state.job_count = p.n_iter
     images, infotexts = [], []
-    for p.iteration in range(p.n_iter):
+    for index in range(p.n_iter):
+        p.iteration = index
         if state.interrupted:
             break
         state.skipped = False

@@ -78,7 +78,3 @@ def reload_model_weights(sd_model: Any = None, info: CheckpointInfo | None = Non
     if model is None or model.sd_checkpoint_info.filename != info.filename or forced_reload:
         load_model(info)
     return model_data.sd_model
-
-
-def unload_model_weights(sd_model: Any = None, info: Any = None) -> None:
-    model_data.sd_model = None
