@@ -1,7 +1,8 @@
-"""The doubles look like the real programs: every function, class and method has the real one's parameters, but for optional ones at its end.
+"""The doubles look like the real programs: every function, class and method has the real one's parameters.
 
-`tests/data/host_api_*.json` hold what the programs have at the commits named in them. What a double has besides (a
-test's own handles) says so in its docstring: "not part of the real" or "not in the real".
+`tests/data/host_api_*.json` hold what the programs have at the commits named in them. A double may leave out optional
+parameters at the end. What it has besides (a test's own handles) says so in its docstring: "not part of the real" or
+"not in the real".
 """
 from __future__ import annotations
 
