@@ -158,13 +158,23 @@ def webui_block_weight_panel(tab: str, prompt: object | None) -> None:
     panel.lay_out(block_weight_panel.on_this_page(prompt))
 
 
-def webui_before_ui() -> None:
-    """Takes our place before a WebUI's LoRAs and among the axes of its X/Y/Z plot, for its `on_before_ui`."""
-    from lib_trainer.hosts.webui import tags, xyz
+def webui_axes() -> None:
+    """Adds our axes to a WebUI's X/Y/Z plot, for its `on_before_ui`."""
+    from lib_trainer.hosts.webui import xyz
+
+    xyz.add_axes(webui().host.presets)
+
+
+def webui_generation(page: object, web: FastAPI) -> None:
+    """Takes our place before a WebUI's LoRAs, for its `on_app_started`: by then every extension has registered its own.
+
+    Args:
+        page: the WebUI's blocks. web: the application that serves it.
+    """
+    from lib_trainer.hosts.webui import tags
 
     host = webui().host
     tags.stand_before_lora(host.backend, host.presets, host.adapters)
-    xyz.add_axes(host.presets)
 
 
 def webui_pasted(infotext: str, params: dict[str, Any]) -> None:

@@ -178,7 +178,7 @@ def _parts(kind: str, draw: Draw, name: str, weight: Tensor, bias: Tensor | None
     is_conv = SD1.is_conv_layer(name)
     if kind == "unblocked":
         return _lora(draw, weight, strength) if not (is_block or is_conv) else {}
-    if kind == "norms" or not (is_block or is_conv and kind not in _OF_LINEAR_ONLY):
+    if kind == "norms" or not (is_block or (is_conv and kind not in _OF_LINEAR_ONLY)):
         return {}
     if kind == "diff_b":
         return _diff(draw, weight, strength) | ({} if bias is None else {"diff_b": draw(*bias.shape, std=0.2)})

@@ -144,7 +144,9 @@ class LoraTags:
 def stand_before_lora(
     backend: Backend, presets: Callable[[], Presets], adapters: LiveAdapters
 ) -> LoraTags | None:
-    """Registers our extra network in the place of the host's `lora`, and under the name `lyco`; for `on_before_ui`.
+    """Registers our extra network in the place of the host's `lora`, and under the name `lyco`.
+
+    The host calls `on_before_ui` in the reverse order of loading, ours before its own: it is too early then.
 
     Returns:
         our network; None when the host has no extra network `lora` (its built-in extension is switched off).
