@@ -45,6 +45,16 @@ class Sample:
     repeat_index: int
     key: str
 
+    @property
+    def size_ids(self) -> tuple[int, int, int, int, int, int]:
+        """What SDXL is told, in pixels: the picture's own height and width, top and left of the crop inside the scaled
+        picture, height and width of what is trained on (Podell et al. 2023, section 2.2).
+        """
+        (left, top), (width, height) = self.placement.crop, self.placement.bucket
+        if self.flip:
+            left = self.placement.resized[0] - width - left
+        return self.item.height, self.item.width, top, left, height, width
+
 
 @dataclass(frozen=True)
 class Batch:

@@ -96,6 +96,9 @@ def examine(config: TrainConfig, host: Host, bad: frozenset[str] = frozenset()) 
         _pictures(config, findings)
     if checkpoint and not bad.intersection(("resolution", "buckets", "bucket_min", "bucket_max")):
         _sizes(config, checkpoint, findings)
+    if checkpoint and config.clip_skip > 1 and not checkpoint.family.has_clip_skip:
+        findings.warnings.append(f"Clip skip {config.clip_skip} does nothing: {checkpoint.family.label} always uses "
+                                 "the last layer but one of its text encoders.")
     if checkpoint and config.continue_from:
         findings.faults += _continue_from(config, host, checkpoint)
     findings.faults += _hardware(config)

@@ -100,7 +100,7 @@ def losses(config: TrainConfig, inputs: Inputs, model: HostModel, drawn: Drawn) 
     noise = objective.noise(latents.shape[1:], drawn.noise, config.noise_offset).to(device)
     noisy = objective.add_noise(latents, noise, alphas, timesteps)
     with _computing(inputs.autocast, device):
-        cond = _conditioning(config, inputs, model, drawn.batch)
+        cond = conditioning(config, inputs, model, drawn.batch)
         predicted = model.predict(noisy, timesteps, cond)
     prediction = model.checkpoint.prediction
     target = objective.target(prediction, noise, latents, alphas, timesteps)
@@ -117,11 +117,18 @@ def _computing(autocast: torch.dtype | None, device: torch.device) -> AbstractCo
     return torch.autocast(device.type, autocast) if autocast else nullcontext()
 
 
-def _conditioning(config: TrainConfig, inputs: Inputs, model: HostModel, batch: Batch) -> Conditioning:
+def conditioning(config: TrainConfig, inputs: Inputs, model: HostModel, batch: Batch) -> Conditioning:
+    """Returns what the U-Net is told about a batch, on the model's device: captions, and sizes where it knows them."""
     captions = [sample.caption for sample in batch.samples]
     if inputs.texts:
-        return inputs.texts.conditioning(captions)
-    return model.encode_captions(captions, config.clip_skip, chunks(config), grad=inputs.text_grad)
+        told = inputs.texts.conditioning(captions)
+    else:
+        told = model.encode_captions(captions, config.clip_skip, chunks(config), grad=inputs.text_grad)
+    sizes = None
+    if model.checkpoint.family.has_size_ids:
+        sizes = torch.tensor([sample.size_ids for sample in batch.samples], dtype=torch.float32, device=model.device)
+    pooled = None if told.pooled is None else told.pooled.to(model.device)
+    return Conditioning(told.hidden.to(model.device), pooled, sizes)
 
 
 def _weights(config: TrainConfig, prediction: str, drawn: Drawn, alphas: Tensor) -> Tensor:

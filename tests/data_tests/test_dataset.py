@@ -53,6 +53,21 @@ def test_balance(images: tuple[int, int], reg: tuple[int, int], expected: list[i
     assert [repeats for one, repeats in used if not one.is_reg] == [images[1]] * images[0]
 
 
+@pytest.mark.parametrize(("size", "buckets", "expected", "mirrored"), [
+    # 1920x1080 in 1344x768: scaled to 1365x768, of which 10 columns are cut off left and 11 right
+    ((1920, 1080), Buckets(1024, 1024, 32, maximum=1344),
+     (1080, 1920, 0, 10, 768, 1344), (1080, 1920, 0, 11, 768, 1344)),
+    ((1024, 1024), Buckets(1024, 1024, 32), (1024, 1024, 0, 0, 1024, 1024), (1024, 1024, 0, 0, 1024, 1024)),
+    ((64, 200), Buckets(64, 64, 64, enabled=False), (200, 64, 68, 0, 64, 64), (200, 64, 68, 0, 64, 64)),
+])
+def test_size_ids_are_of_the_picture_and_the_crop(
+    size: tuple[int, int], buckets: Buckets, expected: tuple[int, ...], mirrored: tuple[int, ...]
+) -> None:
+    plan = Plan([item("i", 8, size=size)], buckets, batch_size=1, seed=1, flip=True)
+    found = {sample.flip: sample.size_ids for batch in plan.batches(1) for sample in batch.samples}
+    assert found == {False: expected, True: mirrored}
+
+
 def test_surplus_is_counted() -> None:
     plan = Plan(several(2, 2) + several(9, 1, is_reg=True), BUCKETS, batch_size=1, seed=1)
     assert (plan.reg_images, plan.dropped_reg) == (4, 5)

@@ -152,15 +152,15 @@ def test_accumulation_equals_a_big_batch(
 ) -> None:
     """Every sample weighs the same in an update, however the update is cut into batches.
 
-    One step of SGD is proportional to the gradient. Gradients are sums over hundreds of layers in another order, so
-    they agree to about 4 digits in float32.
+    One step of SGD is proportional to the gradient. Kernels for one picture and for three round differently, and the
+    difference grows over hundreds of layers: 2e-3 was seen. A sample of the wrong weight would be more than 1e-1.
     """
     fixed = {"optimizer": "SGDNesterov", "learning_rate": "1e-2", "save_precision": "float", "epochs": 1}
     cut = train(settings(name="cut", batch_size=batch, gradient_accumulation=accumulation, **fixed), host)
     whole = train(settings(name="whole", batch_size=3, **fixed), host)
     assert [event.loss for event in of(ev.Stepped, cut)] == pytest.approx([e.loss for e in of(ev.Stepped, whole)])
     ours, theirs = learned(host, "cut"), learned(host, "whole")
-    assert torch.linalg.vector_norm(ours - theirs) < 1e-3 * torch.linalg.vector_norm(theirs)
+    assert torch.linalg.vector_norm(ours - theirs) < 1e-2 * torch.linalg.vector_norm(theirs)
 
 
 def test_a_remainder_at_the_end_of_an_epoch_steps_too(host: StandaloneHost, settings: Settings) -> None:
