@@ -7,24 +7,19 @@ which the next save of the same name removes. The same tensors and metadata give
 """
 from __future__ import annotations
 
-import contextlib
-import errno
 import hashlib
 import json
-import os
-import secrets
 import struct
-import sys
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any
 
 from lib_trainer.blocks.layers import block_of
 from lib_trainer.blocks.layouts import BLOCKS_26
 from lib_trainer.errors import UserError
-from lib_trainer.lora import keys
+from lib_trainer.lora import keys, whole
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -86,21 +81,10 @@ def save(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str],
     Raises:
         UserError: the name is taken, the disk is full or the folder cannot be written.
     """
-    if path.exists() and not overwrite:
-        raise _taken(path)
-    content = serialise(tensors, metadata)
-    temporary = path.parent / f".{path.name}.{secrets.token_hex(4)}.tmp"
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        _remove_stale(path)
-        _write(temporary, content)
-        _publish(temporary, path, overwrite)
-    except OSError as error:
-        lost_race = isinstance(error, FileExistsError) and path.exists()
-        raise (_taken(path) if lost_race else _cannot_write(path, len(content), error)) from error
-    finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
+    if not path.exists() or overwrite:
+        whole.write(path, serialise(tensors, metadata), overwrite)
+    else:
+        raise whole.taken(path)
 
 
 def serialise(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> bytes:
@@ -223,77 +207,3 @@ def _end(entry: Mapping[str, Any]) -> int:
     if not isinstance(entry["dtype"], str) or not all(isinstance(side, int) for side in (*entry["shape"], end)):
         raise TypeError("dtype, shape or offsets are of the wrong type")
     return int(end)
-
-
-def _write(temporary: Path, content: bytes) -> None:
-    with temporary.open("xb") as file:
-        with contextlib.suppress(OSError):  # a file system without locks must not stop a save
-            _lock(file)
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _publish(temporary: Path, path: Path, overwrite: bool) -> None:
-    """Gives the written file its name in one step; without `overwrite` an existing file wins, also in a race."""
-    if overwrite:
-        os.replace(temporary, path)
-    elif sys.platform == "win32":
-        os.rename(temporary, path)
-    else:
-        try:
-            os.link(temporary, path)
-        except OSError as error:
-            # File systems without hard links (exFAT, some network shares) cannot refuse to replace in one step.
-            if error.errno not in (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS) or path.exists():
-                raise
-            os.rename(temporary, path)
-    _sync_folder(path.parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    """Forces the new name to the disk where the system can; the content is safe already, so a refusal is no fault."""
-    if sys.platform != "win32":
-        with contextlib.suppress(OSError):
-            descriptor = os.open(folder, os.O_RDONLY)
-            try:
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
-
-
-def _lock(file: BinaryIO) -> None:
-    """Marks a temporary file as being written, until it is closed. (Windows refuses to delete an open file anyway.)
-
-    Raises:
-        OSError: another process is writing it.
-    """
-    if sys.platform != "win32":
-        import fcntl
-
-        fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
-
-
-def _remove_stale(path: Path) -> None:
-    """Removes temporary files that a killed save of the same name left; one that is being written is left alone."""
-    beginning = f".{path.name}."
-    for stale in path.parent.iterdir():
-        if stale.name.startswith(beginning) and stale.suffix == ".tmp":
-            with contextlib.suppress(OSError):
-                with stale.open("rb") as file:
-                    _lock(file)
-                stale.unlink()
-
-
-def _taken(path: Path) -> UserError:
-    return UserError(f"The file '{path}' exists and is never overwritten. Choose another name, or move that file.")
-
-
-def _cannot_write(path: Path, size: int, error: OSError) -> UserError:
-    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-        return UserError(
-            f"The disk is full: '{path}' needs {size / 1e6:.1f} MB ({error.strerror}). Free some space and save again."
-        )
-    return UserError(
-        f"Cannot write '{path}': {error.strerror or error}. Check the folder's permissions, or save to another folder."
-    )

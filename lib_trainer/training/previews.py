@@ -56,6 +56,7 @@ def draw(run: Run) -> Iterator[Event]:
         for comment in picture.comments:
             yield Warned(f"Preview of {_shown(prompt)}: {comment}")
     if files:
+        run.preview = Path(files[0])
         yield Previewed(run.step, files, drawn)
 
 

@@ -19,6 +19,7 @@ from lib_trainer.data.verify import Progress as DataProgress
 from lib_trainer.data.verify import verify
 from lib_trainer.errors import ModelChanged, UserError
 from lib_trainer.host import Host, Lease
+from lib_trainer.lora import card
 from lib_trainer.training import check, loop, optimizers, outset, previews, record, saving
 from lib_trainer.training.base_hash import BaseHash
 from lib_trainer.training.config import TrainConfig
@@ -233,7 +234,7 @@ def _vae(state: Run) -> str:
 
 
 def _finish(state: Run, began: float) -> Iterator[Event]:
-    """Saves the result, unless the person threw it away or nothing was learned."""
+    """Saves the result with its card, unless the person threw it away or nothing was learned."""
     stopped = bool(state.controls.stopping)
     if state.controls.stopping == "discard" or state.step == 0:
         yield _finished(state.config, began, stopped, state.step)
@@ -242,6 +243,10 @@ def _finish(state: Run, began: float) -> Iterator[Event]:
     if state.step == state.length.total and previews.due(state):
         yield from previews.draw(state)
     path: Path = check.output_folder(state.config, state.host) / f"{state.config.name}{check.SUFFIX}"
+    try:
+        card.write(path, record.card(state), state.preview)
+    except UserError as fault:
+        yield Warned(f"The LoRA is saved, but not all of its card in the WebUI's list could be made: {fault}")
     yield Finished(
         step=state.step, file=str(path), name=state.config.name, tag=record.prompt_tag(state.config.name),
         trigger=record.trigger_words(state.config, state.items), stopped=stopped, seconds=time.monotonic() - began,

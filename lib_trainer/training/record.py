@@ -10,6 +10,7 @@ from typing import Any
 from lib_trainer.data.captions import tags
 from lib_trainer.data.scan import Item
 from lib_trainer.lora import metadata
+from lib_trainer.lora.card import Card
 from lib_trainer.lora.layers import LoraLayer
 from lib_trainer.training.config import TrainConfig
 from lib_trainer.training.run import Run
@@ -34,6 +35,23 @@ def trigger_words(config: TrainConfig, items: Sequence[Item]) -> str:
     word, count = firsts.most_common(1)[0] if firsts else ("", 0)
     chosen = word if count >= _COMMON * len(training) and word else config.trigger
     return re.sub(r"(?<!\\)([()])", r"\\\1", chosen)
+
+
+def card(run: Run) -> Card:
+    """Returns what a WebUI shows on the card of the finished LoRA."""
+    config, network = run.config, _network(run)
+    reg = f" and {run.plan.reg_images} regularisation pictures" if run.plan.reg_images else ""
+    settings = [
+        f"rank {network['network_dim']}, alpha {network['network_alpha']:g}",
+        f"conv rank {config.conv_rank}, alpha {config.conv_alpha:g}" if config.conv_rank else "",
+        f"{config.optimizer}, learning rate {config.learning_rate}", f"blocks {config.blocks}" if config.blocks else "",
+        f"seed {config.seed}",
+    ]
+    return Card(
+        family=run.checkpoint.family, activation=trigger_words(config, run.items),
+        description=f"Trained on {run.checkpoint.name} with {run.plan.images} pictures{reg}, {run.step} steps.",
+        notes="\n".join(filter(None, [config.comment, "; ".join(filter(None, settings)) + "."])),
+    )
 
 
 def describe(run: Run) -> dict[str, str]:

@@ -43,6 +43,7 @@ class Run:
         base_hash: the checkpoint's hash, being computed.
         optimizer: as sd-scripts records it. precision: "no", "fp16" or "bf16".
         step: updates done. epoch: the epoch of the last update, 1-based. saved: names of the files written.
+        preview: the first picture of the last previews, None before any.
         session: number of the run, for the file's metadata. started_at: Unix seconds.
     """
 
@@ -63,6 +64,7 @@ class Run:
     step: int = 0
     epoch: int = 0
     saved: set[str] = field(default_factory=set)
+    preview: Path | None = None
     session: int = field(default_factory=time.time_ns)
     started_at: float = field(default_factory=time.time)
 

@@ -41,7 +41,7 @@ def of(kind: type[ev.Event], events: list[ev.Event]) -> list:
 
 
 def loras(host: StandaloneHost) -> list[str]:
-    return sorted(path.name for path in host.paths.loras.iterdir())
+    return sorted(path.name for path in host.paths.loras.iterdir() if path.suffix not in (".json", ".png"))
 
 
 def tensors(host: StandaloneHost, name: str = "zko") -> dict[str, torch.Tensor]:
@@ -96,6 +96,36 @@ def test_a_whole_run(host: StandaloneHost, settings: Settings) -> None:
             assert Path(name).parent == folder / "previews"
             assert "zko" in Image.open(name).text["parameters"]  # type: ignore[attr-defined]
     assert same(before, weights(host))
+
+
+def test_the_card_of_a_finished_lora(host: StandaloneHost, settings: Settings) -> None:
+    """With the last preview as thumbnail; for the result only, and nothing of the person's own is replaced."""
+    config = settings(preview_prompts="zko", preview_every_steps=3, preview_steps=2, save_every_steps=3, comment="mine")
+    events = train(config, host)
+    folder = host.paths.loras
+    facts = json.loads((folder / "zko.json").read_text("utf8"))
+    assert (facts["activation text"], facts["sd version"], facts["preferred weight"]) == ("zko", "SD1", 1.0)
+    assert "tiny.safetensors" in facts["description"] and "6 steps" in facts["description"]
+    assert facts["notes"].startswith("mine\nrank 2, alpha 1; AdamW")
+    last = Path(of(ev.Previewed, events)[-1].files[0])
+    assert (folder / "zko.png").read_bytes() == last.read_bytes() and last.name.startswith("00000006")
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "zko-step00000003.safetensors", "zko.json", "zko.png", "zko.safetensors"]
+    (folder / "own.json").write_text("mine")
+    train(settings(name="own"), host)
+    assert (folder / "own.json").read_text() == "mine" and not (folder / "own.png").exists()
+
+
+def test_a_card_that_cannot_be_written_is_told(host: StandaloneHost, settings: Settings) -> None:
+    config = settings(preview_prompts="zko", preview_every_steps=6, preview_steps=2)
+
+    def remove(event: ev.Event) -> None:
+        if isinstance(event, ev.Previewed):
+            Path(event.files[0]).unlink()
+
+    events = train(config, host, remove)
+    assert isinstance(events[-1], ev.Finished) and events[-1].file
+    assert any("not all of its card" in event.message for event in of(ev.Warned, events))
 
 
 def test_metadata(host: StandaloneHost, settings: Settings) -> None:
