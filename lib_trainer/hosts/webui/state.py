@@ -14,9 +14,6 @@ from typing import Any
 
 from lib_trainer.hosts.webui.lock import queue_lock, queue_lock_if_free
 
-_JOB = "Train LoRA: "
-"""Beginning of the job's name in the host's state; tells our job from the host's own."""
-
 _PREVIEW = "Train LoRA preview"
 """The job's name while a picture is drawn without a training's being shown."""
 
@@ -26,8 +23,9 @@ class _Shown:
     """What the host shows of the training.
 
     Attributes:
-        job: name of the job. began: Unix seconds, from which the host reckons the time that is left.
-        done, total: steps. text: the line beneath the progress.
+        job: name of the job; tells it from the host's own.
+        began: Unix seconds of the present phase's beginning, from which the host reckons the time that is left.
+        done, total: steps of the phase. text: the line beneath the progress.
         stop: whether Interrupt was pressed and not yet told.
     """
 
@@ -48,7 +46,7 @@ class StateDisplay:
     @contextmanager
     def job(self, title: str) -> Iterator[StateDisplay]:
         """While open, the host shows a job of this title; ended on every way out."""
-        self._shown = _Shown(_JOB + title, time.time())
+        self._shown = _Shown(title, time.time())
         self._show_if_free()
         try:
             yield self
@@ -58,9 +56,12 @@ class StateDisplay:
 
     def show(self, done: int, total: int, text: str) -> None:
         """Says how far the training is; seen at once while nobody uses the model, else from the next turn on."""
-        if self._shown:
-            self._shown.done, self._shown.total, self._shown.text = done, total, text
-            self._show_if_free()
+        if self._shown is None:
+            return
+        if total != self._shown.total:
+            self._shown.began = time.time()
+        self._shown.done, self._shown.total, self._shown.text = done, total, text
+        self._show_if_free()
 
     def _show_if_free(self) -> None:
         with queue_lock_if_free() as held:

@@ -151,7 +151,7 @@ def test_the_hosts_buttons_end_a_preview(person: Person, host: WebUIHost, button
         with pytest.raises(UserError, match="ended before it was finished"):
             model.preview(CAT)
         assert display.stop_asked() is stops
-        assert shared.state.job == "Train LoRA: zunko"
+        assert shared.state.job == "zunko"
 
 
 def test_a_preview_that_dies_leaves_no_network_active(person: Person, host: WebUIHost) -> None:

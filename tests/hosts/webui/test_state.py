@@ -12,11 +12,11 @@ def test_the_job_is_shown_with_its_progress(person: Person, host: WebUIHost) -> 
     from modules import shared
 
     with host.borrow_model() as lease, host.job("zunko") as display:
-        began = shared.state.time_start
         display.show(30, 100, "steps: 30%")
+        began = shared.state.time_start
         with lease.turn():
             state = shared.state
-            assert (state.job, state.job_no, state.job_count) == ("Train LoRA: zunko", 0, 1)
+            assert (state.job, state.job_no, state.job_count) == ("zunko", 0, 1)
             assert (state.sampling_step, state.sampling_steps, state.textinfo) == (30, 100, "steps: 30%")
         assert shared.state.job and shared.state.time_start == began
     assert (shared.state.job, shared.state.job_count, shared.state.textinfo) == ("", 0, None)
@@ -47,7 +47,7 @@ def test_a_generation_takes_the_state_over_and_gives_it_back(person: Person, hos
             assert not display.stop_asked(), "the generation's own Interrupt"
             shared.state.end()
         with lease.turn():
-            assert shared.state.job == "Train LoRA: zunko" and shared.state.sampling_step == 5
+            assert shared.state.job == "zunko" and shared.state.sampling_step == 5
             assert shared.state.time_start == began and not shared.state.interrupted
         assert not display.stop_asked()
 
