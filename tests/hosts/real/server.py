@@ -203,17 +203,16 @@ def started(
 
 
 def _wait(server: Server) -> None:
-    """Waits until the probe answers and the model is loaded."""
+    """Waits until the host says that it is up, then until the model is loaded.
+
+    A request that arrives between "Running on local URL" and the mounting of the API ends reForge's web server.
+    """
     end = time.monotonic() + START_SECONDS
     while time.monotonic() < end:
         if server.process.poll() is not None:
             raise HostFailed(f"The host ended with {server.process.returncode}:\n{server.log[-6000:]}")
-        try:
-            with urllib.request.urlopen(server.url + "/probe/ready", timeout=60) as answer:
-                if json.loads(answer.read())["ready"]:
-                    return
-        except OSError:
-            pass
+        if "Startup time:" in server.log and server.get("/probe/ready")["ready"]:
+            return
         time.sleep(0.5)
     raise HostFailed(f"The host did not answer within {START_SECONDS} s:\n{server.log[-6000:]}")
 

@@ -20,7 +20,7 @@ class Probe(scripts.Script):
         draws.began()
 
     def postprocess(self, p: Any, processed: Any, *_: Any) -> None:
-        draws.ended()
+        draws.ended(str(processed.comments))
 
 
 script_callbacks.on_app_started(routes.add)

@@ -43,7 +43,7 @@ def add(_: Any, app: Any) -> None:
         return memory.reset()
 
     @get("/probe/draws")
-    def drawn() -> list[dict[str, float]]:
+    def drawn() -> list[dict[str, Any]]:
         return draws.taken()
 
     @post("/probe/steps")
