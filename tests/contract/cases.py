@@ -1,66 +1,18 @@
-"""The hosts under contract. To put another host under the same suite, add a case to `CASES`.
-
-A case is what the tests need beside the port: how to start the host, a look at its networks, and the person's own
-actions (draw a picture, load another checkpoint).
-"""
+"""The hosts under contract. To put another host under the same suite, add a case to `CASES`."""
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 
-from lib_trainer.host import GenerateRequest, Host, HostPaths
+from lib_trainer.host import GenerateRequest, HostPaths
 from lib_trainer.hosts.standalone.host import StandaloneHost
 from lib_trainer.hosts.standalone.text_states import encode_ids
 from tests import tiny_checkpoint
-
-
-class HostCase(ABC):
-    """A running host with a small checkpoint.
-
-    Attributes:
-        host: the host, with its first checkpoint loaded.
-        attention_layers: layers of that checkpoint's U-Net that LierLa adapts. conv_layers: least and greatest number
-            of layers that only C3Lier adapts (86 in a true-size SD 1.5; where neighbouring widths are equal a residual
-            block has no conv_shortcut).
-        levels: of 255, how far a picture with live adapters may be from the one with the same adapters of a float32
-            file; 0 where the host computes both the same way.
-    """
-
-    host: Host
-    attention_layers = 192
-    conv_layers = (72, 86)
-    levels = 0
-
-    @abstractmethod
-    def networks(self) -> Sequence[torch.nn.Module]:
-        """The networks in memory: all that training could disturb."""
-
-    @abstractmethod
-    def draw(self, prompt: str = "a cat", seed: int = 3) -> bytes:
-        """The pixels that the person's own Generate button gives (4 steps)."""
-
-    @abstractmethod
-    def load_checkpoint(self, first: bool) -> None:
-        """Loads the first checkpoint, or another one."""
-
-    @abstractmethod
-    def checkpoint_file(self, first: bool) -> Path:
-        """The file of the first checkpoint, or of the other one."""
-
-    @abstractmethod
-    def interrupt(self) -> None:
-        """What the person's own Interrupt button does."""
-
-    @abstractmethod
-    def waiting(self) -> int:
-        """How many wait for the host's lock."""
-
-    @abstractmethod
-    def states_of(self, ids: Sequence[int]) -> torch.Tensor:
-        """The text states (77, C) of 77 token ids."""
+from tests.contract.case import HostCase
+from tests.hosts.a1111.case import A1111Case
+from tests.hosts.forge.case import ForgeCase
 
 
 class StandaloneCase(HostCase):
@@ -70,6 +22,9 @@ class StandaloneCase(HostCase):
         self._files = [tiny_checkpoint.write(folder / "models", f"{seed}.safetensors", seed) for seed in (0, 1)]
         paths = HostPaths(folder / "loras", folder / "outputs", folder / "settings", folder / "cache")
         self.host: StandaloneHost = StandaloneHost(self._files[0], paths)
+
+    def close(self) -> None:
+        self.host._shelf.forget()
 
     def networks(self) -> Sequence[torch.nn.Module]:
         return self.host._loaded.networks()
@@ -94,4 +49,4 @@ class StandaloneCase(HostCase):
         return encode_ids(self.host._loaded.text_encoder, torch.tensor([list(ids)]), clip_skip=1)[0]
 
 
-CASES: dict[str, type[HostCase]] = {"standalone": StandaloneCase}
+CASES: dict[str, type[HostCase]] = {"standalone": StandaloneCase, "a1111": A1111Case, "forge": ForgeCase}

@@ -11,10 +11,13 @@ from lib_trainer.errors import UserError
 from lib_trainer.families import ldm
 from lib_trainer.host import PreviewRequest
 from lib_trainer.lora import file as lora_file
+from lib_trainer.lora.network import part_of
 from tests.contract import steps
 from tests.contract.cases import HostCase
 
 TOKENS = json.loads((Path(__file__).parents[1] / "data" / "sd1_tokens.json").read_text())
+SINGLE = {f"lora_unet_mid_block_attentions_0_transformer_blocks_0_attn1_to_{part}" for part in "qk"}
+"""Where 64 pixels leave one place, attention over it has no gradient but rounding errors."""
 LITERAL = "(a:1.2) [b] BREAK AND c"
 LITERAL_IDS = [263, 320, 281, 272, 269, 273, 264, 314, 321, 316, 2568, 537, 322]
 """CLIP's ids of LITERAL: brackets, colon, BREAK and AND are words like all others."""
@@ -87,7 +90,8 @@ def test_gradients_reach_both_parts_and_no_weight(case: HostCase, clip_skip: int
         with made.attached(model.targets()):
             steps.backward(model, clip_skip=clip_skip)
         for part in ("unet", "text_encoder"):
-            found = [factor.grad for factor in made.parameters_of(part)]
+            found = [factor.grad for name, layer in made.layers.items() if part_of(name) == part and name not in SINGLE
+                     for factor in (layer.down, layer.up)]
             reached = [grad for grad in found if grad is not None and bool(grad.abs().max() > 0)]
             # the layers that clip skip skips are computed by nobody: 12 factors per skipped layer
             assert len(reached) == len(found) - (12 * (clip_skip - 1) if part == "text_encoder" else 0)
@@ -170,7 +174,10 @@ def test_previews_are_the_hosts_own_pictures(case: HostCase) -> None:
 
 @pytest.mark.parametrize(("dtype", "levels"), [(torch.float32, 0), (torch.float16, 3)])
 def test_saved_and_loaded_draws_as_the_live_adapters(case: HostCase, dtype: torch.dtype, levels: int) -> None:
-    """In fp32 not a pixel differs; fp16 rounds every factor to 11 bits, which moves a pixel by few of 255 levels."""
+    """In fp32 not a pixel differs where the host computes both the same way.
+
+    fp16 rounds every factor to 11 bits, which moves a pixel by few of 255 levels.
+    """
     with case.host.borrow_model() as lease, lease.turn() as model:
         made = steps.network(model)
         with made.attached(model.targets()):
@@ -178,6 +185,7 @@ def test_saved_and_loaded_draws_as_the_live_adapters(case: HostCase, dtype: torc
         name = f"saved-{str(dtype).removeprefix('torch.')}"
         lora_file.save(case.host.paths.loras / f"{name}.safetensors", made.state_dict(dtype), {})
     case.host.lora_saved(case.host.paths.loras / f"{name}.safetensors")
+    levels = max(levels, case.levels)
     drawn, without = case.draw(f"a cat<lora:{name}:1>"), case.draw("a cat")
     assert max(abs(a - b) for a, b in zip(drawn, live, strict=True)) <= levels
     assert max(abs(a - b) for a, b in zip(without, live, strict=True)) > 3 * max(levels, 3)

@@ -91,6 +91,7 @@ class A1111Backend:
             UserError: it cannot.
         """
         from modules import sd_models
+        from modules.shared import opts
         from safetensors import SafetensorError
 
         info = _listed(path)
@@ -102,6 +103,7 @@ class A1111Backend:
         model = sd_models.model_data.sd_model
         if model is None or Path(model.sd_checkpoint_info.filename) != Path(info.filename):
             raise UserError(f"{self.name} did not load '{path.name}'. Its log in the terminal says why.")
+        opts.set("sd_model_checkpoint", info.title, run_callbacks=False)  # else the next picture loads the old one
 
     def forget_lora(self, path: Path) -> None:
         """Drops what the host remembers of a LoRA file: its network, what is merged of it, text states made with it."""

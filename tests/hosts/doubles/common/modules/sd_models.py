@@ -78,3 +78,7 @@ def reload_model_weights(sd_model: Any = None, info: CheckpointInfo | None = Non
     if model is None or model.sd_checkpoint_info.filename != info.filename or forced_reload:
         load_model(info)
     return model_data.sd_model
+
+
+def apply_token_merging(sd_model: Any, token_merging_ratio: float) -> None:
+    sd_model.applied_token_merged_ratio = token_merging_ratio

@@ -1,0 +1,64 @@
+"""A host under contract: what the tests need beside the port.
+
+That is how to start the host, a look at its networks, and the person's own actions (draw a picture, load another
+checkpoint).
+"""
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+
+from lib_trainer.host import Host
+
+
+class HostCase(ABC):
+    """A running host with a small checkpoint.
+
+    Attributes:
+        host: the host, with its first checkpoint loaded.
+        attention_layers: layers of that checkpoint's U-Net that LierLa adapts. conv_layers: least and greatest number
+            of layers that only C3Lier adapts (86 in a true-size SD 1.5; where neighbouring widths are equal a residual
+            block has no conv_shortcut).
+        levels: of 255, how far a picture with live adapters may be from the one with the same adapters of a float32
+            file; 0 where the host computes both the same way.
+    """
+
+    host: Host
+    attention_layers = 192
+    conv_layers = (72, 86)
+    levels = 0
+
+    @abstractmethod
+    def networks(self) -> Sequence[torch.nn.Module]:
+        """The networks in memory: all that training could disturb."""
+
+    @abstractmethod
+    def draw(self, prompt: str = "a cat", seed: int = 3) -> bytes:
+        """The pixels that the person's own Generate button gives (4 steps)."""
+
+    @abstractmethod
+    def load_checkpoint(self, first: bool) -> None:
+        """Loads the first checkpoint, or another one."""
+
+    @abstractmethod
+    def checkpoint_file(self, first: bool) -> Path:
+        """The file of the first checkpoint, or of the other one."""
+
+    @abstractmethod
+    def interrupt(self) -> None:
+        """What the person's own Interrupt button does."""
+
+    @abstractmethod
+    def waiting(self) -> int:
+        """How many wait for the host's lock."""
+
+    @abstractmethod
+    def states_of(self, ids: Sequence[int]) -> torch.Tensor:
+        """The text states (77, C) of 77 token ids."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Ends the host and takes away what it put in place."""
