@@ -11,13 +11,9 @@ from lib_trainer.errors import UserError
 from lib_trainer.host import Checkpoint, Conditioning, Picture, PreviewRequest, Target
 from lib_trainer.hosts.a1111.loaded import Loaded
 from lib_trainer.hosts.a1111.text import States
+from lib_trainer.hosts.size_ids import vector
 from lib_trainer.hosts.webui.captions import join_chunks
 from lib_trainer.hosts.webui.recompute import recomputed
-
-_SIZES = {
-    "original_size_as_tuple": slice(0, 2), "crop_coords_top_left": slice(2, 4), "target_size_as_tuple": slice(4, 6),
-}
-"""Inputs of SDXL's size embedders -> their columns in `Conditioning.sizes`."""
 
 _LOG_VARIANCE = (-30.0, 20.0)
 """Range to which the original autoencoder clamps the logarithm of the posterior's variance."""
@@ -103,24 +99,13 @@ class A1111Model:
 
     def predict(self, noisy: torch.Tensor, timesteps: torch.Tensor, cond: Conditioning) -> torch.Tensor:
         """Runs the U-Net through the host's own casts; returns float32 (B, 4, h, w)."""
-        device = self.device
-        hidden = cond.hidden.to(device)
-        given = {"c_crossattn": [hidden]}
+        device, hidden = self.device, cond.hidden.to(self.device)
+        given: dict[str, object] = {"c_crossattn": [hidden]}
         if self.checkpoint.family.has_size_ids:
-            given = {"crossattn": hidden, "vector": self._vector(cond, device)}  # type: ignore[dict-item]
+            if cond.pooled is None or cond.sizes is None:
+                raise ValueError("SDXL needs the pooled vector and the sizes of every picture.")
+            given = {"crossattn": hidden, "vector": vector(cond.pooled.to(device), cond.sizes.to(device))}
         return self._loaded.sd_model.apply_model(noisy.to(device), timesteps.to(device), given).float()
-
-    def _vector(self, cond: Conditioning, device: torch.device) -> torch.Tensor:
-        """Returns SDXL's (B, P + 6 * 256): the pooled vector and the embedded sizes, in the order of its embedders."""
-        if cond.pooled is None or cond.sizes is None:
-            raise ValueError("SDXL needs the pooled vector and the sizes of every picture.")
-        pooled, sizes = cond.pooled.to(device), cond.sizes.to(device)
-        with torch.no_grad():
-            embedded = [
-                embedder(sizes[:, _SIZES[embedder.input_key]])
-                for embedder in self._loaded.sd_model.conditioner.embedders if embedder.input_key in _SIZES
-            ]
-        return torch.cat([pooled, *(part.to(pooled.dtype) for part in embedded)], dim=1)
 
     def checkpointing(self) -> AbstractContextManager[None]:
         """Recomputes activations of U-Net and text encoders in backward while open."""
