@@ -6,7 +6,7 @@
     if (ours.form) return;
     const form = ours.form = { tab: null, timer: 0, typing: false };
     const QUIET = 600; // milliseconds without a key or click before the form is looked at
-    const PATIENCE = 15000; // milliseconds in which the last settings must have arrived
+    const AGAIN = 1000, TRIES = 20, SECOND_ANSWER = 400; // milliseconds, presses, milliseconds: filling the form
 
     const { find, t } = ours;
     const box = (id) => { const node = find(id); return node && node.querySelector("textarea, input"); };
@@ -122,9 +122,29 @@
     function tooltip(event) {
         const node = event.target.closest("[id^=train_lora_]");
         if (!node || node.title) return;
-        const help = node.querySelector(":scope span[data-testid=block-info] + div, :scope > div:has(+ label)");
-        if (TOOLTIPS[node.id]) node.title = TOOLTIPS[node.id]();
-        else if (help && !node.querySelector("[id^=train_lora_]")) node.title = help.textContent.trim();
+        if (TOOLTIPS[node.id]) { node.title = TOOLTIPS[node.id](); return; }
+        if (node.querySelector("[id^=train_lora_]")) return;
+        const help = node.querySelector("span[data-testid=block-info] + div") || node.querySelector(":scope > div:not(.wrap):has(+ label)");
+        if (help) node.title = help.textContent.trim();
+    }
+
+    /** Fills the form with the last settings; gradio listens to its buttons only some time after it has shown them. */
+    function restore(tab) {
+        let presses = 0, timer = 0;
+        const open = () => { tab.inert = false; };
+        const press = () => {
+            if (!tab.isConnected || presses >= TRIES) { open(); return; }
+            presses += 1;
+            ours.press("train_lora_restore");
+            timer = setTimeout(press, AGAIN);
+        };
+        onAnswer("train_lora_restored", () => {
+            clearTimeout(timer);
+            ours.run.draw();
+            if (presses > 1) setTimeout(open, SECOND_ANSWER); else open();
+        });
+        tab.inert = true; // what is typed before the last settings arrive would be lost
+        press();
     }
 
     function equip(tab) {
@@ -139,10 +159,12 @@
             else if (pressed.id === "train_lora_choose") find("train_lora_files").click();
         });
         tab.addEventListener("mouseover", tooltip);
+        const base = box("train_lora_base_model");
+        if (base) base.placeholder = t("The loaded checkpoint");
         takeDrops(tab);
         onAnswer("train_lora_pressed", ours.run.poll);
         onAnswer("train_lora_drop_told", () => { find("train_lora_drop_state").textContent = ""; touched(); });
-        onAnswer("train_lora_restored", () => { tab.inert = false; ours.run.draw(); });
+        restore(tab);
         new IntersectionObserver((entries) => {
             if (!entries.some((entry) => entry.isIntersecting)) return;
             ours.run.poll(); // a training may have been started elsewhere, another checkpoint loaded
@@ -155,10 +177,7 @@
         const tab = find("train_lora_tab");
         if (!tab || tab === form.tab || !ours.button("train_lora_restore")) return;
         form.tab = tab;
-        tab.inert = true; // what is typed before the last settings arrive would be lost
-        setTimeout(() => { tab.inert = false; }, PATIENCE);
         equip(tab);
-        ours.press("train_lora_restore");
         ours.run.poll();
     });
 

@@ -74,7 +74,7 @@ class Form:
         found: dict[str, dict[str, Any]] = {name: {} for name in self.controls}
         for name, value in values.items():
             found[name]["value"] = value
-        for name, words in ((name, words) for name, words in (choices or {}).items() if name in found):
+        for name, words in (choices or {}).items():
             found[name]["choices"] = list(words)
         return [gr.update(**changes) for changes in found.values()]
 

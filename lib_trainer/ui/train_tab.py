@@ -8,8 +8,8 @@ gradio's queue and a reload loses nothing.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from html import escape
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -28,11 +28,10 @@ from lib_trainer.ui.saved_settings import LAST, Draft, SavedSettings
 ELEM_ID = "train_lora_tab"
 TITLE = "Train LoRA"
 NO_GOAL = "As set below"
+LOADED = "The loaded checkpoint"
 
 _QUIET: dict[str, Any] = {"show_progress": "hidden", "queue": False, "api_name": False}
 """For events that nobody waits for: no spinner over the form, no place in the queue."""
-
-_QUIET_LINE = '<p class="tl-quiet"><span>{}</span> <b>{}</b></p>'
 
 
 class TrainTab:
@@ -59,12 +58,13 @@ class TrainTab:
                 self._first_screen()
                 self._folds()
                 self._hidden_buttons()
-            with gr.Column(scale=5, min_width=420):
+            with gr.Column(scale=5, min_width=420, elem_id="train_lora_side"):
                 gr.HTML('<div id="train_lora_run" class="tl-run"></div>')
         self._connect()
 
     def _first_screen(self) -> None:
         self.checkpoint = gr.HTML("", elem_id="train_lora_checkpoint")
+        self.form.add("base_model")
         self.form.add("images", placeholder="C:\\pictures\\zunko")
         self._drop.lay_out()
         self.dropped = gr.HTML("", elem_id="train_lora_drop_told")
@@ -155,7 +155,7 @@ class TrainTab:
         """Remembers the form as it is and reads the picture folder again where its settings changed."""
         settings = self.form.read(values)
         if looked == settings:
-            return [self._checkpoint_line(settings), gr.update(), looked]
+            return [self._checkpoint_line(settings)[0], gr.update(), looked]
         line, card, looked = self._look(settings)
         try:
             self._saved.save(LAST, Draft(self._labels[goal], settings))
@@ -166,7 +166,7 @@ class TrainTab:
     def on_restore(self) -> list[Any]:
         """Fills the form of a fresh page with the last settings; the mark tells JavaScript that it may be used."""
         names = escape(",".join(webui_settings.preset_names(self._app.host.paths.settings)))
-        return [f'<b data-presets="{names}">restored</b>', *self._fill(self._saved.last() or self._first)]
+        return [f'<b data-presets="{names}">{self._buttons.pressed()}</b>', *self._fill(self._saved.last() or self._first)]
 
     def on_goal(self, goal: str, *values: Value) -> list[Any]:
         """Applies a goal's changes to the form, whatever else is filled in."""
@@ -208,38 +208,53 @@ class TrainTab:
         """Returns checkpoint line, dataset card and the settings they belong to."""
         from lib_trainer.training import forecast
 
+        line, told = self._checkpoint_line(settings)
         card = ""
         if settings["images"]:
             config, _ = TrainConfig.read(settings)
-            card = dataset_card.card(forecast.forecast(config, self._app.host))
-        return [self._checkpoint_line(settings), card, settings]
+            found = forecast.forecast(config, self._app.host)
+            card = dataset_card.card(replace(
+                found, problems=[sentence for sentence in found.problems if sentence not in told],
+                warnings=[sentence for sentence in found.warnings if sentence not in told]))
+        return [line, card, settings]
 
-    def _checkpoint_line(self, settings: dict[str, Any]) -> str:
-        """Says on what will be trained, what the WebUI will do for that, and what stands in the way."""
-        host, base = self._app.host, str(settings.get("base_model") or "")
+    def _checkpoint_line(self, settings: dict[str, Any]) -> tuple[str, list[str]]:
+        """Says on what will be trained, what the WebUI will do for that, and what stands in the way.
+
+        Returns:
+            The line, and the sentences that need not be told again below it.
+        """
+        from lib_trainer.training import base as bases
+
+        host, told = self._app.host, self._app.host.obstacles()
         try:
-            checkpoint = host.checkpoint(Path(base) if base else None)
-            line = _line("Trains on" if base else "Checkpoint in use", checkpoint)
-            if base and checkpoint.path != host.checkpoint().path:
-                line += _QUIET_LINE.format("It is loaded for the training; afterwards this one is loaded again:",
-                                           escape(host.checkpoint().name))
+            base = bases.find(str(settings["base_model"]), host)
+            line = _line(host.checkpoint(base))
+            note = bases.switch_note(base, host)
+            if note:
+                line += _loaded_first(host.checkpoint().name)
+            return line + notes.problems(told), [*told, note]
         except UserError as error:
-            return notes.problems_of(error)
-        return line + notes.problems(host.obstacles())
+            return notes.problems([str(error), *told]), [str(error), *told]
 
     def _bases(self) -> list[tuple[str, str]]:
         """The checkpoints to choose from; "" = the loaded one."""
-        return [("", ""), *((path.name, str(path)) for path in self._app.host.checkpoints())]
+        return [(LOADED, ""), *((path.name, str(path)) for path in self._app.host.checkpoints())]
 
     @staticmethod
     def _reason(goal: str) -> str:
         return f'<p class="tl-quiet tl-reason">{escape(GOALS[goal].reason)}</p>' if goal else ""
 
 
-def _line(what: str, checkpoint: Checkpoint) -> str:
+def _line(checkpoint: Checkpoint) -> str:
     facts = f"{checkpoint.family.label} · {checkpoint.resolution} px · {checkpoint.prediction}"
-    return (f'<div class="tl-checkpoint"><small>{what}</small> <b>{escape(checkpoint.name)}</b> '
+    return (f'<div class="tl-checkpoint"><small>Trains on</small> <b>{escape(checkpoint.name)}</b> '
             f'<span class="tl-quiet">{escape(facts)}</span></div>')
+
+
+def _loaded_first(loaded: str) -> str:
+    return ('<p class="tl-quiet"><span>It is loaded for the training; afterwards this one comes back:</span> '
+            f"<b>{escape(loaded)}</b></p>")
 
 
 def build(app: App, samplers: Sequence[str] = (), first: Draft | None = None) -> gr.Blocks:

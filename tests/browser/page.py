@@ -28,7 +28,8 @@ class Page:
     def open(self, query: str = "") -> None:
         """Opens or reloads the page and waits until the form holds the last settings."""
         self.driver.get(self.url + query)
-        self.until("the restored form", lambda: self.driver.find_elements(By.CSS_SELECTOR, "#train_lora_restored b"))
+        self.until("the restored form", lambda: self.driver.find_elements(
+            By.CSS_SELECTOR, "#train_lora_tab:not([inert]) #train_lora_restored b"))
 
     def until(self, what: str, condition: Callable[[], T]) -> T:
         """Waits until a condition gives something true and returns it."""
@@ -55,7 +56,7 @@ class Page:
 
     def unfold(self, group: str) -> None:
         """Opens a fold by its element id."""
-        button = self.see(f"#{group} button.label-wrap")
+        button = self.see(f"#{group} .label-wrap")
         if "open" not in (button.get_attribute("class") or "").split():
             button.click()
 
