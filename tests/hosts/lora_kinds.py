@@ -125,6 +125,13 @@ def _glora(draw: Draw, weight: Tensor, strength: float) -> Parts:
     }
 
 
+def _old_glora(draw: Draw, weight: Tensor, strength: float) -> Parts:
+    """The same with the factors the other way about, as LyCORIS wrote them before 2.0; AUTOMATIC1111 reads only this."""
+    parts = _glora(draw, weight, strength)
+    order = {"a1": "a2", "a2": "a1", "b1": "b2", "b2": "b1"}
+    return {f"{new}.weight": parts[f"{old}.weight"] for old, new in order.items()} | {"alpha": parts["alpha"]}
+
+
 def _ia3(draw: Draw, weight: Tensor, strength: float) -> Parts:
     return {"weight": draw(weight.shape[0], 1, *(1 for _ in weight.shape[2:]), std=strength),
             "on_input": torch.tensor(False)}
@@ -137,7 +144,7 @@ def _oft(draw: Draw, weight: Tensor, strength: float) -> Parts:
 
 KINDS: dict[str, Callable[[Draw, Tensor, float], Parts]] = {
     "lora": _lora, "locon": _lora, "tucker": _tucker, "dora": _dora, "loha": _loha, "lokr": _lokr, "lokr_ab": _lokr_ab,
-    "diff": _diff, "glora": _glora, "ia3": _ia3, "oft": _oft,
+    "diff": _diff, "glora": _glora, "glora_old": _old_glora, "ia3": _ia3, "oft": _oft,
 }
 """What a layer's tensors are, by kind; "lora" leaves the convolutions out."""
 
@@ -145,7 +152,7 @@ OTHERS = ("diff_b", "norms", "unet_only", "unblocked", "bundled")
 """Further files: biases, norm layers, no text encoder, layers that are in no block, an embedding that travels along."""
 
 _STRENGTHS = {"tucker": 0.5, "loha": 0.3, "lokr": 0.5, "ia3": 0.2, "oft": 0.2, "diff": 0.5, "diff_b": 0.5}
-_OF_LINEAR_ONLY = ("lora", "dora", "glora", "ia3", "oft", "unet_only", "bundled")
+_OF_LINEAR_ONLY = ("lora", "dora", "glora", "glora_old", "ia3", "oft", "unet_only", "bundled")
 
 
 def state(kind: str, checkpoint: Path, seed: int = 1, strength: float = 0.0) -> dict[str, Tensor]:
