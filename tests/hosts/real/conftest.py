@@ -60,9 +60,9 @@ def host(program: Program, home: Path) -> Iterator[Server]:
 
 @pytest.fixture(scope="session")
 def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Six captioned pictures of the demo's dataset."""
+    """Three captioned pictures of the demo's dataset."""
     folder = tmp_path_factory.mktemp("pictures")
     source = DEMO / "dataset" / "zunko" / "train" / "8_zunko"
-    for file in sorted(source.iterdir())[:12]:
+    for file in sorted(source.iterdir())[:6]:
         shutil.copy(file, folder / file.name)
     return folder

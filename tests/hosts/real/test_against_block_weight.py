@@ -38,7 +38,7 @@ def pair(
     peer = request.config.getoption("--block-weight")
     if peer is None:
         pytest.skip("no folder of sd-webui-lora-block-weight was given (--block-weight)")
-    file = training.start(host, pictures, "shared", epochs=4, learning_rate="5e-3", train_text_encoder=True).finished()
+    file = training.start(host, pictures, "shared", epochs=4, learning_rate="1e-2", train_text_encoder=True).finished()
     home = tmp_path_factory.mktemp("blockweight")
     server.prepare(program, home, [peer], ours=False)
     shutil.copy(file, home / "models" / "Lora")

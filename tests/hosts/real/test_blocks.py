@@ -18,7 +18,7 @@ NAME, OTHER = "blocks one", "blocks two"
 def loras(host: Server, pictures: Path) -> None:
     """Two LoRAs strong enough to see every block of."""
     for name, seed, text in ((NAME, 1, True), (OTHER, 2, False)):
-        training.start(host, pictures, name, seed=seed, epochs=4, learning_rate="5e-3",
+        training.start(host, pictures, name, seed=seed, epochs=4, learning_rate="1e-2",
                        train_text_encoder=text).finished()
 
 

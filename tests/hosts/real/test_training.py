@@ -24,13 +24,13 @@ SLACK = 0.3
 
 def test_a_finished_lora_is_usable_at_once_under_its_name(host: Server, pictures: Path) -> None:
     plain = host.draw(PROMPT)
-    file = training.start(host, pictures, "at once", epochs=2).finished()
+    file = training.start(host, pictures, "at once", epochs=2, learning_rate="1e-2").finished()
     assert file == host.loras / "at once.safetensors"
     assert same(host.draw(PROMPT), plain), "without the tag nothing has changed"
     first = host.draw(f"{PROMPT}<lora:at once:1>")
     assert differ(first, plain)
     file.unlink()
-    training.start(host, pictures, "at once", epochs=4, learning_rate="5e-3").finished()
+    training.start(host, pictures, "at once", epochs=4, learning_rate="1e-2").finished()
     assert differ(host.draw(f"{PROMPT}<lora:at once:1>"), first), "the retrained file is used, not a remembered one"
 
 
@@ -132,9 +132,9 @@ def test_the_host_shows_and_interrupts_the_training_as_its_own(host: Server, pic
 
 
 def test_previews_are_drawn_by_the_host_and_teach_nothing(host: Server, pictures: Path) -> None:
-    quiet = training.start(host, pictures, "quiet", epochs=1)
+    quiet = training.start(host, pictures, "quiet", epochs=2)
     expected = training.tensors(quiet.finished())
-    run = training.start(host, pictures, "previewed", epochs=1, preview_prompts=PROMPT, preview_every_steps=2,
+    run = training.start(host, pictures, "previewed", epochs=2, preview_prompts=PROMPT, preview_every_steps=2,
                          preview_steps=2, preview_width=64, preview_height=64, preview_seed=7)
     assert training.tensors(run.finished()) == expected
     files = [Path(file) for event in run.of("Previewed") for file in event["files"]]
@@ -147,8 +147,8 @@ def test_choosing_another_checkpoint_pauses_the_training(host: Server, pictures:
     own, *others = host.program.checkpoints()
     if not others or "xl" in others[0].lower():
         pytest.skip("the folder of checkpoints holds only one of this size")
-    expected = training.tensors(training.start(host, pictures, "stayed", epochs=2).finished())
-    run = training.start(host, pictures, "switched", epochs=2)
+    expected = training.tensors(training.start(host, pictures, "stayed", epochs=4).finished())
+    run = training.start(host, pictures, "switched", epochs=4)
     run.until_step(2)
     host.choose(others[0])
     try:
