@@ -186,7 +186,8 @@ def started(
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     command = [str(program.python), "launch.py", *COMMON_FLAGS, *FLAGS[program.kind], *program.flags, *flags,
-               "--port", str(port), "--data-dir", str(home), "--ckpt-dir", str(program.models)]
+               "--port", str(port), "--data-dir", str(home), "--ckpt-dir", str(program.models),
+               "--gradio-allowed-path", str(program.folder)]  # Forge's page loads its own scripts from there
     variables = {**os.environ, "HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "PYTHONUNBUFFERED": "1",
                  "PYTHONPATH": "", "OMP_NUM_THREADS": "1", "GRADIO_ANALYTICS_ENABLED": "False", **(environment or {})}
     with (home / "host.log").open("wb") as log:
