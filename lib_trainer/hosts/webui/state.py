@@ -26,7 +26,7 @@ class _Shown:
         job: name of the job; tells it from the host's own.
         began: Unix seconds of the present phase's beginning, from which the host reckons the time that is left.
         done, total: steps of the phase. text: the line beneath the progress.
-        stop: whether Interrupt was pressed and not yet told.
+        stop: whether Interrupt was pressed and not yet told. told: whether it was told while the host's flag stayed up.
     """
 
     job: str
@@ -35,6 +35,7 @@ class _Shown:
     total: int = 0
     text: str = ""
     stop: bool = False
+    told: bool = False
 
 
 class StateDisplay:
@@ -70,11 +71,19 @@ class StateDisplay:
                 _show(self._shown)
 
     def stop_asked(self) -> bool:
-        """Returns whether the person pressed Interrupt while the training was what the host showed."""
-        if self._shown is None:
+        """Returns whether the person pressed Interrupt while the training was what the host showed.
+
+        May be asked from any thread; a picture that is being drawn still sees the button and ends.
+        """
+        shown = self._shown
+        if shown is None:
             return False
-        _collect(self._shown)
-        asked, self._shown.stop = self._shown.stop, False
+        with queue_lock_if_free() as held:
+            if held:
+                _collect(shown)
+            elif _is_pressed(shown) and not shown.told:
+                shown.told = shown.stop = True
+        asked, shown.stop = shown.stop, False
         return asked
 
     @contextmanager
@@ -118,11 +127,17 @@ def _state() -> Any:
     return shared.state
 
 
-def _collect(shown: _Shown) -> None:
-    """Takes the buttons that were pressed for our job; those pressed for a generation are its own."""
+def _is_pressed(shown: _Shown) -> bool:
     state = _state()
+    return bool(state.job == shown.job and (state.interrupted or state.stopping_generation))
+
+
+def _collect(shown: _Shown) -> None:
+    """Under the lock: takes the buttons that were pressed for our job; those pressed for a generation are its own."""
+    state = _state()
+    shown.stop = shown.stop or (_is_pressed(shown) and not shown.told)
+    shown.told = False
     if state.job == shown.job:
-        shown.stop = shown.stop or state.interrupted or state.stopping_generation
         state.interrupted = state.stopping_generation = state.skipped = False
 
 

@@ -75,9 +75,27 @@ def test_interrupt_asks_the_training_to_stop_once(person: Person, host: WebUIHos
 def test_skip_does_not_stop_the_training(person: Person, host: WebUIHost) -> None:
     from modules import shared
 
-    with host.borrow_model() as lease, host.job("zunko") as display, lease.turn():
-        shared.state.skip()
-        assert not display.stop_asked() and not shared.state.skipped
+    with host.borrow_model() as lease, host.job("zunko") as display:
+        with lease.turn():
+            shared.state.skip()
+            assert not display.stop_asked()
+        assert not shared.state.skipped and not display.stop_asked()
+
+
+def test_looking_at_the_buttons_leaves_them_to_the_picture_being_drawn(person: Person, host: WebUIHost) -> None:
+    """The page looks several times a second, from its own threads."""
+    from modules import shared
+
+    with host.borrow_model() as lease, host.job("zunko") as display:
+        with lease.turn():
+            shared.state.skip()
+            shared.state.interrupt()
+            assert display.stop_asked() and not display.stop_asked()
+            assert shared.state.skipped and shared.state.interrupted
+        assert not shared.state.interrupted and not display.stop_asked()
+        with lease.turn():
+            shared.state.interrupt()
+        assert display.stop_asked()
 
 
 def test_the_state_is_clean_after_an_accident(person: Person, host: WebUIHost) -> None:
