@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 import torch
 
+from lib_trainer.data.scan import scan
 from lib_trainer.errors import Problems, UserError
 from lib_trainer.hosts.standalone.host import StandaloneHost
 from lib_trainer.jobs import LOG_NAME, Jobs
+from lib_trainer.training import check
 from tests.conftest import Settings
 
 
@@ -30,6 +32,16 @@ def test_events_are_numbered_and_logged(host: StandaloneHost, settings: Settings
     assert job.folder == host.paths.outputs / "train-lora" / "zko"
     lines = (job.folder / LOG_NAME).read_text(encoding="utf8").splitlines()
     assert [json.loads(line) for line in lines] == events
+
+
+def test_the_folders_are_read_once_per_start(
+    host: StandaloneHost, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = []
+    monkeypatch.setattr(check, "scan", lambda *args, **named: read.append(args) or scan(*args, **named))
+    job = Jobs(host).start(settings(steps=1))
+    assert job.wait(600) and job.events()[-1]["kind"] == "Finished"
+    assert len(read) == 1
 
 
 def test_every_reader_sees_everything(host: StandaloneHost, settings: Settings) -> None:
