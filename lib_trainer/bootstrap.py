@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lib_trainer.errors import UserError
-from lib_trainer.host import Host, HostPaths, Txt2ImgHost
+from lib_trainer.host import Host, HostPaths
 from lib_trainer.jobs import Jobs
+from lib_trainer.txt2img_host import Txt2ImgHost
 
 if TYPE_CHECKING:
     from fastapi import FastAPI

@@ -182,7 +182,7 @@ def _train(arguments: argparse.Namespace) -> int:
 
 
 def _generate(arguments: argparse.Namespace) -> int:
-    from lib_trainer.host import GenerateRequest
+    from lib_trainer.txt2img_host import GenerateRequest
 
     if arguments.out.exists():
         raise UserError(f"{arguments.out} exists and is not overwritten: give another --out.")

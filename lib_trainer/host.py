@@ -11,7 +11,7 @@ dtype are as found; the process-wide random generators are neither read nor adva
 """
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -122,20 +122,6 @@ class PreviewRequest:
 
 
 @dataclass(frozen=True)
-class GenerateRequest(PreviewRequest):
-    """What txt2img asks of a host that draws by our page (the embedded one).
-
-    Attributes:
-        seed: seed of the first picture, picture i has `seed + i`; -1 = a random one.
-        batch_size: pictures drawn at once. `batch_count`: how many such batches, one after the other.
-    """
-
-    seed: int = -1
-    batch_size: int = 1
-    batch_count: int = 1
-
-
-@dataclass(frozen=True)
 class Picture:
     """A drawn picture with its infotext and what the person must be told about it (unknown preset ...).
 
@@ -147,15 +133,6 @@ class Picture:
     infotext: str
     comments: list[str] = field(default_factory=list)
     file: Path | None = None
-
-
-@dataclass(frozen=True)
-class DrawProgress:
-    """How far a generation is: `step` of `steps` of all its batches together; `image` a rough look, where cheap."""
-
-    step: int
-    steps: int
-    image: Image | None = None
 
 
 class HostModel(Protocol):
@@ -318,38 +295,4 @@ class Host(Protocol):
 
     def samplers(self) -> list[str]:
         """Names of the samplers, the default first."""
-        ...
-
-
-class Txt2ImgHost(Host, Protocol):
-    """A host whose page is ours: it draws for txt2img too (a WebUI draws through its own tab)."""
-
-    def generate(
-        self,
-        request: GenerateRequest,
-        progress: Callable[[DrawProgress], None] | None = None,
-        interrupt: Callable[[], bool] | None = None,
-    ) -> list[Picture]:
-        """Draws, saves the pictures with their infotext and returns them; waits for the model's next free turn.
-
-        Args:
-            request: what to draw.
-            progress: told after every sampling step.
-            interrupt: asked after every sampling step; when it says True the finished pictures are returned.
-
-        Raises:
-            UserError: an unknown sampler, a size that is no multiple of 8 ...
-        """
-        ...
-
-    def load_model(self, path: Path) -> None:
-        """Loads another checkpoint between two generations or turns; when that fails the present one stays.
-
-        Raises:
-            UserError: the checkpoint cannot be used.
-        """
-        ...
-
-    def loras(self) -> list[str]:
-        """Names of the LoRA files that a tag can name, sorted."""
         ...

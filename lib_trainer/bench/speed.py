@@ -14,8 +14,8 @@ from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from lib_trainer.bench.teach import DATASET, demo_config
-from lib_trainer.host import GenerateRequest, Txt2ImgHost
 from lib_trainer.training.events import Cached, Failed, Stepped
+from lib_trainer.txt2img_host import GenerateRequest, Txt2ImgHost
 
 if TYPE_CHECKING:
     from lib_trainer.jobs import Jobs

@@ -21,9 +21,9 @@ from typing import TYPE_CHECKING, Any
 
 from lib_trainer import seeds
 from lib_trainer.demo import scenes
-from lib_trainer.host import GenerateRequest, Txt2ImgHost
 from lib_trainer.training.events import Failed, Finished
 from lib_trainer.training.goals import GOALS
+from lib_trainer.txt2img_host import GenerateRequest, Txt2ImgHost
 
 if TYPE_CHECKING:
     from PIL.Image import Image

@@ -3,8 +3,9 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from lib_trainer.host import Host, Txt2ImgHost
+from lib_trainer.host import Host
 from lib_trainer.jobs import Jobs
+from lib_trainer.txt2img_host import Txt2ImgHost
 
 
 class App(Protocol):

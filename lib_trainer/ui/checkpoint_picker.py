@@ -7,7 +7,7 @@ from typing import Any
 import gradio as gr
 
 from lib_trainer.errors import UserError
-from lib_trainer.host import Txt2ImgHost
+from lib_trainer.txt2img_host import Txt2ImgHost
 from lib_trainer.ui import notes
 
 

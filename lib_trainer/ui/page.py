@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING
 import gradio as gr
 
 from lib_trainer.errors import UserError
-from lib_trainer.host import GenerateRequest, Host
+from lib_trainer.host import Host
 from lib_trainer.training.goals import GOALS
+from lib_trainer.txt2img_host import GenerateRequest
 from lib_trainer.ui import train_tab
 from lib_trainer.ui.app import EmbeddedApp
 from lib_trainer.ui.checkpoint_picker import CheckpointPicker

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 
 from lib_trainer.errors import Problems, UserError
-from lib_trainer.host import DrawProgress, GenerateRequest, Picture, Txt2ImgHost
+from lib_trainer.host import Picture
+from lib_trainer.txt2img_host import DrawProgress, GenerateRequest, Txt2ImgHost
 from lib_trainer.ui.block_weight_panel import BlockWeightPanel
 from lib_trainer.ui.form import Value
 from lib_trainer.ui.notes import note, problems_of, warnings

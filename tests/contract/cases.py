@@ -6,9 +6,10 @@ from pathlib import Path
 
 import torch
 
-from lib_trainer.host import GenerateRequest, HostPaths
+from lib_trainer.host import HostPaths
 from lib_trainer.hosts.standalone.host import StandaloneHost
 from lib_trainer.hosts.standalone.text_states import encode_ids
+from lib_trainer.txt2img_host import GenerateRequest
 from tests import tiny_checkpoint
 from tests.contract.case import HostCase
 from tests.hosts.a1111.case import A1111Case

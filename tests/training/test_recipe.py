@@ -13,13 +13,13 @@ import torch
 from PIL import Image
 
 from lib_trainer.errors import Problems, UserError
-from lib_trainer.host import GenerateRequest
 from lib_trainer.hosts.standalone.host import StandaloneHost
 from lib_trainer.lora import file
 from lib_trainer.training import events as ev
 from lib_trainer.training import recipe
 from lib_trainer.training.config import TrainConfig
 from lib_trainer.training.controls import Controls
+from lib_trainer.txt2img_host import GenerateRequest
 from tests.conftest import Settings
 
 Watch = Callable[[ev.Event], None]

@@ -10,12 +10,12 @@ import pytest
 import torch
 from PIL import Image
 
-from lib_trainer.host import GenerateRequest
 from lib_trainer.hosts.standalone.display import Display
 from lib_trainer.hosts.standalone.host import StandaloneHost
 from lib_trainer.training import events as ev
 from lib_trainer.training import previews, recipe
 from lib_trainer.training.controls import Controls
+from lib_trainer.txt2img_host import GenerateRequest
 from tests.conftest import Settings
 
 

@@ -10,8 +10,8 @@ from fastapi.testclient import TestClient
 
 from lib_trainer.bootstrap import App
 from lib_trainer.errors import UserError
-from lib_trainer.host import GenerateRequest
 from lib_trainer.training.config import TrainConfig
+from lib_trainer.txt2img_host import GenerateRequest
 from lib_trainer.ui import page
 from tests.ui import page_texts
 

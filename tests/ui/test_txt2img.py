@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from lib_trainer.bootstrap import App
-from lib_trainer.host import GenerateRequest
+from lib_trainer.txt2img_host import GenerateRequest
 from lib_trainer.ui.txt2img import Txt2Img
 
 

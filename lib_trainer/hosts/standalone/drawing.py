@@ -14,13 +14,14 @@ import torch
 
 from lib_trainer.blocks import tags
 from lib_trainer.errors import Problems, UserError
-from lib_trainer.host import DrawProgress, GenerateRequest, Picture
+from lib_trainer.host import Picture
 from lib_trainer.hosts.standalone import samplers
 from lib_trainer.hosts.standalone.denoise import denoise
 from lib_trainer.hosts.standalone.infotext import infotext
 from lib_trainer.hosts.standalone.loader import LoadedModel
 from lib_trainer.hosts.standalone.loras import Applied, Live, LoraShelf
 from lib_trainer.hosts.standalone.prompt import encode_prompt
+from lib_trainer.txt2img_host import DrawProgress, GenerateRequest
 
 if TYPE_CHECKING:
     from PIL.Image import Image

@@ -15,15 +15,7 @@ import torch
 
 from lib_trainer.blocks.presets import Presets, PresetsFile
 from lib_trainer.errors import UserError
-from lib_trainer.host import (
-    Checkpoint,
-    DrawProgress,
-    GenerateRequest,
-    HostPaths,
-    LiveNetwork,
-    Picture,
-    PreviewRequest,
-)
+from lib_trainer.host import Checkpoint, HostPaths, LiveNetwork, Picture, PreviewRequest
 from lib_trainer.hosts.checkpoint_file import SUFFIXES
 from lib_trainer.hosts.standalone import samplers
 from lib_trainer.hosts.standalone.display import Display
@@ -34,6 +26,7 @@ from lib_trainer.hosts.standalone.loader import LoadedModel, describe, identity_
 from lib_trainer.hosts.standalone.lock import FifoLock
 from lib_trainer.hosts.standalone.loras import Live, LoraShelf
 from lib_trainer.hosts.standalone.model import StandaloneModel
+from lib_trainer.txt2img_host import DrawProgress, GenerateRequest
 
 PRESETS_FILE = "lbwpresets.txt"
 """Block-weight presets in the settings folder, the peer's file name and format."""

@@ -12,10 +12,11 @@ from PIL import Image
 
 from lib_trainer.errors import Problems, UserError
 from lib_trainer.families.sd1 import SD1
-from lib_trainer.host import DrawProgress, GenerateRequest, Picture
+from lib_trainer.host import Picture
 from lib_trainer.hosts.standalone.host import StandaloneHost
 from lib_trainer.lora import file as lora_file
 from lib_trainer.lora.network import Network, NetworkSpec, create
+from lib_trainer.txt2img_host import DrawProgress, GenerateRequest
 from tests import tiny_checkpoint
 from tests.hosts.standalone.conftest import paths_in
 
@@ -226,7 +227,8 @@ def test_loading_imports_no_pipeline_and_no_network_client_runs(checkpoint: Path
     code = (
         "import sys; from pathlib import Path\n"
         "from lib_trainer.hosts.standalone.host import StandaloneHost\n"
-        "from lib_trainer.host import HostPaths, GenerateRequest\n"
+        "from lib_trainer.host import HostPaths\n"
+        "from lib_trainer.txt2img_host import GenerateRequest\n"
         f"d = Path({str(tmp_path)!r}); host = StandaloneHost(Path({str(checkpoint)!r}), HostPaths(d, d, d, d))\n"
         "host.generate(GenerateRequest('a', seed=1, steps=1))\n"
         "assert 'diffusers.pipelines.stable_diffusion' not in sys.modules\n"

@@ -15,13 +15,14 @@ import torch
 
 from lib_trainer.blocks.presets import SHIPPED, PresetsFile
 from lib_trainer.errors import UserError
-from lib_trainer.host import Checkpoint, GenerateRequest, Picture, PreviewRequest, Target
+from lib_trainer.host import Checkpoint, Picture, PreviewRequest, Target
 from lib_trainer.hosts.standalone import drawing
 from lib_trainer.hosts.standalone.lease import restored
 from lib_trainer.hosts.standalone.loader import LoadedModel, load
 from lib_trainer.hosts.standalone.loras import LoraShelf
 from lib_trainer.hosts.standalone.model import StandaloneModel
 from lib_trainer.hosts.webui.backend import Weighted
+from lib_trainer.txt2img_host import GenerateRequest
 
 
 @functools.cache
