@@ -113,6 +113,7 @@
 
     /** Buttons say what they do when the mouse rests on them; other controls repeat the help that stands under their label. */
     const TOOLTIPS = {
+        train_lora_choose: () => t("Choose pictures and captions on this computer"),
         train_lora_generate: () => t("Start the training (Ctrl+Enter)"),
         train_lora_settings_save: () => t("Keep the whole form under the name above"),
         train_lora_settings_load: () => t("Fill the form with the chosen settings"),

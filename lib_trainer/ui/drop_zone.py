@@ -19,8 +19,7 @@ from lib_trainer.ui.run_buttons import HIDDEN
 
 _ZONE = """<div id="train_lora_drop" class="tl-drop">
 <span>Drop pictures and captions here for a new dataset folder, or</span>
-<button type="button" id="train_lora_choose" class="tl-button" title="Choose pictures and captions on this computer"
->choose files</button>
+<button type="button" id="train_lora_choose" class="tl-button">choose files</button>
 <input type="file" id="train_lora_files" multiple accept="image/*,.txt,.caption" hidden>
 <div id="train_lora_drop_state" class="tl-quiet"></div></div>"""
 

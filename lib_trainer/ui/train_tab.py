@@ -166,7 +166,8 @@ class TrainTab:
     def on_restore(self) -> list[Any]:
         """Fills the form of a fresh page with the last settings; the mark tells JavaScript that it may be used."""
         names = escape(",".join(webui_settings.preset_names(self._app.host.paths.settings)))
-        return [f'<b data-presets="{names}">{self._buttons.pressed()}</b>', *self._fill(self._saved.last() or self._first)]
+        mark = f'<b data-presets="{names}">{self._buttons.pressed()}</b>'
+        return [mark, *self._fill(self._saved.last() or self._first)]
 
     def on_goal(self, goal: str, *values: Value) -> list[Any]:
         """Applies a goal's changes to the form, whatever else is filled in."""

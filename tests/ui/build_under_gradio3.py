@@ -26,8 +26,14 @@ class EmptyHost:
     def __init__(self, folder: Path) -> None:
         self.paths = HostPaths(loras=folder, outputs=folder, settings=folder, cache=folder)
 
-    def checkpoint(self) -> None:
+    def checkpoint(self, base: Path | None = None) -> None:
         raise UserError("No checkpoint is loaded.")
+
+    def checkpoints(self) -> list[Path]:
+        return []
+
+    def obstacles(self) -> list[str]:
+        return []
 
 
 @dataclass(frozen=True)

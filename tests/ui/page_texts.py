@@ -13,7 +13,7 @@ from typing import Any
 
 from lib_trainer.training.config import GROUPS
 from lib_trainer.training.goals import GOALS
-from lib_trainer.ui import train_tab
+from lib_trainer.ui import train_tab, webui_settings
 from lib_trainer.ui.form import FIELDS
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -29,8 +29,13 @@ _WORDS = re.compile(r"[^\W\d_]{2}")
 def settings() -> set[str]:
     """Labels, help texts, groups and goals."""
     found = {field.metadata[key] for field in FIELDS.values() for key in ("label", "help")}
-    found |= {*GROUPS[1:], train_tab.NO_GOAL, train_tab.TITLE}
+    found |= {*GROUPS[1:], train_tab.NO_GOAL, train_tab.LOADED, train_tab.TITLE}
     return found | {text for goal in GOALS.values() for text in (goal.label, goal.reason)}
+
+
+def of_webui_settings(folder: Path) -> set[str]:
+    """Labels and help texts of our section among a WebUI's settings."""
+    return {text for row in webui_settings.rows(folder) for text in row[2:4]}
 
 
 def of_scripts() -> set[str]:

@@ -9,7 +9,7 @@ import pytest
 from lib_trainer.bootstrap import App
 from lib_trainer.data.scan import Item
 from lib_trainer.training.forecast import Forecast
-from lib_trainer.ui import dataset_card, page
+from lib_trainer.ui import dataset_card, page, train_tab
 from tests.ui import page_texts
 
 AT_RUN_TIME = {"Paused. Press Continue to go on.", "Waiting for its turn"}
@@ -26,7 +26,10 @@ def _card() -> str:
 def texts(shared_app: App) -> set[str]:
     blocks = page_texts.of_blocks(page.build(shared_app).get_config_file())
     card = page_texts.of_html(_card()) - {"warning"}
-    return blocks | card | page_texts.settings() | page_texts.of_scripts() | page_texts.of_notes() | AT_RUN_TIME
+    line = page_texts.of_html(train_tab._line(shared_app.host.checkpoint()) + train_tab._loaded_first("x"))
+    webui = page_texts.of_webui_settings(shared_app.host.paths.settings)
+    written = page_texts.settings() | page_texts.of_scripts() | page_texts.of_notes()
+    return blocks | card | line | webui | written | AT_RUN_TIME
 
 
 @pytest.mark.parametrize("language", ["ja_JP", "zh_CN", "zh_TW"])

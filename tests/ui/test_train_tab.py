@@ -1,6 +1,8 @@
 """The train tab's handlers on a real app: start, faults, goals, settings, the dataset card."""
 from __future__ import annotations
 
+import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +11,7 @@ import pytest
 
 from lib_trainer.bootstrap import App
 from lib_trainer.training.goals import GOALS
+from lib_trainer.ui import train_tab
 from lib_trainer.ui.saved_settings import Draft
 from lib_trainer.ui.train_tab import NO_GOAL, TrainTab, build
 from tests.ui import pictures
@@ -22,6 +25,13 @@ def tab(app: App) -> TrainTab:
     return tab
 
 
+@dataclass(frozen=True)
+class Upload:
+    """A file as gradio hands it over: `name` is the path of the upload."""
+
+    name: Path
+
+
 def values(tab: TrainTab, **changes: Any) -> list[Any]:
     return list({**{name: control.value for name, control in tab.form.controls.items()}, **changes}.values())
 
@@ -32,7 +42,7 @@ def filled(tab: TrainTab, answer: list[Any]) -> dict[str, Any]:
     return {name: update["value"] for name, update in zip(tab.form.controls, updates, strict=True) if "value" in update}
 
 
-def test_first_screen_is_five_things_and_everything_else_is_folded(shared_app: App) -> None:
+def test_first_screen_is_short_and_everything_else_is_folded(shared_app: App) -> None:
     config = build(shared_app).get_config_file()
     parents: dict[int, list[str]] = {}
 
@@ -48,7 +58,7 @@ def test_first_screen_is_five_things_and_everything_else_is_folded(shared_app: A
         if component["type"] in ("textbox", "number", "dropdown", "checkbox", "button")
         and "accordion" not in parents[component["id"]] and "tl-hidden" not in component["props"]["elem_classes"]
     ]
-    assert shown == ["train_lora_images", "train_lora_name", "train_lora_goal", "train_lora_generate"]
+    assert shown == ["train_lora_" + name for name in ("base_model", "images", "name", "goal", "generate")]
     folds = [c["props"]["open"] for c in config["components"] if c["type"] == "accordion"]
     assert len(folds) == 9 and not any(folds)
 
@@ -125,3 +135,55 @@ def test_a_disk_that_refuses_the_draft_is_told(app: App, tab: TrainTab) -> None:
     (app.host.paths.settings / "train").write_text("a file where the folder should be")
     _, card, _ = tab.on_touch(None, NO_GOAL, *values(tab, name="zko"))
     assert "cannot be saved" in card
+
+
+def test_another_base_is_told_before_start(app: App, tab: TrainTab, checkpoint: Path, tmp_path: Path) -> None:
+    line, _, _ = tab.on_touch(None, NO_GOAL, *values(tab))
+    assert "Trains on" in line and "<b>tiny.safetensors</b>" in line and "afterwards" not in line
+    other = tmp_path / "other.safetensors"
+    other.write_bytes(checkpoint.read_bytes())
+    line, _, _ = tab.on_touch(None, NO_GOAL, *values(tab, base_model=str(other)))
+    assert "<b>other.safetensors</b>" in line
+    assert "afterwards this one comes back:</span> <b>tiny.safetensors</b>" in line
+    folder = str(pictures.folder(tmp_path / "data"))
+    line, card, _ = tab.on_touch(None, NO_GOAL, *values(tab, base_model="no such", images=folder))
+    assert "no such" in line and "no such" not in card, "told once"
+
+
+def test_restore_offers_the_checkpoints_of_the_host(app: App, tab: TrainTab) -> None:
+    updates = tab.on_restore()[-len(tab.form.controls):]
+    update = dict(zip(tab.form.controls, updates, strict=True))["base_model"]
+    assert update["choices"][0] == (train_tab.LOADED, "")
+    assert [value for _, value in update["choices"][1:]] == [str(path) for path in app.host.checkpoints()]
+
+
+def test_dropped_files_keep_their_own_names_and_become_the_folder(app: App, tab: TrainTab, tmp_path: Path) -> None:
+    source = pictures.folder(tmp_path / "data")
+    uploads = [Upload(path) for path in sorted(source.rglob("*")) if path.is_file()]
+    own = [f"zko ({number}){Path(upload.name).suffix}" for number, upload in enumerate(uploads)]
+    box, told, images, _, card, looked = tab.on_drop(
+        uploads, json.dumps(["dropped", *own]), *values(tab, resolution="64"))
+    folder = app.host.paths.settings / "datasets" / "dropped"
+    assert images["value"] == looked["images"] == str(folder) and box is None
+    assert sorted(path.name for path in folder.iterdir()) == sorted(own)
+    assert not any(Path(upload.name).exists() for upload in uploads), "the uploads are not kept twice"
+    assert '<img src="data:image/jpeg;base64,' in card and "tl-note" not in told
+    again = tab.on_drop([], json.dumps(["dropped", "lost.png"]), *values(tab))
+    assert "0 of 1 dropped files arrived" in again[1] and "value" not in again[2]
+
+
+def test_the_buttons_of_a_run_act_and_say_when_there_is_none(app: App, tab: TrainTab, tmp_path: Path) -> None:
+    with gr.Blocks() as blocks:
+        tab = TrainTab(app, [], Draft())
+        tab.lay_out()
+    press = {blocks.blocks[function.targets[0][0]].elem_id: function.fn for function in blocks.fns.values()}
+    told, mark = press["train_lora_press_pause"]()
+    assert "No training is running" in told
+    tab.on_start(NO_GOAL, *values(tab, name="zko", images=str(pictures.folder(tmp_path / "data")), steps=2000, rank=1))
+    job = app.jobs.running()
+    assert press["train_lora_press_pause"]() == ["", f"<b>{int(mark[3:-4]) + 2}</b>"]
+    assert job.controls.paused
+    press["train_lora_press_continue"]()
+    assert not job.controls.paused
+    press["train_lora_press_discard"]()
+    assert job.wait(120) and job.events()[-1]["file"] == ""

@@ -21,6 +21,10 @@ class OptionInfo:
         self.restrict_api, self.category_id = restrict_api, category_id
         self.do_not_save = False
 
+    def html(self, html: str) -> OptionInfo:
+        self.comment_after += html
+        return self
+
     def info(self, info: str) -> OptionInfo:
         self.comment_after += f" ({info})"
         return self

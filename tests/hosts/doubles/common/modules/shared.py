@@ -9,7 +9,8 @@ from modules import options, paths_internal, shared_state
 from modules.options import OptionInfo, Options
 
 cmd_opts = SimpleNamespace(
-    lora_dir=os.path.join(paths_internal.models_path, "Lora"), no_prompt_history=False, api=False, api_auth=None,
+    lora_dir=os.path.join(paths_internal.models_path, "Lora"), no_prompt_history=False, api=False,
+    api_auth=None, nowebui=False,
     freeze_settings=False, embeddings_dir=os.path.join(paths_internal.data_path, "embeddings"),
 )
 opts = Options({key: OptionInfo(default) for key, default in options.DEFAULTS.items()}, set())
