@@ -29,7 +29,8 @@ LIVE = f"a cat<lora:{TRAINING_NAME}:0.8:OUTD>"
 def short(settings: Settings, name: str, **changes: Any) -> TrainConfig:
     """A run that goes through every phase: 2 updates of 3 micro-batches, a save and a preview after each."""
     values = {"name": name, "steps": 2, "resolution": "64", "gradient_accumulation": 2, "save_precision": "float",
-              "save_every_steps": 1, "preview_every_steps": 1, "preview_prompts": "zko", "preview_steps": 2}
+              "save_every_steps": 1, "preview_every_steps": 1, "preview_prompts": "zko", "preview_steps": 2,
+              "preview_width": 64, "preview_height": 64}
     return settings(**{**values, **changes})
 
 
