@@ -5,8 +5,8 @@ from typing import Any
 
 from lib_trainer.hosts.reforge.loaded import in_memory
 
-_PLAIN_LAYERS = ("disable_weight_init.", "manual_cast.")
-"""Beginnings of the class names of reForge's layers that gradients pass through."""
+_NO_GRADIENTS = ("fp8_ops", "cublas_ops")
+"""Parts of the class names of reForge's layers that gradients do not pass through."""
 
 
 def found() -> list[str]:
@@ -36,7 +36,7 @@ def _in_model(unet: Any) -> list[str]:
     if unet.compiled:
         return ["The U-Net was compiled, and hooks do not act inside it. Start reForge without --torch-compile."]
     first = next((type(layer) for layer in unet.model.diffusion_model.modules() if hasattr(layer, "in_features")), None)
-    if first is None or first.__qualname__.startswith(_PLAIN_LAYERS):
+    if first is None or not any(kind in first.__qualname__ for kind in _NO_GRADIENTS):
         return []
     return [f"The U-Net runs in layers that gradients do not pass through ({first.__qualname__}). Start reForge "
             "without --fast, or choose a checkpoint that is not stored as scaled float8."]

@@ -41,9 +41,9 @@ def installed(host: str, data: Path) -> Iterator[None]:
         yield
     finally:
         sys.path[:] = path
-        for name in set(sys.modules) - before:
-            if _is_double(name):
-                del sys.modules[name]
+        # all are found first: a package without `__init__.py` asks for its parent when it is looked at
+        for name in [name for name in set(sys.modules) - before if _is_double(name)]:
+            del sys.modules[name]
         sys.path_importer_cache.clear()
 
 

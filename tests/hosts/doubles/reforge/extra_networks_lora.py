@@ -1,0 +1,25 @@
+"""Double of reForge's `<lora:...>` in prompts."""
+from __future__ import annotations
+
+from typing import Any
+
+import networks
+from modules import extra_networks
+
+
+class ExtraNetworkLora(extra_networks.ExtraNetwork):
+    def __init__(self) -> None:
+        super().__init__("lora")
+
+    def activate(self, p: Any, params_list: list[Any]) -> None:
+        names, te, unet = [], [], []
+        for params in params_list:
+            names.append(params.positional[0])
+            first = float(params.positional[1]) if len(params.positional) > 1 else 1.0
+            te.append(float(params.named.get("te", first)))
+            second = float(params.positional[2]) if len(params.positional) > 2 else te[-1]
+            unet.append(float(params.named.get("unet", second)))
+        networks.load_networks(names, te, unet, [None] * len(names))
+
+    def deactivate(self, p: Any) -> None:
+        pass
