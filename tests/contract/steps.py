@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import torch
 
-from lib_trainer.host import Conditioning, HostModel
+from lib_trainer.host import Conditioning, HostModel, PreviewRequest
 from lib_trainer.lora.network import Network, NetworkSpec, create
 
 
@@ -18,6 +18,11 @@ def network(model: HostModel, *, blocks: frozenset[str] | None = None, text_enco
     for layer in made.layers.values():
         layer.up.data.copy_(torch.randn(layer.up.shape, generator=generator) * 0.2)
     return made
+
+
+def picture(prompt: str = "a cat", *, seed: int = 3, count: int = 4) -> PreviewRequest:
+    """Returns a preview of the size that `HostCase.draw` draws: not every host can tell that a checkpoint is tiny."""
+    return PreviewRequest(prompt, seed=seed, steps=count, width=64, height=64)
 
 
 def pixels(count: int = 1, size: int = 64) -> torch.Tensor:

@@ -9,7 +9,6 @@ import torch
 
 from lib_trainer.errors import UserError
 from lib_trainer.families import ldm
-from lib_trainer.host import PreviewRequest
 from lib_trainer.lora import file as lora_file
 from lib_trainer.lora.network import part_of
 from tests.contract import steps
@@ -164,12 +163,12 @@ def test_early_blocks_run_without_a_graph_when_only_late_ones_are_trained(case: 
 def test_previews_are_the_hosts_own_pictures(case: HostCase) -> None:
     own = case.draw("a (cat:1.3)", seed=9)
     with case.host.borrow_model() as lease, lease.turn() as model:
-        picture = model.preview(PreviewRequest("a (cat:1.3)", seed=9, steps=4))
+        picture = model.preview(steps.picture("a (cat:1.3)", seed=9))
         assert picture.image.tobytes() == own and "Seed: 9" in picture.infotext
         made = steps.network(model)
         with made.attached(model.targets()):
-            assert model.preview(PreviewRequest("a (cat:1.3)", seed=9, steps=4)).image.tobytes() != own
-        assert model.preview(PreviewRequest("a (cat:1.3)", seed=9, steps=4)).image.tobytes() == own
+            assert model.preview(steps.picture("a (cat:1.3)", seed=9)).image.tobytes() != own
+        assert model.preview(steps.picture("a (cat:1.3)", seed=9)).image.tobytes() == own
 
 
 @pytest.mark.parametrize(("dtype", "levels"), [(torch.float32, 0), (torch.float16, 3)])
@@ -181,7 +180,7 @@ def test_saved_and_loaded_draws_as_the_live_adapters(case: HostCase, dtype: torc
     with case.host.borrow_model() as lease, lease.turn() as model:
         made = steps.network(model)
         with made.attached(model.targets()):
-            live = model.preview(PreviewRequest("a cat", seed=3, steps=4)).image.tobytes()
+            live = model.preview(steps.picture()).image.tobytes()
         name = f"saved-{str(dtype).removeprefix('torch.')}"
         lora_file.save(case.host.paths.loras / f"{name}.safetensors", made.state_dict(dtype), {})
     case.host.lora_saved(case.host.paths.loras / f"{name}.safetensors")

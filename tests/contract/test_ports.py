@@ -119,14 +119,12 @@ def test_live_adapters_are_what_they_are_now(case: HostCase) -> None:
 
 
 def test_previews_leave_live_adapters_as_the_trainer_attached_them(case: HostCase) -> None:
-    from lib_trainer.host import PreviewRequest
-
-    request = PreviewRequest("a cat", seed=3, steps=4)
+    request = steps.picture()
     with case.host.borrow_model() as lease, lease.turn() as model:
         made = steps.network(model)
         with made.attached(model.targets()), case.host.live(made):
             wanted = model.preview(request).image.tobytes()
-            named = model.preview(PreviewRequest(LIVE, seed=3, steps=4)).image.tobytes()
+            named = model.preview(steps.picture(LIVE)).image.tobytes()
             assert named == wanted == model.preview(request).image.tobytes()
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from lib_trainer.host import HostModel, PreviewRequest
+from lib_trainer.host import HostModel
 from tests.contract import snapshots, steps
 from tests.contract.cases import HostCase
 
@@ -49,7 +49,7 @@ def fail_in_preview(model: HostModel) -> None:
     handle = model.targets()[-1].module.register_forward_hook(refuse)
     try:
         with made.attached(model.targets()):
-            model.preview(PreviewRequest("a cat", steps=2))
+            model.preview(steps.picture(count=2))
     finally:
         handle.remove()
 
@@ -62,7 +62,7 @@ def cache(model: HostModel) -> None:
 def preview(model: HostModel) -> None:
     made = steps.network(model)
     with made.attached(model.targets()):
-        model.preview(PreviewRequest("a cat", steps=2))
+        model.preview(steps.picture(count=2))
 
 
 PHASES = [succeed, cache, preview, fail_between_forward_and_backward, fail_inside_the_network, fail_in_preview]
