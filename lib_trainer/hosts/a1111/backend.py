@@ -173,12 +173,16 @@ class _Fit:
             ModelChanged: drawing has switched to another checkpoint.
         """
         self.give_back()
-        picture = draw(request)
+        try:
+            return draw(request)
+        finally:
+            self._require_model()
+            self.take()
+
+    def _require_model(self) -> None:
         if not self.loaded.is_still(model_in_memory()):
             raise ModelChanged(f"The preview has loaded another checkpoint than '{self.loaded.checkpoint.name}'. "
                                "Take the checkpoint out of its settings.")
-        self.take()
-        return picture
 
 
 def _merge_loras(attention: torch.nn.Module) -> None:

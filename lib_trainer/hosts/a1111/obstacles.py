@@ -42,5 +42,6 @@ def _casts_by_itself() -> bool:
 
     if torch.device(devices.device).type == "cpu":
         return True
-    without_autocast = devices.has_xpu() or devices.has_mps() or devices.cuda_no_autocast()
-    return devices.dtype_inference != torch.float32 and devices.dtype != torch.float32 and not without_autocast
+    if torch.float32 in (devices.dtype_inference, devices.dtype):
+        return False
+    return not (devices.has_xpu() or devices.has_mps() or devices.cuda_no_autocast())
