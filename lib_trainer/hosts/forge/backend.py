@@ -78,7 +78,9 @@ class ForgeBackend:
 
     def weigh(self, processing: Any, loras: Sequence[Weighted]) -> list[str]:
         """Gives the LoRAs of the prompt their block weights."""
-        return self._patches.weigh(processing.sd_model, loras, self.checkpoint().family.arch)
+        from modules import shared
+
+        return self._patches.weigh(shared.sd_model, loras, self.checkpoint().family.arch)
 
     def unweigh(self, processing: Any) -> None:
         """Undoes `weigh` after the picture."""

@@ -19,7 +19,7 @@ from lib_trainer.families.sd2 import SD2
 from lib_trainer.families.sdxl import SDXL
 from lib_trainer.host import Checkpoint, Target
 from lib_trainer.hosts.forge import blocks
-from lib_trainer.hosts.webui import ldm_targets, recompute
+from lib_trainer.hosts.webui import checkpoints, ldm_targets, recompute
 from lib_trainer.hosts.webui.pure_noise import ending_in_pure_noise
 
 _PREDICTIONS = {"epsilon": "epsilon", "v_prediction": "v"}
@@ -53,7 +53,6 @@ class Loaded:
         self.unet: Any = parts.unet
         self.clip: Any = parts.clip
         self.vae: Any = parts.vae
-        self.size_embedder: Any = getattr(engine, "embedder", None)
         self._modules: dict[Any, list[torch.nn.Module]] = {}
         self._ends_in_pure_noise = bool(getattr(engine.model_config, "ztsnr", False))
 
@@ -105,7 +104,8 @@ class Loaded:
     def checkpoint(self) -> Checkpoint:
         """Facts for the trainer."""
         prediction = _PREDICTIONS[self.unet.model.predictor.prediction_type]
-        return Checkpoint(self.name, self.file, self.family, self.family.native_resolution(prediction), prediction)
+        resolution = checkpoints.resolution(self.file, self.family, prediction)
+        return Checkpoint(self.name, self.file, self.family, resolution, prediction)
 
     @cached_property
     def targets(self) -> list[Target]:

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 
 from lib_trainer.host import Checkpoint, Conditioning, Picture, PreviewRequest, Target
+from lib_trainer.hosts import size_ids
 from lib_trainer.hosts.forge import blocks, text
 from lib_trainer.hosts.forge.loaded import Loaded
 from lib_trainer.hosts.forge.placement import Placement, is_clean
@@ -122,18 +123,15 @@ class ForgeModel:
         dtype, device = self.compute_dtype, self.device
         pixels = noisy.shape[0] * noisy.shape[-2] * noisy.shape[-1]
         self._place(self._loaded.unet, pixels * _ACTIVATIONS * dtype.itemsize, grad=torch.is_grad_enabled())
-        vector = None if cond.pooled is None else self._vector(cond).to(device, dtype)
+        vector = None
+        if cond.pooled is not None:
+            assert cond.sizes is not None, "a family with pooled vectors has size ids"
+            vector = size_ids.vector(cond.pooled, cond.sizes).to(device, dtype)
         # the dictionary is Forge's to write into; its default would be shared by all calls
         output = self._loaded.diffusion_model(
             noisy.to(device, dtype), timesteps.to(device).float(), context=cond.hidden.to(device, dtype), y=vector,
             transformer_options={})
         return output.float()
-
-    def _vector(self, cond: Conditioning) -> torch.Tensor:
-        """Returns what SDXL's U-Net is told of a batch: pooled vector and embedded sizes, (B, P + 6 * 256)."""
-        assert cond.pooled is not None and cond.sizes is not None, "SDXL needs pooled vectors and sizes"
-        embedded = self._loaded.size_embedder(cond.sizes.flatten().float()).reshape(len(cond.sizes), -1)
-        return torch.cat([cond.pooled.float(), embedded.to(cond.pooled.device)], dim=-1)
 
     def checkpointing(self) -> AbstractContextManager[None]:
         """Recomputes activations of U-Net and text encoders in backward while open."""

@@ -48,6 +48,8 @@ class Placement:
         with torch.inference_mode():
             memory_management.load_models_gpu(list(patchers), memory_required=memory)
         for patcher in patchers:
+            if not is_clean(patcher):  # loaded already, and only said to have a LoRA merged that has changed
+                patcher.refresh_loras()
             require_whole(patcher)
         self._settled = tuple(map(id, _loaded())), memory
 

@@ -5,6 +5,7 @@ import functools
 from pathlib import Path
 
 from lib_trainer.errors import UserError
+from lib_trainer.families.family import Family
 from lib_trainer.host import Checkpoint
 
 
@@ -53,7 +54,13 @@ def _peek(path: Path, modified: int) -> Checkpoint:
     stated = setting(config, "model", "params", "parameterization")
     velocity = stated == "v" if stated else "v_pred" in shapes or family.resolution_v > 0
     prediction = "v" if velocity else "epsilon"
-    resolution, latent = family.native_resolution(prediction), setting(config, "model", "params", "image_size")
-    if isinstance(latent, int) and latent * 8 < family.resolution:  # a narrow model has its own size
-        resolution = latent * 8
-    return Checkpoint(path.name, path, family, resolution, prediction)
+    return Checkpoint(path.name, path, family, resolution(path, family, prediction), prediction)
+
+
+def resolution(path: Path, family: Family, prediction: str) -> int:
+    """Returns the native size in pixels of a checkpoint: that of the `.yaml` beside it when it is a narrow model."""
+    from lib_trainer.hosts.checkpoint_file import read_config, setting
+
+    latent = setting(read_config(path), "model", "params", "image_size")
+    usual = family.native_resolution(prediction)
+    return min(usual, latent * 8) if isinstance(latent, int) else usual

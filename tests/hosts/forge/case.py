@@ -18,7 +18,7 @@ from tests.hosts import doubles
 class ForgeCase(HostCase):
     """Forge of doubles, with two tiny checkpoints."""
 
-    levels = 3  # merged into the text encoder's float16 weights, a LoRA's effect is rounded
+    levels = 2  # merged into the text encoder's float16 weights, a LoRA's effect is rounded
 
     def __init__(self, folder: Path) -> None:
         self._files = [tiny_checkpoint.write(folder / "models", f"{seed}.safetensors", seed) for seed in (0, 1)]

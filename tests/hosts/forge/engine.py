@@ -65,7 +65,6 @@ class Engine:
         """Draws by DDIM (Song et al. 2020, eq. 12, eta = 0) with classifier-free guidance."""
         from backend import memory_management
 
-        torch.randn(1)  # the host's samplers use the process-wide generator too
         self.forge_objects = self.forge_objects_after_applying_lora.shallow_copy()
         unet, vae = self.forge_objects.unet, self.forge_objects.vae
         cond, uncond = p.conds(prompt, negative, self._encoded)
