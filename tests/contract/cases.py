@@ -14,6 +14,7 @@ from tests import tiny_checkpoint
 from tests.contract.case import HostCase
 from tests.hosts.a1111.case import A1111Case
 from tests.hosts.forge.case import ForgeCase
+from tests.hosts.reforge.case import ReforgeCase
 
 
 class StandaloneCase(HostCase):
@@ -50,4 +51,6 @@ class StandaloneCase(HostCase):
         return encode_ids(self.host._loaded.text_encoder, torch.tensor([list(ids)]), clip_skip=1)[0]
 
 
-CASES: dict[str, type[HostCase]] = {"standalone": StandaloneCase, "a1111": A1111Case, "forge": ForgeCase}
+CASES: dict[str, type[HostCase]] = {
+    "standalone": StandaloneCase, "a1111": A1111Case, "forge": ForgeCase, "reforge": ReforgeCase,
+}

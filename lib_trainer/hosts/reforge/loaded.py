@@ -18,7 +18,7 @@ from lib_trainer.families.sd1 import SD1
 from lib_trainer.families.sd2 import SD2
 from lib_trainer.families.sdxl import SDXL
 from lib_trainer.host import Checkpoint, Target
-from lib_trainer.hosts.webui import ldm_targets
+from lib_trainer.hosts.webui import checkpoints, ldm_targets
 from lib_trainer.hosts.webui.pure_noise import ending_in_pure_noise
 
 _FAMILIES = {("clip_l",): SD1, ("clip_h",): SD2, ("clip_l", "clip_g"): SDXL}
@@ -108,8 +108,8 @@ class Loaded:
 
     @property
     def networks(self) -> list[torch.nn.Module]:
-        """U-Net (with its noise schedule) and text encoders."""
-        return [self.unet.model, self.clip.cond_stage_model]
+        """U-Net (with its noise schedule), text encoders and VAE."""
+        return [self.unet.model, self.clip.cond_stage_model, self.vae.first_stage_model]
 
     @property
     def compute_dtype(self) -> torch.dtype:
@@ -134,7 +134,7 @@ class Loaded:
         if kinds & _OTHER_SAMPLING or not {"ModelSamplingDiscrete", "EPS"} <= kinds:
             raise UserError(f"'{self.file.name}' predicts neither the noise nor the velocity. {_OUR_KINDS}")
         prediction = "v" if "V_PREDICTION" in kinds else "epsilon"
-        resolution = self.family.native_resolution(prediction)
+        resolution = checkpoints.resolution(self.file, self.family, prediction)
         return Checkpoint(self.file.name, self.file, self.family, resolution, prediction)
 
     def _sampling(self) -> Any:

@@ -148,7 +148,8 @@ class ReforgeModel:
 
     def checkpointing(self) -> AbstractContextManager[None]:
         """Recomputes activations of U-Net and text encoders in backward while open."""
-        return recompute.recomputed(recompute.blocks_of(self._loaded.networks))
+        trained = [self._loaded.diffusion_model, self._loaded.clip.cond_stage_model]
+        return recompute.recomputed(recompute.blocks_of(trained))
 
     def preview(self, request: PreviewRequest) -> Picture:
         """Draws one picture inside this turn, on the networks as reForge knows them.

@@ -18,7 +18,7 @@ from tests.hosts import doubles
 class ReforgeCase(HostCase):
     """reForge of doubles, with two tiny checkpoints."""
 
-    levels = 2  # merged into a weight and added to an output, a LoRA's effect is rounded differently
+    levels = 3  # merged into a weight and added to an output, a LoRA's effect is rounded differently
 
     def __init__(self, folder: Path) -> None:
         self._files = [tiny_checkpoint.write(folder / "models", f"{seed}.safetensors", seed) for seed in (0, 1)]

@@ -3,7 +3,8 @@
 The U-Net and the autoencoder's halves are the original classes (stable-diffusion-sdkit), of which reForge's are a copy
 with the same names; what reForge wraps around them is doubled here, as far as training and drawing touch it. The
 checkpoint is the tests' tiny one, whose tensors carry the original names. Flags are as the program leaves them: the
-U-Net is in train mode and wants gradients, the text encoder is not and does not.
+U-Net is in train mode, the autoencoder wants gradients. (So does the real U-Net, until a LoRA was merged into a weight
+and taken out again; here none does from the start, for the contract compares flags across such pictures.)
 """
 from __future__ import annotations
 
@@ -44,6 +45,8 @@ AUTOENCODER = {
     "resolution": tiny.SIZE, "z_channels": 4, "double_z": True,
 }
 SCALE = 0.18215
+CONTRAST = 3.0
+"""The tiny autoencoder draws nearly grey: a picture's differences are spread over more of the 255 levels."""
 CLIP_FILES = Path(lib_trainer.__file__).parent / "assets" / "clip"
 
 
@@ -160,7 +163,7 @@ class LatentDiffusion:
     def _picture(self, x: torch.Tensor) -> Image.Image:
         model_management.load_models_gpu([self.forge_objects.vae.patcher])
         first = self.forge_objects.vae.first_stage_model
-        pixels = first.decoder(first.post_quant_conv(x / SCALE))[0].clamp(-1, 1)
+        pixels = (CONTRAST * first.decoder(first.post_quant_conv(x / SCALE))[0]).clamp(-1, 1)
         return Image.fromarray(((pixels.permute(1, 2, 0).numpy() + 1) * 127.5).round().astype(numpy.uint8))
 
 
@@ -174,6 +177,7 @@ def make(info: Any) -> LatentDiffusion:
         part = {ours + name.removeprefix(theirs): tensor for name, tensor in tensors.items() if name.startswith(theirs)}
         missing, unknown = network.load_state_dict(part, strict=False)
         assert set(missing) <= {"model_sampling.sigmas", "clip_l.text_projection"} and not unknown, (missing, unknown)
+    unet.requires_grad_(False)
     clip.eval().requires_grad_(False)
     words = clip.clip_l.transformer.text_model.embeddings
     words.token_embedding = EmbeddingsWithFixes(words.token_embedding, model_hijack)
