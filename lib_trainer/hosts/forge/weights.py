@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -26,14 +25,6 @@ from lib_trainer.hosts.webui.strength import Strength, changes
 
 Patches = Mapping[str, Sequence[Sequence[Any]]]
 """Patches of one LoRA by parameter: each [strength, patch, strength of the model's own weight, offset, function]."""
-
-
-@dataclass(frozen=True)
-class _Tag:
-    """A tag that needs patches of its own."""
-
-    position: int
-    weights: Weights
 
 
 class AppliedPatches:
@@ -59,10 +50,10 @@ class AppliedPatches:
         places = lora_files.matched([lora.weights.name for lora in loras], networks.loaded_networks)
         paths = {at: str(lora_files.path_of(networks.loaded_networks[place])) for at, place in places.items()}
         counts = Counter(paths.values())
-        by_file: dict[str, list[_Tag]] = {}
+        by_file: dict[str, list[Weighted]] = {}
         for lora in loras:
             if lora.position in paths:
-                by_file.setdefault(paths[lora.position], []).append(_Tag(lora.position, lora.weights))
+                by_file.setdefault(paths[lora.position], []).append(lora)
         own = {path: tags for path, tags in by_file.items()
                if counts[path] > 1 or any(changes(tag.weights) for tag in tags)}
         stock = model.forge_objects_after_applying_lora
@@ -72,14 +63,14 @@ class AppliedPatches:
         idle = {tag.weights.name: None for path, tags in by_file.items() if path not in present for tag in tags}
         return [lora_files.without_effect(name) for name in idle]
 
-    def _apply(self, model: Any, own: Mapping[str, Sequence[_Tag]], arch: str) -> None:
+    def _apply(self, model: Any, own: Mapping[str, Sequence[Weighted]], arch: str) -> None:
         stock = model.forge_objects_after_applying_lora
         self._stock[model] = stock
         applied = stock.shallow_copy()
         applied.unet = stock.unet.clone()
-        applied.unet.lora_patches = dealt(stock.unet.lora_patches, own, arch, _of_unet)
+        applied.unet.lora_patches = dealt(stock.unet.lora_patches, own, arch, of_unet)
         applied.clip = stock.clip.clone()
-        applied.clip.patcher.lora_patches = dealt(stock.clip.patcher.lora_patches, own, arch, _of_text_encoder)
+        applied.clip.patcher.lora_patches = dealt(stock.clip.patcher.lora_patches, own, arch, of_text_encoder)
         _use(model, applied)
 
     def put_back(self) -> None:
@@ -96,16 +87,18 @@ def _use(model: Any, objects: Any) -> None:
     model.forge_objects.clip = objects.clip
 
 
-def _of_unet(weights: Weights) -> float:
+def of_unet(weights: Weights) -> float:
+    """The strength that acts in the U-Net."""
     return weights.unet
 
 
-def _of_text_encoder(weights: Weights) -> float:
+def of_text_encoder(weights: Weights) -> float:
+    """The strength that acts in the text encoders."""
     return weights.te
 
 
 def dealt(
-    stock: Mapping[tuple[Any, ...], Patches], own: Mapping[str, Sequence[_Tag]], arch: str,
+    stock: Mapping[tuple[Any, ...], Patches], own: Mapping[str, Sequence[Weighted]], arch: str,
     strength: Callable[[Weights], float],
 ) -> dict[tuple[Any, ...], Patches]:
     """Returns the patches of a patcher with the weighted LoRAs' strengths by block.

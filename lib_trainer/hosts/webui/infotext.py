@@ -21,6 +21,8 @@ from lib_trainer.blocks.writing import Parts, numbers
 
 FIELD = "LoRA block weights"
 HIRES_FIELD = "Hires LoRA block weights"
+FAULTS_FIELD = "LoRA block weights ignored"
+"""Why weights were not applied; beside the comments, which the hosts' API keeps to itself."""
 
 _LIST = r"-?[0-9.]+(?:[eE][+-]?[0-9]+)?(?:,-?[0-9.]+(?:[eE][+-]?[0-9]+)?)*"
 _ENTRY = re.compile(rf"(?P<name>.+?): (?:(?P<label>[^=;]+)=)?(?P<numbers>{_LIST})(?:; |$)")
@@ -35,7 +37,10 @@ class Entry:
 
 
 def note(p: Any, loras: Sequence[Weights]) -> None:
-    """Writes the resolved block weights into the picture's parameters."""
+    """Writes the resolved block weights into the picture's parameters, and what could not be understood."""
+    faults = " ".join(dict.fromkeys(error for weights in loras for error in weights.errors))
+    if faults:
+        p.extra_generation_params[FAULTS_FIELD] = faults
     text = "; ".join(_entry(weights) for weights in loras if weights.ratios is not None)
     if not text:
         return
@@ -50,6 +55,7 @@ def forget(p: Any) -> None:
     p.extra_generation_params.pop(HIRES_FIELD, None)
     if not getattr(p, "is_hr_pass", False):
         p.extra_generation_params.pop(FIELD, None)
+        p.extra_generation_params.pop(FAULTS_FIELD, None)
 
 
 def _entry(weights: Weights) -> str:

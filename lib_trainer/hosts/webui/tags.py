@@ -98,7 +98,8 @@ class LoraTags:
         weighted = [Weighted(position, one.weights) for position, one in enumerate(files)]
         _tell(p, self._backend.weigh(p, weighted))
         self._draw_live(p, [one.weights for one in live])
-        infotext.note(p, [one.weights for one in (*files, *live)])
+        absent = lora_files.unknown([one.weights.name for one in files])
+        infotext.note(p, [one.weights for one in (*files, *live) if one.weights.name not in absent])
 
     def _activate_stock(self, p: Any, params_list: list[Any]) -> None:
         applied = False

@@ -1,0 +1,73 @@
+"""Pictures with LoRA tags in the doubles of AUTOMATIC1111, Forge and reForge: what a person or the API draws."""
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from lib_trainer.host import HostModel
+from lib_trainer.lora import file as lora_file
+from lib_trainer.lora.network import Network
+from tests.contract import steps
+from tests.contract.case import HostCase
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A picture, what was told with it, and its parameters."""
+
+    pixels: bytes
+    comments: list[str] = field(default_factory=list)
+    parameters: dict[str, Any] = field(default_factory=dict)
+
+
+def draw(prompt: str = "a cat", **values: Any) -> Drawn:
+    """Draws as the API does."""
+    from modules import call_queue, processing, shared
+
+    with call_queue.queue_lock:
+        shared.state.begin(job="txt2img")
+        try:
+            p = processing.StableDiffusionProcessingTxt2Img(
+                sd_model=shared.sd_model, prompt=prompt,
+                **{"seed": 3, "steps": 2, "width": 64, "height": 64, "sampler_name": "Euler", **values})
+            done = processing.process_images(p)
+        finally:
+            shared.state.end()
+    return Drawn(done.images[0].tobytes(), [*p.comments, *_of_stock_network()], dict(p.extra_generation_params))
+
+
+def _of_stock_network() -> list[str]:
+    """Takes what AUTOMATIC1111's own LoRA network has told beside the picture's comments."""
+    hijack = getattr(sys.modules.get("modules.sd_hijack"), "model_hijack", None)
+    told = getattr(hijack, "comments", [])
+    sentences = list(told)
+    told.clear()
+    return sentences
+
+
+def distance(one: Drawn, other: Drawn) -> int:
+    """Returns the greatest difference of two pictures, of 255."""
+    a, b = (np.frombuffer(drawn.pixels, np.uint8).astype(int) for drawn in (one, other))
+    return int(np.abs(a - b).max())
+
+
+def saved(case: HostCase, name: str, network: Network) -> Path:
+    """Puts a network into the host's LoRA folder, under the host's own names."""
+    path = case.host.paths.loras / f"{name}.safetensors"
+    lora_file.save(path, network.state_dict(torch.float32), {"ss_base_model_version": "sd_v1"})
+    case.host.lora_saved(path)
+    return path
+
+
+def network(model: HostModel, seed: int, *, text_encoder: bool = True) -> Network:
+    """Returns a LoRA that acts, another one for every seed."""
+    made = steps.network(model, text_encoder=text_encoder)
+    generator = torch.Generator().manual_seed(seed)
+    for layer in made.layers.values():
+        layer.up.data.copy_(torch.randn(layer.up.shape, generator=generator) * 0.2)
+    return made
