@@ -28,8 +28,8 @@ def patches(strength: float, *keys: str) -> dict[str, Any]:
 
 def test_patches_of_every_kind_get_the_strength_of_their_block() -> None:
     stock = {("a.safetensors", 0.8, 1.0, False): patches(0.8, IN04, TIME, OUT03)}
-    (key, own), = dealt(stock, {"a.safetensors": [Weighted(0, weights("a:0.5:0.8:lbw=" + "1," * 8 + "0.5," * 8 + "0.5"))]},
-                        "sd15", of_unet).items()
+    tag = weights("a:0.5:0.8:lbw=" + "1," * 8 + "0.5," * 8 + "0.5")
+    (key, own), = dealt(stock, {"a.safetensors": [Weighted(0, tag)]}, "sd15", of_unet).items()
     assert {name: [entry[0] for entry in entries] for name, entries in own.items()} == {
         IN04: [0.8], TIME: [0.8], OUT03: [0.4]}
     assert own[IN04][0][1:] == [("diff", (IN04,)), 1.0, (0, 0, 8), FUNCTION]
@@ -45,7 +45,8 @@ def test_zero_is_off_for_patches_that_know_no_strength() -> None:
 
 def test_a_lora_without_text_encoder_part_shifts_nothing() -> None:
     stock = {("b.safetensors", 0.9, 1.0, False): patches(0.9, TEXT)}
-    tags = {"a.safetensors": [Weighted(0, weights("a:1:NONE"))], "b.safetensors": [Weighted(1, weights("b:0.9:ALL0.5"))]}
+    tags = {f"{name[0]}.safetensors": [Weighted(at, weights(name))]
+            for at, name in enumerate(("a:1:NONE", "b:0.9:ALL0.5"))}
     own = dealt(stock, tags, "sd15", of_text_encoder)
     assert [entries[0][0] for entries in next(iter(own.values())).values()] == [0.45]
 
