@@ -45,7 +45,7 @@ class HostPage(Page):
         found = self.driver.find_elements(By.CSS_SELECTOR, f"#{name}-button")
         if found:
             return found[0]
-        titles = {"tab_txt2img": "txt2img", "tab_train_lora": "Train LoRA"}
+        titles = {"tab_txt2img": "txt2img", "tab_train_lora": "Train LoRA", "tab_settings": "Settings"}
         buttons = self.driver.find_elements(By.CSS_SELECTOR, "#tabs > .tab-nav > button")
         return next((button for button in buttons if button.text.strip() == titles[name]), None)
 

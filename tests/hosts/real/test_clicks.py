@@ -8,6 +8,7 @@ import pytest
 
 from tests.browser.conftest import start_browser
 from tests.browser.test_loop import LINE
+from tests.hosts.real import training
 from tests.hosts.real.page import HostPage
 from tests.hosts.real.pixels import differ, same
 from tests.hosts.real.server import Server
@@ -75,3 +76,20 @@ def test_train_and_draw_by_clicking(page: HostPage, host: Server, pictures: Path
     assert "1,1,1,1,1,1,1,1,0,0,0,1,1,1,1,0,0" in infotext.replace(" ", "")
     complaints = [line for line in page.complaints() if "train_lora" in line or "lora-trainer" in line]
     assert complaints == []
+
+
+def test_reload_ui_leaves_the_running_training_alone(page: HostPage, host: Server, pictures: Path) -> None:
+    run = training.start(host, pictures, "reloaded", steps=100000)
+    run.until_step(2)
+    starts = host.log.count("Startup time:")
+    page.tab("tab_settings")
+    page.press("settings_restart_gradio")
+    page.until("the host's second start", lambda: host.log.count("Startup time:") > starts)
+    page.open()
+    page.tab("tab_train_lora")
+    before = step(page)
+    page.until("further steps", lambda: step(page) > before)
+    page.press("train_lora_stop")
+    page.see("#train_lora_run[data-state=finished]")
+    assert run.finished().is_file()
+    assert differ(host.draw(f"{PROMPT}<lora:reloaded:1>"), host.draw(PROMPT))

@@ -12,7 +12,7 @@ from tests.hosts.real import server
 from tests.hosts.real.server import EXTENSION, Program, Server
 
 ALLOWED_SECONDS = 0.3
-PAIRS = 3
+PAIRS = 2
 HEAVY = {"pytorch_optimizer", "lib_trainer.training.recipe", "lib_trainer.training.loop"}
 
 
