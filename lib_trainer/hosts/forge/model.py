@@ -22,8 +22,8 @@ from lib_trainer.hosts.webui.lending import aliased, flags_lent, weights_of
 from lib_trainer.hosts.webui.recompute import recomputed
 
 _ACTIVATIONS = 400_000
-"""Numbers that a training step keeps per latent pixel of a true-size U-Net (measured: SD 1.5 at 512 px, 6.5 GB in
-float32)."""
+"""Numbers that a training step keeps per latent pixel, about: SD 1.5 at 512 px peaks 6.5 GB above its float32 weights.
+"""
 
 
 class ForgeModel:

@@ -36,6 +36,9 @@ class Placement:
     def place(self, patchers: Sequence[Any], memory: int) -> None:
         """Has Forge load networks where it runs them, without LoRAs.
 
+        The room is asked for as what the run requires, not as a reserve (`hard_memory_preservation`): for a reserve
+        that is too big Forge would leave layers of these very networks behind.
+
         Args:
             patchers: networks that must be there at the same time.
             memory: bytes that their run will need besides; Forge makes room by moving other networks away.
