@@ -20,9 +20,6 @@ if TYPE_CHECKING:
 Value = str | int | float | bool | None
 """What a control holds; None = an emptied number box."""
 
-Choices = Sequence[str] | Sequence[tuple[str, str]]
-"""Words to choose from, or (what is shown, what is meant)."""
-
 FIELDS: dict[str, dataclasses.Field[Any]] = {field.name: field for field in dataclasses.fields(TrainConfig)}
 
 
@@ -33,7 +30,7 @@ class Form:
         controls: gradio components by field name, in the order in which they were made.
     """
 
-    def __init__(self, choices: Mapping[str, Choices]) -> None:
+    def __init__(self, choices: Mapping[str, Sequence[str]]) -> None:
         """Starts an empty form.
 
         Args:
@@ -69,7 +66,7 @@ class Form:
         """Returns gradio's values by field name; an emptied number box is an empty text, so that it is reported."""
         return {name: "" if value is None else value for name, value in zip(self.controls, values, strict=True)}
 
-    def updates(self, values: Mapping[str, Any], choices: Mapping[str, Choices] | None = None) -> list[Any]:
+    def updates(self, values: Mapping[str, Any], choices: Mapping[str, Sequence[str]] | None = None) -> list[Any]:
         """Returns gradio's updates: new values (and choices) for the fields named, no change for all others."""
         found: dict[str, dict[str, Any]] = {name: {} for name in self.controls}
         for name, value in values.items():
@@ -84,7 +81,7 @@ class Form:
         return TrainConfig().to_dict()
 
 
-def _control(field: dataclasses.Field[Any], choices: Choices, changes: Mapping[str, Any]) -> Component:
+def _control(field: dataclasses.Field[Any], choices: Sequence[str], changes: Mapping[str, Any]) -> Component:
     """Returns the component for a field: check box, drop-down, number or text."""
     data = field.metadata
     common: dict[str, Any] = {

@@ -21,14 +21,13 @@ from lib_trainer.training.goals import GOALS
 from lib_trainer.ui import dataset_card, notes, webui_settings
 from lib_trainer.ui.app import App
 from lib_trainer.ui.drop_zone import DropZone
-from lib_trainer.ui.form import Choices, Form, Value
+from lib_trainer.ui.form import Form, Value
 from lib_trainer.ui.run_buttons import HIDDEN, RunButtons
 from lib_trainer.ui.saved_settings import LAST, Draft, SavedSettings
 
 ELEM_ID = "train_lora_tab"
 TITLE = "Train LoRA"
 NO_GOAL = "As set below"
-LOADED = "The loaded checkpoint"
 
 _QUIET: dict[str, Any] = {"show_progress": "hidden", "queue": False, "api_name": False}
 """For events that nobody waits for: no spinner over the form, no place in the queue."""
@@ -44,7 +43,7 @@ class TrainTab:
         self._saved = SavedSettings(app.host.paths.settings / "train")
         self._first = first
         self._labels = {NO_GOAL: ""} | {goal.label: key for key, goal in GOALS.items()}
-        choices: dict[str, Choices] = {"optimizer": list(OPTIMIZERS), "base_model": self._bases()}
+        choices: dict[str, Sequence[str]] = {"optimizer": list(OPTIMIZERS), "base_model": self._bases()}
         if samplers:
             choices["preview_sampler"] = ["", *samplers]
         self.form = Form(choices)
@@ -238,9 +237,11 @@ class TrainTab:
         except UserError as error:
             return notes.problems([str(error), *told]), [str(error), *told]
 
-    def _bases(self) -> list[tuple[str, str]]:
-        """The checkpoints to choose from; "" = the loaded one."""
-        return [(LOADED, ""), *((path.name, str(path)) for path in self._app.host.checkpoints())]
+    def _bases(self) -> list[str]:
+        """The checkpoints to choose from: by name, by path where two have the same; "" = the loaded one."""
+        files = self._app.host.checkpoints()
+        names = [path.name for path in files]
+        return ["", *(path.name if names.count(path.name) == 1 else str(path) for path in files)]
 
     @staticmethod
     def _reason(goal: str) -> str:

@@ -29,7 +29,7 @@ _WORDS = re.compile(r"[^\W\d_]{2}")
 def settings() -> set[str]:
     """Labels, help texts, groups and goals."""
     found = {field.metadata[key] for field in FIELDS.values() for key in ("label", "help")}
-    found |= {*GROUPS[1:], train_tab.NO_GOAL, train_tab.LOADED, train_tab.TITLE}
+    found |= {*GROUPS[1:], train_tab.NO_GOAL, train_tab.TITLE}
     return found | {text for goal in GOALS.values() for text in (goal.label, goal.reason)}
 
 
