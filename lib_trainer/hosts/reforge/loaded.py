@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import torch
 
@@ -49,6 +50,27 @@ def require_in_memory() -> Any:
     if model is None:
         raise UserError("No checkpoint is loaded. Choose one at the top of the page and wait until it is loaded.")
     return model
+
+
+@dataclass(frozen=True)
+class Inside:
+    """What a network is made of: all modules, and those among them that hold tensors themselves."""
+
+    modules: list[torch.nn.Module]
+    holders: list[torch.nn.Module]
+
+    @classmethod
+    def of(cls, network: torch.nn.Module) -> Inside:
+        """Walks through a network, once: a turn is taken for every step."""
+        if network not in _insides:
+            modules = list(network.modules())
+            holders = [module for module in modules if module._parameters or module._buffers]
+            _insides[network] = cls(modules, holders)
+        return _insides[network]
+
+
+_insides: WeakKeyDictionary[torch.nn.Module, Inside] = WeakKeyDictionary()
+"""By network and weakly: one that the host unloads must not stay in memory for our sake."""
 
 
 @dataclass(frozen=True)

@@ -17,9 +17,9 @@ import torch
 from lib_trainer.errors import ModelChanged, UserError
 from lib_trainer.host import Checkpoint, Conditioning, Picture, PreviewRequest, Target
 from lib_trainer.hosts.reforge import placement, text
-from lib_trainer.hosts.reforge.loaded import Loaded, in_memory
+from lib_trainer.hosts.reforge.loaded import Inside, Loaded, in_memory
 from lib_trainer.hosts.webui import recompute
-from lib_trainer.hosts.webui.lending import lent
+from lib_trainer.hosts.webui.lending import aliased, flags_lent, weights_of
 
 _LOG_VARIANCE = (-30.0, 20.0)
 """Range to which the autoencoder clamps the logarithm of the posterior's variance."""
@@ -50,7 +50,11 @@ class ReforgeModel:
         patchers = (self._loaded.unet, self._loaded.clip.patcher)
         if merged := [patcher for patcher in patchers if not placement.is_clean(patcher)]:
             placement.place(merged, 0)
-        self._taken.enter_context(lent(self._loaded.networks))
+        insides = [Inside.of(network) for network in self._loaded.networks]
+        holders = [module for inside in insides for module in inside.holders]
+        self._taken.enter_context(aliased(holders))
+        modules = [module for inside in insides for module in inside.modules]
+        self._taken.enter_context(flags_lent(modules, weights_of(holders)))
 
     @contextmanager
     def _given_back(self) -> Iterator[None]:
