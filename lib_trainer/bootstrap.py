@@ -159,11 +159,13 @@ def webui_block_weight_panel(tab: str, prompt: object | None) -> None:
     panel.lay_out(block_weight_panel.on_this_page(prompt))
 
 
-def webui_axes() -> None:
-    """Adds our axes to a WebUI's X/Y/Z plot, for its `on_before_ui`."""
+def webui_before_ui() -> None:
+    """Readies a WebUI for its page, for its `on_before_ui`: axes of the X/Y/Z plot, a "Reload UI" that spares us."""
     from lib_trainer.hosts.webui import xyz
 
-    xyz.add_axes(webui().host.presets)
+    host = webui().host
+    host.page_begins()
+    xyz.add_axes(host.presets)
 
 
 def webui_generation(page: object, web: FastAPI) -> None:

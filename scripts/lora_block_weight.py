@@ -40,6 +40,6 @@ class LoraBlockWeight(scripts.Script):
         bootstrap.webui().host.generation_begins(p)
 
 
-script_callbacks.on_before_ui(bootstrap.webui_axes)
+script_callbacks.on_before_ui(bootstrap.webui_before_ui)
 script_callbacks.on_app_started(bootstrap.webui_generation)
 script_callbacks.on_infotext_pasted(bootstrap.webui_pasted)

@@ -72,6 +72,10 @@ class WebUIHost:
     def _preview(self, request: PreviewRequest) -> Picture:
         return drawing.draw(request, self.backend.checkpoint(), self._last, self._display)
 
+    def page_begins(self) -> None:
+        """Told before the host builds its page, at the start and at every "Reload UI"."""
+        self._display.outlive_reloads()
+
     def generation_begins(self, processing: Any) -> None:
         """Told of every generation before scripts change it: remembers the txt2img tab's settings for previews."""
         self._last.remember(processing)

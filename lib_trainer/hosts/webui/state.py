@@ -6,6 +6,7 @@ ever ended, and the training's own is never left standing.
 """
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -27,6 +28,7 @@ class _Shown:
         began: Unix seconds of the present phase's beginning, from which the host reckons the time that is left.
         done, total: steps of the phase. text: the line beneath the progress.
         stop: whether Interrupt was pressed and not yet told. told: whether it was told while the host's flag stayed up.
+        reloading: whether the host's flag is up for a "Reload UI" only.
     """
 
     job: str
@@ -36,6 +38,7 @@ class _Shown:
     text: str = ""
     stop: bool = False
     told: bool = False
+    reloading: bool = False
 
 
 class StateDisplay:
@@ -54,6 +57,33 @@ class StateDisplay:
         finally:
             shown, self._shown = self._shown, None
             _end(shown.job)
+
+    def outlive_reloads(self) -> None:
+        """Has the host's "Reload UI" spare the training: it interrupts whatever runs, but builds only the page anew.
+
+        Called before each page is built, which gives this function to its button. The host has no callback for it: its
+        own come when the interrupt has long been seen.
+        """
+        state = _state()
+        request = state.request_restart
+        if getattr(request, "spares_training", False):
+            return
+
+        @functools.wraps(request)
+        def request_restart() -> None:
+            shown = self._shown
+            if shown is None or state.job != shown.job:
+                request()
+                return
+            shown.reloading = True
+            try:
+                request()
+            finally:
+                state.interrupted = False
+                shown.reloading = False
+
+        request_restart.spares_training = True  # type: ignore[attr-defined]
+        state.request_restart = request_restart
 
     def show(self, done: int, total: int, text: str) -> None:
         """Says how far the training is; seen at once while nobody uses the model, else from the next turn on."""
@@ -129,7 +159,8 @@ def _state() -> Any:
 
 def _is_pressed(shown: _Shown) -> bool:
     state = _state()
-    return bool(state.job == shown.job and (state.interrupted or state.stopping_generation))
+    pressed = state.job == shown.job and (state.interrupted or state.stopping_generation)
+    return bool(pressed and not shown.reloading)
 
 
 def _collect(shown: _Shown) -> None:

@@ -98,6 +98,23 @@ def test_looking_at_the_buttons_leaves_them_to_the_picture_being_drawn(person: P
         assert display.stop_asked()
 
 
+def test_reload_ui_interrupts_generations_but_spares_the_training(person: Person, host: WebUIHost) -> None:
+    from modules import call_queue, shared
+
+    host.page_begins()
+    host.page_begins()
+    with host.borrow_model() as lease, host.job("zunko") as display:
+        with lease.turn():
+            shared.state.request_restart()
+        assert shared.state.server_command == "restart" and not display.stop_asked()
+        shared.state.interrupt()
+        assert display.stop_asked()
+        with call_queue.queue_lock:
+            shared.state.begin(job="txt2img")
+            shared.state.request_restart()
+            assert shared.state.interrupted
+
+
 def test_the_state_is_clean_after_an_accident(person: Person, host: WebUIHost) -> None:
     from modules import shared
 

@@ -23,6 +23,7 @@ class State:
     id_live_preview = 0
     textinfo: str | None = None
     time_start: float | None = None
+    server_command: str | None = None
 
     def begin(self, job: str = "(unknown)") -> None:
         self.job, self.job_no, self.job_count = job, 0, -1
@@ -45,6 +46,10 @@ class State:
 
     def interrupt(self) -> None:
         self.interrupted = True
+
+    def request_restart(self) -> None:
+        self.interrupt()
+        self.server_command = "restart"
 
     def stop_generating(self) -> None:
         self.stopping_generation = True
