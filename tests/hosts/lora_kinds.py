@@ -126,7 +126,7 @@ def _glora(draw: Draw, weight: Tensor, strength: float) -> Parts:
 
 
 def _old_glora(draw: Draw, weight: Tensor, strength: float) -> Parts:
-    """The same with the factors the other way about, as LyCORIS wrote them before 2.0; AUTOMATIC1111 reads only this."""
+    """The same with the factors the other way about, as LyCORIS wrote them first; AUTOMATIC1111 reads only this."""
     parts = _glora(draw, weight, strength)
     order = {"a1": "a2", "a2": "a1", "b1": "b2", "b2": "b1"}
     return {f"{new}.weight": parts[f"{old}.weight"] for old, new in order.items()} | {"alpha": parts["alpha"]}
