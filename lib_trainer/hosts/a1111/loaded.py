@@ -44,6 +44,9 @@ def facts(sd_model: Any) -> Checkpoint:
         UserError: it is of a kind that cannot be trained.
     """
     path = Path(sd_model.sd_checkpoint_info.filename)
+    if not getattr(sd_model, "is_sd3", False) and not any(hasattr(encoder, "wrapped") for encoder in _text_modules(sd_model)):
+        # The host wraps its text encoders when it has loaded the weights, and unwraps them to load others.
+        raise UserError(f"'{path.name}' is just being loaded. Wait a moment.")
     family = _family(sd_model, path.name)
     prediction = _PREDICTIONS.get(sd_model.parameterization)
     if prediction is None:
@@ -77,11 +80,13 @@ def _family(sd_model: Any, name: str) -> Family:
     return SD1
 
 
+def _text_modules(sd_model: Any) -> list[Any]:
+    return list(sd_model.conditioner.embedders) if sd_model.is_sdxl else [sd_model.cond_stage_model]
+
+
 def _embedders(sd_model: Any) -> list[Any]:
     """Returns the host's wrappers of the text encoders."""
-    if sd_model.is_sdxl:
-        return [embedder for embedder in sd_model.conditioner.embedders if hasattr(embedder, "wrapped")]
-    return [sd_model.cond_stage_model]
+    return [module for module in _text_modules(sd_model) if hasattr(module, "wrapped")]
 
 
 class Loaded:

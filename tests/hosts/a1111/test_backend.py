@@ -57,6 +57,8 @@ def test_the_family_is_known(model: Any, family: Any, resolution: int, predictio
     (model_of(parameterization="x0"), "predicts 'x0'"),
     (model_of(cond_stage_model=SimpleNamespace(wrapped=SimpleNamespace(roberta=1))), "not CLIP"),
     (sdxl(1), "refiner"),
+    (sdxl(0), "being loaded"),
+    (model_of(cond_stage_model=SimpleNamespace(transformer=1)), "being loaded"),
 ])
 def test_other_models_are_refused_by_name(model: Any, said: str) -> None:
     with pytest.raises(UserError, match=rf"'some\.safetensors'.*{said}"):
