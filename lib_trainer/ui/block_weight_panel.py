@@ -57,7 +57,10 @@ class BlockWeightPanel:
             with gr.Accordion("Presets", open=False, elem_id=self._id("presets")):
                 self._lay_out_presets(prompt)
         if prompt is not None:
-            prompt.change(self.on_explain, [prompt], [self.explained], **_QUIET, **_of_this_gradio(prompt))
+            asked = {"fn": self.on_explain, "inputs": [prompt], "outputs": [self.explained], **_QUIET}
+            prompt.change(**asked, **_of_this_gradio(prompt))
+            # gradio 3 drops what is typed while an answer is under way, the last letters too.
+            prompt.blur(**asked)
 
     def _lay_out_presets(self, prompt: Component | None) -> None:
         self.table = gr.HTML(self._table(), elem_id=self._id("table"))
