@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.hosts.real import server
+from tests.hosts.real import server, training
 from tests.hosts.real.server import Program, Server
 
 DEMO = server.ROOT / "lib_trainer" / "assets" / "demo"
@@ -56,6 +56,14 @@ def host(program: Program, home: Path) -> Iterator[Server]:
     with server.started(program, home) as running:
         running.draw("1girl", steps=1)
         yield running
+
+
+@pytest.fixture(autouse=True)
+def nothing_goes_on(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Stops the training that a failed test has left running, so that the next one can begin."""
+    yield
+    if "host" in request.fixturenames:
+        training.stop_any(request.getfixturevalue("host"))
 
 
 @pytest.fixture(scope="session")

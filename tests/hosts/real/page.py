@@ -65,7 +65,10 @@ class HostPage(Page):
         time.sleep(0.5)
         [file] = set(self._saved()) - before
         self.see("#txt2img_gallery img")
-        return Image.open(io.BytesIO(file.read_bytes()))
+        with Image.open(io.BytesIO(file.read_bytes())) as picture:
+            colours = picture.convert("RGB")  # Forge and reForge hide the infotext in the last bit of an alpha channel
+            colours.info = dict(picture.info)
+            return colours
 
     def _visible(self, selector: str) -> bool:
         return any(element.is_displayed() for element in self.driver.find_elements(By.CSS_SELECTOR, selector))

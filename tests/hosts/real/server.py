@@ -158,6 +158,8 @@ def prepare(program: Program, home: Path, extensions: Sequence[Path] = (), ours:
     """
     for folder in ("models/Lora", "models/Stable-diffusion", "extensions", "embeddings", "outputs"):
         (home / folder).mkdir(parents=True, exist_ok=True)
+    for file in program.models.iterdir():
+        (home / "models" / "Stable-diffusion" / file.name).symlink_to(file)
     chosen = {"sd_model_checkpoint": program.checkpoints()[0], **SETTINGS, **(settings or {})}
     (home / "config.json").write_text(json.dumps(chosen), encoding="utf8")
     for source in (PROBE, *extensions):
@@ -186,7 +188,7 @@ def started(
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     command = [str(program.python), "launch.py", *COMMON_FLAGS, *FLAGS[program.kind], *program.flags, *flags,
-               "--port", str(port), "--data-dir", str(home), "--ckpt-dir", str(program.models),
+               "--port", str(port), "--data-dir", str(home),
                "--gradio-allowed-path", str(program.folder)]  # Forge's page loads its own scripts from there
     variables = {**os.environ, "HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "PYTHONUNBUFFERED": "1",
                  "PYTHONPATH": "", "OMP_NUM_THREADS": "1", "GRADIO_ANALYTICS_ENABLED": "False", **(environment or {})}

@@ -90,6 +90,14 @@ def start(server: Server, pictures: Path, name: str, **settings: Any) -> Trainin
     return Training(server, asked)
 
 
+def stop_any(server: Server) -> None:
+    """Stops whatever training runs, without a file, and waits for its end."""
+    run = Training(server, time.time())
+    if run.read():
+        run.press("stop", save=False)
+        run.end()
+
+
 def tensors(file: Path) -> dict[str, bytes]:
     """The tensors of a LoRA file as bytes."""
     from safetensors.torch import load_file
