@@ -71,7 +71,7 @@ def test_faults_in_every_phase_leave_the_model_as_it_was(
     hits = []
     for number in range(FAULTS):
         kind = ("error", "stop", "memory", "backward", "disk")[number % 5]
-        at = rng.randrange(1, points)
+        at = rng.randrange(1, points // 2 if kind == "backward" else points)  # a backward pass must come after it
         hits.append(_break(host, pictures, at, kind))
         assert _states(host) == {name: _without_bytes(entry) for name, entry in model.items()}, hits[-1]
         assert host.get("/sdapi/v1/progress")["state"]["job_count"] in (0, -1), hits[-1]
@@ -200,7 +200,7 @@ def _break(host: Server, pictures: Path, at: int, kind: str) -> str:
     last = run.end()
     hit = host.get("/probe/faults")["hit"]
     host.post("/probe/faults")
-    assert last["kind"] in ("Failed", "Finished"), last
+    assert hit and last["kind"] in ("Failed", "Finished"), last
     return f"{hit} -> {last['kind']} {last.get('message', '')}"
 
 

@@ -88,7 +88,7 @@ def _audit(event: str, arguments: tuple[Any, ...]) -> None:
         _pass("file", f"{event} {arguments[0]}")
 
 
-def _pass(kind: str, what: str, backward: Callable[[], bool] | None = None) -> None:
+def _pass(kind: str, what: str, backward: Callable[[], None] | None = None) -> None:
     """Counts a point; breaks when it is the one and the wished fault can happen there, else at the next that can."""
     if not threading.current_thread().name.startswith(THREAD) or getattr(_busy, "now", False):
         return
@@ -97,13 +97,14 @@ def _pass(kind: str, what: str, backward: Callable[[], bool] | None = None) -> N
         points.passed += 1
         points.kinds[kind] += 1
         due = 0 < points.at <= points.passed and not points.hit
-        if not due or (points.kind == "disk" and kind != "file") or (points.kind == "backward" and backward is None):
+        if not due or (points.kind == "disk" and kind != "file"):
             return
-        if points.kind == "backward" and not (backward is not None and backward()):
+        if points.kind == "backward":
+            if backward is not None:
+                backward()
             return
         points.hit = f"{points.kind} at {points.passed}: {what}"
-    if points.kind != "backward":
-        _break(points)
+    _break(points)
 
 
 def _break(points: Points) -> None:
@@ -124,16 +125,23 @@ def _break(points: Points) -> None:
         raise Injected(f"injected by the probe ({points.hit})")
 
 
-def _break_backward(inputs: tuple[Any, ...]) -> bool:
-    """Lets the backward pass of a module's input raise; returns whether there is one."""
+def _break_backward(inputs: tuple[Any, ...]) -> None:
+    """Lets the backward pass of a module's input raise, where there will be one.
+
+    Inside a checkpointed block there is none: its activations are computed anew. So every later module is tried as
+    well until one has raised.
+    """
     import torch
 
     for tensor in inputs:
         if isinstance(tensor, torch.Tensor) and tensor.requires_grad and torch.is_grad_enabled():
             tensor.register_hook(_raise)
-            return True
-    return False
+            return
 
 
-def _raise(_: Any) -> None:
+def _raise(gradient: Any) -> None:
+    with _lock:
+        if _points.hit or not _points.at:
+            return
+        _points.hit = f"{_points.kind} at {_points.passed}: a gradient of {tuple(gradient.shape)}"
     raise Injected("injected by the probe (in the backward pass)")
