@@ -18,6 +18,9 @@ from lib_trainer.installation.processes import ROOT, Stop, answer, clean_environ
 # Prepared CPU wheels of torch are most often made for 3.11, so it is looked for first.
 PYTHONS = ("3.11", "3.12", "3.10")
 
+# The whole suite on several cores; tests that share something stay together (tests/conftest.py).
+ALL_TESTS = ["--numprocesses", "auto", "--maxprocesses", "4", "--dist", "loadgroup"]
+
 USAGE = """Train LoRA + Block Weight
 
   python install.py run  [--model FILE] [--port N] [--listen] [--models-dir DIR] [--loras-dir DIR] [--outputs-dir DIR]
@@ -80,7 +83,10 @@ def start(command: str, arguments: list[str]) -> int:
 
     The page keeps the folder the person stands in, so that `--model` may be given relative to it.
     """
-    module, folder = (["lib_trainer", "serve"], None) if command == "run" else (["pytest"], ROOT)
+    if command == "run":
+        module, folder = ["lib_trainer", "serve"], None
+    else:
+        module, folder, arguments = ["pytest"], ROOT, arguments or ALL_TESTS
     program = [str(environment.VENV_PYTHON), "-m", *module, *arguments]
     return run(program, folder, {**clean_environment(), "PYTHONPATH": str(ROOT)})
 
