@@ -19,7 +19,7 @@ from tests.hosts.real import server, training
 from tests.hosts.real.opens import Opens
 from tests.hosts.real.server import Program, Server
 
-STEPS = 12
+STEPS = int(os.environ.get("TRAIN_LORA_COMPARE_STEPS", "12"))
 UNET_BLOCKS = [*(f"IN{n:02}" for n in range(12)), "M00", *(f"OUT{n:02}" for n in range(12))]
 SIZE = os.environ.get("TRAIN_LORA_COMPARE_SIZE", "64")
 
