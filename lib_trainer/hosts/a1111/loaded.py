@@ -44,7 +44,8 @@ def facts(sd_model: Any) -> Checkpoint:
         UserError: it is of a kind that cannot be trained.
     """
     path = Path(sd_model.sd_checkpoint_info.filename)
-    if not getattr(sd_model, "is_sd3", False) and not any(hasattr(encoder, "wrapped") for encoder in _text_modules(sd_model)):
+    sd3 = getattr(sd_model, "is_sd3", False)
+    if not sd3 and not any(hasattr(encoder, "wrapped") for encoder in _text_modules(sd_model)):
         # The host wraps its text encoders when it has loaded the weights, and unwraps them to load others.
         raise UserError(f"'{path.name}' is just being loaded. Wait a moment.")
     family = _family(sd_model, path.name)
