@@ -9,7 +9,7 @@ look like the real modules is checked in `test_signatures.py`.
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -25,25 +25,28 @@ def folders(host: str) -> list[Path]:
 
 @contextmanager
 def installed(host: str, data: Path) -> Iterator[None]:
-    """While open, `import modules` finds the doubles of a program.
+    """While open, `import modules` finds the doubles of a program, fresh ones; others in place stand aside meanwhile.
 
     Args:
         host: one of `HOSTS`.
         data: the program's data folder (its `--data-dir`): models, outputs.
     """
     assert host in HOSTS, host
-    assert "modules" not in sys.modules, "doubles are installed already"
-    path = list(sys.path)
+    path, former = list(sys.path), {name: module for name, module in sys.modules.items() if _is_double(name)}
+    for name in former:
+        del sys.modules[name]
     before = set(sys.modules)
-    sys.path[:0] = [str(folder) for folder in folders(host)]
+    sys.path[:] = [*map(str, folders(host)), *(place for place in path if HERE not in Path(place).parents)]
+    sys.path_importer_cache.clear()
     try:
         _place(host, data)
         yield
     finally:
         sys.path[:] = path
         # all are found first: a package without `__init__.py` asks for its parent when it is looked at
-        for name in [name for name in set(sys.modules) - before if _is_double(name)]:
-            del sys.modules[name]
+        for name in [name for name in set(sys.modules) - before if _is_double(name) or _knows_doubles(name)]:
+            _forget(name)
+        sys.modules.update(former)
         sys.path_importer_cache.clear()
 
 
@@ -54,7 +57,23 @@ def _place(host: str, data: Path) -> None:
     paths_internal.move(str(HERE / host), str(data))
 
 
+def _forget(name: str) -> None:
+    """Takes a module away, also from its package, where `from package import module` would find it again."""
+    module = sys.modules.pop(name)
+    package, _, own = name.rpartition(".")
+    if getattr(sys.modules.get(package), own, None) is module:
+        delattr(sys.modules[package], own)
+
+
+def _knows_doubles(name: str) -> bool:
+    """Whether a module of the tests was imported while doubles were in place: it may hold on to their classes."""
+    return name.startswith("tests.hosts.")
+
+
 def _is_double(name: str) -> bool:
     module = sys.modules[name]
-    places = [getattr(module, "__file__", None), *getattr(module, "__path__", [])]
-    return any(place is not None and HERE in Path(place).parents for place in places)
+    if name.startswith("tests."):
+        return False
+    folders = getattr(module, "__path__", [])  # torch.classes answers any name with something of its own
+    places = [getattr(module, "__file__", None), *(folders if isinstance(folders, Iterable) else [])]
+    return any(isinstance(place, str) and HERE in Path(place).parents for place in places)
