@@ -153,10 +153,9 @@ def webui_block_weight_panel(tab: str, prompt: object | None) -> None:
         tab: "txt2img" or "img2img".
         prompt: the tab's prompt box, or None.
     """
-    from lib_trainer.ui import block_weight_panel
+    from lib_trainer.ui.block_weight import panel
 
-    panel = block_weight_panel.BlockWeightPanel(webui().host, tab)
-    panel.lay_out(block_weight_panel.on_this_page(prompt))
+    panel.BlockWeightPanel(webui().host, tab).lay_out(panel.on_this_page(prompt))
 
 
 def webui_before_ui() -> None:

@@ -18,7 +18,7 @@ import gradio as gr
 from lib_trainer.errors import Problems, UserError
 from lib_trainer.host import Picture
 from lib_trainer.txt2img_host import DrawProgress, GenerateRequest, Txt2ImgHost
-from lib_trainer.ui.block_weight_panel import BlockWeightPanel
+from lib_trainer.ui.block_weight.panel import BlockWeightPanel
 from lib_trainer.ui.form import Value
 from lib_trainer.ui.notes import note, problems_of, warnings
 

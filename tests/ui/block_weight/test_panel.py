@@ -11,7 +11,7 @@ import torch
 from lib_trainer.bootstrap import App
 from lib_trainer.errors import UserError
 from lib_trainer.lora import file as lora_file
-from lib_trainer.ui.block_weight_panel import BlockWeightPanel, save_text
+from lib_trainer.ui.block_weight.panel import BlockWeightPanel, save_text
 
 LAYERS = ("lora_unet_up_blocks_1_attentions_0_proj_in", "lora_unet_down_blocks_0_attentions_0_proj_in",
           "lora_te_text_model_encoder_layers_0_mlp_fc1")

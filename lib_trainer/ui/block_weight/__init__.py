@@ -1,0 +1,1 @@
+"""The Block Weight panel, one part a file: `panel` lays them out. Only ui/ knows gradio."""
