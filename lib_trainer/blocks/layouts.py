@@ -36,6 +36,9 @@ ARCH_BLOCKS: dict[str, tuple[str, ...]] = {"sd15": BLOCKS_26, "sdxl": _BLOCKS_20
 LORA_BLOCKS: dict[str, tuple[str, ...]] = {"sd15": _BLOCKS_17, "sdxl": _BLOCKS_12}
 """The blocks in which an ordinary LoRA (attention layers only) of an architecture has layers."""
 
+ARCH_OF_LENGTH: dict[int, str] = {17: "sd15", 26: "sd15", 12: "sdxl", 20: "sdxl"}
+"""Which architecture a list of each length is made for."""
+
 
 def expand(values: Sequence[float], length: int) -> dict[str, float]:
     """Gives the numbers of a list to their blocks.

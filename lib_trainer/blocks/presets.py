@@ -1,20 +1,20 @@
 """Named lists of block weights, and the file that holds them.
 
 The file is that of the LoRA Block Weight extension: one `NAME:number,number,...` a line, UTF-8. A line counts only when
-it has a colon, 12, 17, 20, 26 or 61 numbers and no `#` anywhere; every other line is a comment. Of lines with one name
-the last acts. Lines that were probably meant to be presets but do not count are listed as problems, with their number.
+it has a colon, 12, 17, 20, 26 or 61 numbers and no `#` anywhere; every other line is a comment. One name may stand for
+a list of each architecture (17 and 26 numbers are for SD 1.x, 12 and 20 for SDXL); of several for one architecture the
+last acts. Lines that were probably meant to be presets but do not count are problems, with their number.
 """
 from __future__ import annotations
 
 import difflib
-import os
-import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from lib_trainer.blocks.layouts import FLUX_LENGTH, LAYOUTS
+from lib_trainer.blocks.edited_file import EditedFile, Problem, created, lines_of, read_text
+from lib_trainer.blocks.layouts import ARCH_OF_LENGTH, FLUX_LENGTH, LAYOUTS
 from lib_trainer.blocks.values import Unreadable, is_random, items_of, looks_like_item, read_items, shortened
-from lib_trainer.errors import UserError
 
 SHIPPED = Path(__file__).resolve().parent.parent / "assets" / "lbwpresets.txt"
 """The presets that a new presets file starts with."""
@@ -36,20 +36,10 @@ class Preset:
     items: tuple[str, ...]
     line: int
 
-
-@dataclass(frozen=True)
-class Problem:
-    """A line that was probably meant to be a preset and is none.
-
-    Attributes:
-        line: its number, from 1; 0 for the file as a whole.
-        name: the preset's name.
-        text: one sentence.
-    """
-
-    line: int
-    name: str
-    text: str
+    @property
+    def arch(self) -> str | None:
+        """The architecture that the list is made for, told from its length; None for Flux."""
+        return ARCH_OF_LENGTH.get(len(self.items))
 
 
 class Presets:
@@ -61,11 +51,10 @@ class Presets:
         text: the file as written.
     """
 
-    def __init__(self, entries: list[Preset], problems: list[Problem], text: str) -> None:
-        self.entries = tuple({preset.name: preset for preset in entries}.values())
+    def __init__(self, entries: Sequence[Preset], problems: Sequence[Problem], text: str) -> None:
+        self.entries = tuple({(preset.name, preset.arch): preset for preset in entries}.values())
         self.problems = tuple(problems)
         self.text = text
-        self._exact = {preset.name: preset for preset in self.entries}
         self._folded = {preset.name.casefold(): preset for preset in self.entries}
 
     @classmethod
@@ -73,7 +62,7 @@ class Presets:
         """Reads the text of a presets file; nothing in it can fail."""
         entries: list[Preset] = []
         problems: list[Problem] = []
-        for number, line in enumerate(re.split(r"\r\n|\r|\n", text.removeprefix("\ufeff")), start=1):
+        for number, line in enumerate(lines_of(text), start=1):
             _read_line(number, line, entries, problems)
         return cls(entries, problems, text)
 
@@ -84,12 +73,7 @@ class Presets:
         Raises:
             UserError: the file is absent or cannot be read.
         """
-        try:
-            text = path.read_bytes().decode("utf-8-sig", errors="replace")
-        except OSError as error:
-            raise UserError(f"The presets file {path} cannot be read ({error.strerror}): name an existing file with "
-                            "lines such as NAME:1,0,... .") from None
-        return cls.parse(text)
+        return cls.parse(read_text(path, "presets file", "NAME:1,0,..."))
 
     @classmethod
     def shipped(cls) -> Presets:
@@ -98,12 +82,21 @@ class Presets:
 
     @property
     def names(self) -> list[str]:
-        """Names of all presets, in the order of the file."""
-        return [preset.name for preset in self.entries]
+        """Names of all presets, in the order of the file, each once."""
+        return list(dict.fromkeys(preset.name for preset in self.entries))
 
-    def get(self, name: str) -> Preset | None:
-        """Finds a preset by its exact name, else without regard to upper and lower case."""
-        return self._exact.get(name.strip()) or self._folded.get(name.strip().casefold())
+    def get(self, name: str, arch: str | None = None) -> Preset | None:
+        """Finds a preset by its exact name, else without regard to upper and lower case.
+
+        Args:
+            name: as written in a tag.
+            arch: "sd15" or "sdxl": of presets with one name that which is made for it is taken, else the last.
+        """
+        wanted = name.strip()
+        found = [preset for preset in self.entries if preset.name == wanted] or [
+            preset for preset in self.entries if preset.name.casefold() == wanted.casefold()]
+        fitting = [preset for preset in found if preset.arch == arch]
+        return (fitting or found or [None])[-1]
 
     def near(self, name: str) -> list[str]:
         """Names that somebody may have meant, the nearest first (at most three)."""
@@ -125,11 +118,12 @@ def _read_line(number: int, line: str, entries: list[Preset], problems: list[Pro
     if fault:
         problems.append(Problem(number, name, f"Line {number} of the presets, '{shortened(line.strip())}': {fault}"))
         return
-    earlier = next((preset.line for preset in entries if preset.name == name), None)
+    preset = Preset(name, items, number)
+    earlier = next((one.line for one in entries if (one.name, one.arch) == (name, preset.arch)), None)
     if earlier:
         problems.append(Problem(number, name, f"Line {number} of the presets defines '{name}' again: it acts instead "
                                               f"of line {earlier}; remove one of them."))
-    entries.append(Preset(name, items, number))
+    entries.append(preset)
 
 
 def _fault(name: str, items: tuple[str, ...]) -> str | None:
@@ -144,35 +138,11 @@ def _fault(name: str, items: tuple[str, ...]) -> str | None:
     return None
 
 
-class PresetsFile:
-    """A presets file that may be edited while the program runs.
-
-    Attributes:
-        path: where it is; it is written with the shipped presets when it does not exist.
-    """
+class PresetsFile(EditedFile[Presets]):
+    """A presets file that may be edited while the program runs; written with the shipped presets when absent."""
 
     def __init__(self, path: Path) -> None:
-        self.path = path
-        self._stamp: tuple[int, int, int] | None = None
-        self._presets: Presets | None = None
-
-    def current(self) -> Presets:
-        """The presets as the file says now; reads only when its time, size or place changed.
-
-        Raises:
-            UserError: the file exists but cannot be read.
-        """
-        stamp = self._stamp_now()
-        if self._presets is None or stamp is None or stamp != self._stamp:
-            self._presets, self._stamp = read_or_create(self.path), stamp
-        return self._presets
-
-    def _stamp_now(self) -> tuple[int, int, int] | None:
-        try:
-            state = self.path.stat()
-        except OSError:
-            return None
-        return state.st_mtime_ns, state.st_size, state.st_ino
+        super().__init__(path, read_or_create)
 
 
 def read_or_create(path: Path) -> Presets:
@@ -183,24 +153,8 @@ def read_or_create(path: Path) -> Presets:
     Raises:
         UserError: the file exists but cannot be read.
     """
-    if not path.exists():
-        try:
-            _write_new(path, SHIPPED.read_bytes())
-        except OSError as error:
-            shipped = Presets.shipped()
-            problem = Problem(0, "", f"The presets file {path} cannot be written ({error.strerror}): the shipped "
-                                     "presets are in use; make the folder writable to have your own.")
-            return Presets(list(shipped.entries), [problem], shipped.text)
-    return Presets.load(path)
-
-
-def _write_new(path: Path, content: bytes) -> None:
-    """Writes a file whole or not at all, and never over one that appeared meanwhile."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    try:
-        temporary.write_bytes(content)
-        if not path.exists():
-            os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    problem = created(path, SHIPPED, "presets")
+    if problem is None:
+        return Presets.load(path)
+    shipped = Presets.shipped()
+    return Presets(shipped.entries, [problem], shipped.text)

@@ -41,6 +41,13 @@ def test_the_last_of_equal_names_acts_and_is_told() -> None:
     assert [(problem.line, problem.name) for problem in presets.problems] == [(3, "A")]
 
 
+def test_one_name_may_have_a_list_for_each_architecture() -> None:
+    presets = Presets.parse(f"Face:{_ONES}\nFace:{','.join('0' * 12)}")
+    assert (presets.names, presets.problems) == (["Face"], ())
+    lengths = {arch: len(preset.items) for arch in ("sd15", "sdxl", None) if (preset := presets.get("face", arch))}
+    assert lengths == {"sd15": 17, "sdxl": 12, None: 12}
+
+
 @pytest.mark.parametrize(("line", "fault"), [
     (f"A:{_ONES},1", "got 18"), ("A:0.5", "got 1"), (f":{_ONES}", "name before the colon"),
     (f"A:{_ONES[:-1]}b", "'b' is not a number"), (f"A:{_ONES[:-1]}nan", "'nan' is not a number"),
