@@ -49,7 +49,7 @@ def read_header(path: Path) -> tuple[Header, dict[str, str]]:
     Raises:
         UserError: the file is missing, unreadable, truncated or not a safetensors file.
     """
-    header, metadata, _ = _parse(path)
+    header, metadata, _ = header_entries(path)
     return {name: (entry["dtype"], tuple(entry["shape"])) for name, entry in header.items()}, metadata
 
 
@@ -116,7 +116,7 @@ def inspect(path: Path) -> dict[str, Any]:
     Raises:
         UserError: as `read_header`.
     """
-    header, metadata, start = _parse(path)
+    header, metadata, start = header_entries(path)
     family = keys.family({name: entry["shape"] for name, entry in header.items()}, metadata)
     layers = keys.by_layer(header)
     arch = keys.ARCH_BY_FAMILY.get(family or "")
@@ -161,7 +161,7 @@ def tensor_hash(path: Path) -> str:
     Raises:
         UserError: as `read_header`.
     """
-    _, _, start = _parse(path)
+    _, _, start = header_entries(path)
     digest = hashlib.sha256()
     with path.open("rb") as file:
         file.seek(start)
@@ -170,8 +170,14 @@ def tensor_hash(path: Path) -> str:
     return digest.hexdigest()
 
 
-def _parse(path: Path) -> tuple[dict[str, Any], dict[str, str], int]:
-    """Returns the tensors' header entries, the metadata and the offset of the tensor area, checked against the size."""
+def header_entries(path: Path) -> tuple[dict[str, Any], dict[str, str], int]:
+    """Returns the tensors' header entries, the metadata and the offset of the tensor area, checked against the size.
+
+    An entry holds `dtype`, `shape` and `data_offsets`, begin and end in bytes from the start of the tensor area.
+
+    Raises:
+        UserError: as `read_header`.
+    """
     try:
         size = path.stat().st_size
         with path.open("rb") as file:
