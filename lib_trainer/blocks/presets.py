@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from lib_trainer.blocks import hints
 from lib_trainer.blocks.edited_file import EditedFile, Problem, created, lines_of, read_text
 from lib_trainer.blocks.layouts import ARCH_OF_LENGTH, FLUX_LENGTH, LAYOUTS
 from lib_trainer.blocks.values import Unreadable, is_random, items_of, looks_like_item, read_items, shortened
@@ -30,11 +31,15 @@ class Preset:
         name: as written in the file.
         items: the items as text: numbers, or `X`, which a tag's `x=` fills.
         line: its line in the file, from 1.
+        hint: what the comment directly above it says; "" = nothing.
+        folklore: whether that comment begins with "folklore": what people say, not what was measured.
     """
 
     name: str
     items: tuple[str, ...]
     line: int
+    hint: str = ""
+    folklore: bool = False
 
     @property
     def arch(self) -> str | None:
@@ -62,9 +67,10 @@ class Presets:
         """Reads the text of a presets file; nothing in it can fail."""
         entries: list[Preset] = []
         problems: list[Problem] = []
-        for number, line in enumerate(lines_of(text), start=1):
+        lines = lines_of(text)
+        for number, line in enumerate(lines, start=1):
             _read_line(number, line, entries, problems)
-        return cls(entries, problems, text)
+        return cls([_with_hint(preset, lines) for preset in entries], problems, text)
 
     @classmethod
     def load(cls, path: Path) -> Presets:
@@ -96,7 +102,7 @@ class Presets:
         found = [preset for preset in self.entries if preset.name == wanted] or [
             preset for preset in self.entries if preset.name.casefold() == wanted.casefold()]
         fitting = [preset for preset in found if preset.arch == arch]
-        return (fitting or found or [None])[-1]
+        return (fitting or found)[-1] if found else None
 
     def near(self, name: str) -> list[str]:
         """Names that somebody may have meant, the nearest first (at most three)."""
@@ -124,6 +130,17 @@ def _read_line(number: int, line: str, entries: list[Preset], problems: list[Pro
         problems.append(Problem(number, name, f"Line {number} of the presets defines '{name}' again: it acts instead "
                                               f"of line {earlier}; remove one of them."))
     entries.append(preset)
+
+
+def _with_hint(preset: Preset, lines: Sequence[str]) -> Preset:
+    hint = hints.read(lines[preset.line - 2], _is_preset) if preset.line > 1 else None
+    return replace(preset, hint=hint.text, folklore=hint.folklore) if hint else preset
+
+
+def _is_preset(line: str) -> bool:
+    entries: list[Preset] = []
+    _read_line(1, line, entries, [])
+    return bool(entries)
 
 
 def _fault(name: str, items: tuple[str, ...]) -> str | None:
