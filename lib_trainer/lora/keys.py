@@ -32,6 +32,8 @@ _MARKS = (
 _EXTRAS = (("diff", "full"), ("w_norm", "norm"))
 """Likewise, but files carry these beside LoRA's factors too; they name the algorithm only when they are alone."""
 
+_OTHER_PREFIXES = ("oft_", "lycoris_")
+
 _FAMILY_BY_METADATA = (
     ("stable-diffusion-xl", "sdxl"), ("sdxl", "sdxl"),
     ("stable-diffusion-v2", "sd2"), ("sd_v2", "sd2"),
@@ -50,6 +52,14 @@ def split(tensor: str) -> tuple[str, str]:
     """Returns (layer, part) of a tensor name: the part is everything after the first dot."""
     layer, _, part = tensor.partition(".")
     return layer, part
+
+
+def canonical(layer: str) -> str:
+    """Returns a layer's name under kohya's usual prefix: sd-scripts' OFT and LyCORIS have prefixes of their own."""
+    for prefix in _OTHER_PREFIXES:
+        if layer.startswith(prefix):
+            return "lora_" + layer[len(prefix):]
+    return layer
 
 
 def by_layer(state: Mapping[str, T]) -> dict[str, dict[str, T]]:

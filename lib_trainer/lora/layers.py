@@ -62,6 +62,7 @@ class LoraLayer(torch.nn.Module):
         down: (r, inputs) or (r, inputs, k, k) float32. up: (outputs, r) or (outputs, r, 1, 1) float32.
         mid: (r, r, k, k) when Tucker-decomposed (then `down` is 1x1), else None.
         multiplier: strength at which an attached network applies this layer; 0 costs nothing.
+        channel_axis: where the host layer has its output channels: -1, or 1 for a convolution.
     """
 
     def __init__(
@@ -74,12 +75,16 @@ class LoraLayer(torch.nn.Module):
         self.rank = down.shape[0]
         self.scale = alpha / self.rank
         self.multiplier = 1.0
+        self.channel_axis = -1 if shape.kernel is None else 1
         self.down = torch.nn.Parameter(down)
         self.up = torch.nn.Parameter(up)
         self.mid = None if mid is None else torch.nn.Parameter(mid)
         spatial: dict[str, Any] = {"stride": shape.stride, "padding": shape.padding, "dilation": shape.dilation}
         self._down_spatial = spatial if mid is None else {}
         self._mid_spatial = spatial
+
+    def meet(self, target: Target) -> None:
+        """Needs nothing of the model's layer: the delta depends on its input alone."""
 
     def delta(self, x: Tensor, multiplier: float = 1.0) -> Tensor:
         """Returns what this layer adds to the host layer's output: `multiplier * scale * up(down(x))`.

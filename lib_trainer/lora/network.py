@@ -1,21 +1,16 @@
-"""A LoRA network: the low-rank layers of one LoRA, and how they join a model for a while.
+"""A LoRA network that can be trained: the low-rank layers of one LoRA.
 
-`create` makes a fresh network for chosen layers of a model, `from_state` makes one from a file's tensors. A network
-owns its factors and knows nothing of the model afterwards: `with network.attached(targets):` hangs one forward hook on
-every target, and leaving the block removes them all, on every way out. Several networks may be attached to the same
-layers at once; their effects add. Strengths are numbers read at every call (`set_multipliers`), so switching a preset
-touches no tensor. Attach before the forward pass and stay until after `backward`: checkpointing runs the pass again.
+`create` makes a fresh network for chosen layers of a model, `from_state` makes one from a LoRA file's tensors, to be
+trained on. A network owns its factors and knows nothing of the model afterwards; how it joins one for a while is told
+in `attach`. Files of every kind, for use and not for training, are read by `loaded`.
 """
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from lib_trainer import seeds
 from lib_trainer.blocks.layers import block_of
@@ -23,6 +18,7 @@ from lib_trainer.errors import UserError
 from lib_trainer.families.family import Family
 from lib_trainer.host import Target
 from lib_trainer.lora import keys, layers
+from lib_trainer.lora.attach import Attachable
 from lib_trainer.lora.layers import LoraLayer
 
 UNET, TEXT_ENCODER = "unet", "text_encoder"
@@ -60,16 +56,8 @@ class Choice:
     alpha: float
 
 
-class Network:
-    """The layers of one LoRA.
-
-    Attributes:
-        layers: the low-rank layers by kohya layer name, in the model's order.
-    """
-
-    def __init__(self, members: Sequence[LoraLayer]) -> None:
-        self.layers = {layer.name: layer for layer in members}
-        self._handles: list[torch.utils.hooks.RemovableHandle] = []
+class Network(Attachable[LoraLayer]):
+    """The low-rank layers of one LoRA, which can be trained."""
 
     def parameters_of(self, part: str) -> list[torch.nn.Parameter]:
         """Returns the factors of "unet" or "text_encoder", in the model's order."""
@@ -101,70 +89,10 @@ class Network:
                     state[f"{name}.{part}"] = factor.detach().to("cpu", dtype, copy=True).contiguous()
         return state
 
-    @property
-    def is_attached(self) -> bool:
-        """Whether the network acts on a model now."""
-        return bool(self._handles)
-
-    def set_multipliers(self, multipliers: Mapping[str, float] | None = None) -> None:
-        """Sets every layer's strength, at once and while attached; a layer that is not named gets 1."""
-        given = multipliers or {}
-        for name, layer in self.layers.items():
-            layer.multiplier = given.get(name, 1.0)
-
-    @contextmanager
-    def attached(
-        self, targets: Sequence[Target], multipliers: Mapping[str, float] | None = None
-    ) -> Iterator[Network]:
-        """While open, every layer adds its delta to its target's output.
-
-        Args:
-            targets: the model's targets as they are now; those without a layer of this network are left alone.
-            multipliers: strengths, see `set_multipliers`.
-        """
-        if self._handles:
-            raise RuntimeError("This network is attached already; attaching it twice would apply it twice.")
-        found = {target.name: target for target in targets if target.name in self.layers}
-        if missing := self.layers.keys() - found.keys():
-            raise RuntimeError(f"The model has no target for {len(missing)} layers, such as {min(missing)!r}.")
-        self.set_multipliers(multipliers)
-        try:
-            for name, layer in self.layers.items():
-                target = found[name]
-                self._handles.append(target.module.register_forward_hook(_hook(layer, target.rows)))
-            yield self
-        finally:
-            for handle in self._handles:
-                handle.remove()
-            self._handles.clear()
-
 
 def part_of(name: str) -> str:
     """Returns "unet" or "text_encoder" for a kohya layer name."""
     return UNET if name.startswith("lora_unet_") else TEXT_ENCODER
-
-
-def _hook(layer: LoraLayer, rows: slice | None) -> Callable[[torch.nn.Module, tuple[Any, ...], Tensor], Tensor | None]:
-    """Returns the forward hook that adds a layer's delta to (the rows of) its target's output.
-
-    The delta takes the output's dtype, so a host that casts between its layers sees the dtypes it is used to.
-    """
-
-    def add(module: torch.nn.Module, args: tuple[Any, ...], output: Tensor) -> Tensor | None:
-        if layer.multiplier == 0.0:
-            return None
-        return output + layer.delta(args[0], layer.multiplier).to(output.dtype)
-
-    def add_rows(module: torch.nn.Module, args: tuple[Any, ...], output: Tensor) -> Tensor | None:
-        if layer.multiplier == 0.0:
-            return None
-        delta = layer.delta(args[0], layer.multiplier).to(output.dtype)
-        axis = -1 if layer.shape.kernel is None else 1
-        start, stop, _ = rows.indices(output.shape[axis])  # type: ignore[union-attr]
-        trailing = (0, 0) * (0 if axis == -1 else output.dim() - 2)
-        return output + F.pad(delta, (*trailing, start, output.shape[axis] - stop))
-
-    return add if rows is None else add_rows
 
 
 def choose(targets: Sequence[Target], spec: NetworkSpec, family: Family) -> list[Choice]:
@@ -236,11 +164,11 @@ def from_state(targets: Sequence[Target], state: Mapping[str, Tensor]) -> tuple[
     algorithm = keys.algorithm(state)
     if algorithm not in keys.LORA_ALGORITHMS:
         raise UserError(
-            f"This file's network is of the kind '{algorithm}', which cannot be loaded here. Use a LoRA or LoCon file "
+            f"This file's network is of the kind '{algorithm}', which cannot be trained on. Use a LoRA or LoCon file "
             "(tensors named lora_down and lora_up)."
         )
     grouped = keys.by_layer(state)
-    members = [_layer_from(target, grouped[target.name]) for target in targets if target.name in grouped]
+    members = [low_rank_layer(target, grouped[target.name]) for target in targets if target.name in grouped]
     known = {f"{layer.name}.{part}" for layer in members for part in keys.LORA_PARTS}
     unmatched = [tensor for tensor in state if tensor not in known]
     if not members:
@@ -251,7 +179,12 @@ def from_state(targets: Sequence[Target], state: Mapping[str, Tensor]) -> tuple[
     return Network(members), unmatched
 
 
-def _layer_from(target: Target, parts: Mapping[str, Tensor]) -> LoraLayer:
+def low_rank_layer(target: Target, parts: Mapping[str, Tensor]) -> LoraLayer:
+    """Makes a layer from its tensors in a LoRA file: `lora_down.weight`, `lora_up.weight`, `alpha`, `lora_mid.weight`.
+
+    Raises:
+        UserError: a factor is missing, or they do not fit the model's layer.
+    """
     for part in (keys.DOWN, keys.UP):
         if part not in parts:
             raise UserError(

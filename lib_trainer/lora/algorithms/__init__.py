@@ -1,0 +1,1 @@
+"""What every kind of network file does to a weight; `registry` lists them."""

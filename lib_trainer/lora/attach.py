@@ -1,0 +1,116 @@
+"""How the layers of a network join a model for a while: forward hooks, nothing else.
+
+`with network.attached(targets):` hangs one forward hook on every target, and leaving the block removes them all, on
+every way out. Several networks may be attached to the same layers at once; their effects add. Strengths are numbers
+read at every call (`set_multipliers`), so switching a preset touches no tensor. Attach before the forward pass and
+stay until after `backward`: checkpointing runs the pass again.
+"""
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from lib_trainer.host import Target
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+
+class Layer(Protocol):
+    """What one layer of a network must offer.
+
+    Attributes:
+        name: kohya layer name. multiplier: strength while attached; 0 costs nothing.
+        channel_axis: where the model's layer has its output channels: -1, or 1 for convolutions.
+    """
+
+    name: str
+    multiplier: float
+    channel_axis: int
+
+    def meet(self, target: Target) -> None:
+        """Learns the model's layer that it is about to act on."""
+        ...
+
+    def delta(self, x: Tensor, multiplier: float = 1.0) -> Tensor:
+        """Returns what it adds to the output for an input `x`."""
+        ...
+
+
+LayerT = TypeVar("LayerT", bound=Layer)
+
+
+class Attachable(Generic[LayerT]):
+    """Layers that act on a model together.
+
+    Attributes:
+        layers: the layers by kohya layer name, in the model's order.
+    """
+
+    def __init__(self, members: Sequence[LayerT]) -> None:
+        self.layers: dict[str, LayerT] = {layer.name: layer for layer in members}
+        self._handles: list[torch.utils.hooks.RemovableHandle] = []
+
+    @property
+    def is_attached(self) -> bool:
+        """Whether the network acts on a model now."""
+        return bool(self._handles)
+
+    def set_multipliers(self, multipliers: Mapping[str, float] | None = None) -> None:
+        """Sets every layer's strength, at once and while attached; a layer that is not named gets 1."""
+        given = multipliers or {}
+        for name, layer in self.layers.items():
+            layer.multiplier = given.get(name, 1.0)
+
+    @contextmanager
+    def attached(self, targets: Sequence[Target], multipliers: Mapping[str, float] | None = None) -> Iterator[Self]:
+        """While open, every layer adds its delta to its target's output.
+
+        Args:
+            targets: the model's targets as they are now; those without a layer of this network are left alone.
+            multipliers: strengths, see `set_multipliers`.
+        """
+        if self._handles:
+            raise RuntimeError("This network is attached already; attaching it twice would apply it twice.")
+        found = {target.name: target for target in targets if target.name in self.layers}
+        if missing := self.layers.keys() - found.keys():
+            raise RuntimeError(f"The model has no target for {len(missing)} layers, such as {min(missing)!r}.")
+        self.set_multipliers(multipliers)
+        try:
+            for name, layer in self.layers.items():
+                target = found[name]
+                layer.meet(target)
+                self._handles.append(target.module.register_forward_hook(_hook(layer, target.rows)))
+            yield self
+        finally:
+            for handle in self._handles:
+                handle.remove()
+            self._handles.clear()
+
+
+def _hook(layer: Layer, rows: slice | None) -> Callable[[torch.nn.Module, tuple[Any, ...], Tensor], Tensor | None]:
+    """Returns the forward hook that adds a layer's delta to (the rows of) its target's output.
+
+    The delta takes the output's dtype, so a host that casts between its layers sees the dtypes it is used to.
+    """
+
+    def add(module: torch.nn.Module, args: tuple[Any, ...], output: Tensor) -> Tensor | None:
+        if layer.multiplier == 0.0:
+            return None
+        return output + layer.delta(args[0], layer.multiplier).to(output.dtype)
+
+    def add_rows(module: torch.nn.Module, args: tuple[Any, ...], output: Tensor) -> Tensor | None:
+        if layer.multiplier == 0.0:
+            return None
+        delta = layer.delta(args[0], layer.multiplier).to(output.dtype)
+        axis = layer.channel_axis
+        start, stop, _ = rows.indices(output.shape[axis])  # type: ignore[union-attr]
+        trailing = (0, 0) * (0 if axis == -1 else output.dim() - 2)
+        return output + F.pad(delta, (*trailing, start, output.shape[axis] - stop))
+
+    return add if rows is None else add_rows
