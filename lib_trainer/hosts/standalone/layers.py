@@ -18,18 +18,28 @@ CHECKPOINTED = (ResnetBlock2D, BasicTransformerBlock, CLIPEncoderLayer)
 """Blocks whose inside is recomputed in backward: small enough to save memory, large enough to cost little."""
 
 
+LOADABLE = (torch.nn.Linear, torch.nn.Conv2d, torch.nn.LayerNorm, torch.nn.GroupNorm)
+"""Modules that some kind of network file changes."""
+
+
 def targets(unet: torch.nn.Module, text_encoder: torch.nn.Module) -> list[Target]:
-    """Returns every adaptable layer of the text encoder and the U-Net, in model order.
+    """Returns every layer of the text encoder and the U-Net that is trained on, in model order."""
+    return [
+        target for target in loadable(unet, text_encoder)
+        if sd1.is_text_layer(target.name) or sd1.is_attention_layer(target.name) or sd1.is_conv_layer(target.name)
+    ]
+
+
+def loadable(unet: torch.nn.Module, text_encoder: torch.nn.Module) -> list[Target]:
+    """Returns every layer that a file may change: norms, the time embedding, the first and last layers as well.
 
     diffusers' module paths with dots as underscores are kohya's names for SD 1.x.
     """
-    found = []
-    for prefix, network in (("lora_te_", text_encoder), ("lora_unet_", unet)):
-        for path, module in network.named_modules():
-            name = prefix + path.replace(".", "_")
-            if sd1.is_text_layer(name) or sd1.is_attention_layer(name) or sd1.is_conv_layer(name):
-                found.append(Target(name=name, module=module))
-    return found
+    return [
+        Target(name=prefix + path.replace(".", "_"), module=module)
+        for prefix, network in (("lora_te_", text_encoder), ("lora_unet_", unet))
+        for path, module in network.named_modules() if isinstance(module, LOADABLE)
+    ]
 
 
 @contextmanager

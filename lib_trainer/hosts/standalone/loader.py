@@ -72,8 +72,13 @@ class LoadedModel:
 
     @cached_property
     def targets(self) -> list[Target]:
-        """Every layer that a LoRA may adapt."""
+        """Every layer that is trained on."""
         return layers.targets(self.unet, self.text_encoder)
+
+    @cached_property
+    def loadable(self) -> list[Target]:
+        """Every layer that a LoRA file of any kind may change, the ones that are trained on among them."""
+        return layers.loadable(self.unet, self.text_encoder)
 
     @cached_property
     def modules(self) -> list[torch.nn.Module]:
