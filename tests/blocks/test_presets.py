@@ -138,3 +138,32 @@ def test_names_that_are_not_utf8_are_told_with_their_line(tmp_path: Path) -> Non
 def test_a_missing_file_cannot_be_loaded(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"absent\.txt cannot be read"):
         Presets.load(tmp_path / "absent.txt")
+
+
+def test_the_comment_above_a_preset_is_its_hint() -> None:
+    lines = ["# a heading", f"A:{_ONES}", f"B:{_ONES}", "# folklore: face", f"C:{_ONES}", f"#OLD:{_ONES}", f"D:{_ONES}",
+             "# far", "", f"E:{_ONES}", "words", f"F:{_ONES}", "## Folklore", f"G:{_ONES}"]
+    found = [(preset.name, preset.hint, preset.folklore) for preset in Presets.parse("\n".join(lines)).entries]
+    assert found == [("A", "a heading", False), ("B", "", False), ("C", "face", True), ("D", "", False),
+                     ("E", "", False), ("F", "", False), ("G", "", True)]
+
+
+def test_every_shipped_preset_has_a_hint_and_folklore_is_marked() -> None:
+    presets = Presets.shipped()
+    assert [preset.name for preset in presets.entries if not preset.hint] == []
+    folklore = {preset.name for preset in presets.entries if preset.folklore}
+    assert {"NCNF", "FACE", "BG", "LC-NCNF"} <= folklore
+    assert not folklore & {"ALL", "OUTD", "SDXL-ALL"}
+
+
+def test_a_shipped_name_means_the_list_for_the_architecture() -> None:
+    presets = Presets.shipped()
+    both = [name for name in presets.names if len([one for one in presets.entries if one.name == name]) == 2]
+    assert both == ["NONE", "ALL", "INS", "IND", "INALL", "MIDD", "OUTD", "OUTS", "OUTALL", "ALL0.5"]
+    for name in both:
+        xl, sd, named = (presets.get(name, arch) for arch in ("sdxl", "sd15", None))
+        assert xl and sd and (len(xl.items), len(sd.items)) == (12, 17)
+        assert named == sd, "tools that know one list per name take the last of them"
+    for name in ("ALL", "INS", "INALL", "OUTD", "OUTALL"):
+        old, new = presets.get(f"SDXL-{name}", "sdxl"), presets.get(name, "sdxl")
+        assert old and new and old.items == new.items
