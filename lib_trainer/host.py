@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import torch
     from PIL.Image import Image
 
+    from lib_trainer.blocks.elements import Elements
     from lib_trainer.blocks.presets import Presets
     from lib_trainer.families.family import Family
 
@@ -211,6 +212,10 @@ class LiveNetwork(Protocol):
         """While open, acts on the targets with a multiplier per layer; raises RuntimeError when attached already."""
         ...
 
+    def set_multipliers(self, multipliers: Mapping[str, float] | None = None) -> None:
+        """Sets every layer's multiplier, at once and while attached; a layer that is not named gets 1."""
+        ...
+
 
 class JobDisplay(Protocol):
     """How a host shows a training among its own jobs, and passes its Interrupt button on."""
@@ -291,6 +296,10 @@ class Host(Protocol):
 
     def presets(self) -> Presets:
         """The block-weight presets as the file says now."""
+        ...
+
+    def elements(self) -> Elements:
+        """The elemental rules as their file says now."""
         ...
 
     def samplers(self) -> list[str]:

@@ -1,9 +1,10 @@
 """What the arguments of a LoRA tag stand for.
 
 Forms: `<lora:n:0.8>`, `<lora:n:te:unet>`, `<lora:n:0.8:NCNF>`, `<lora:n:0.8:1,0,...>`, and the named `te=`, `unet=`,
-`lbw=` (or `w=`) and `x=` in any order. Arguments without a keyword are told apart by what they look like: the first
-number is the strength of both networks, the second that of the U-Net, anything that is no number is the block weights,
-and a number after those is the value of X. Every argument that takes no part is told to the person.
+`lbw=` (or `w=`), `x=`, `lbwe=`, `start=`, `stop=` and `step=` in any order. Arguments without a keyword are told apart
+by what they look like: the first number is the strength of both networks, the second that of the U-Net, anything that
+is no number is the block weights. A number after those is the value of X, when a strength stands before them; otherwise
+strengths may follow (`<lora:n:NCNF:te:unet>`). Every argument that takes no part is told to the person.
 """
 from __future__ import annotations
 
@@ -11,12 +12,10 @@ import difflib
 from dataclasses import dataclass, field
 
 from lib_trainer.blocks.tags import Tag
-from lib_trainer.blocks.values import looks_like_number, shortened
+from lib_trainer.blocks.values import looks_like_strength, shortened
 
-_KEYWORDS = {"lbw": "weights", "w": "weights", "te": "te", "unet": "unet", "x": "x"}
-
-_LATER = frozenset({"dyn", "start", "stop", "step", "lbwe"})
-"""Keywords that exist for hosts or other extensions but have no meaning here yet."""
+_KEYWORDS = {"lbw": "weights", "w": "weights", "te": "te", "unet": "unet", "x": "x", "lbwe": "rules",
+             "start": "start", "stop": "stop", "step": "step", "dyn": "dyn"}
 
 
 @dataclass
@@ -28,6 +27,9 @@ class Arguments:
         unet: strength of the U-Net.
         weights: block weights: a preset's name, a list of numbers or one number.
         x: what X stands for in the list.
+        rules: elemental rules: IDs, or rules as a tag has them.
+        start, stop, step: the steps in which the LoRA acts.
+        dyn: the WebUIs' own argument for the rank; never taken here.
         warnings: sentences about arguments that take no part.
         errors: sentences about arguments that cannot be understood.
     """
@@ -36,6 +38,11 @@ class Arguments:
     unet: str | None = None
     weights: str | None = None
     x: str | None = None
+    rules: str | None = None
+    start: str | None = None
+    stop: str | None = None
+    step: str | None = None
+    dyn: str | None = None
     warnings: list[str] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
 
@@ -53,41 +60,64 @@ def arrange(tag: Tag) -> Arguments:
 
 
 def _read_named(tag: Tag, arguments: Arguments) -> None:
-    for keyword in tag.repeated:
-        arguments.warnings.append(f"'{shortened(keyword)}=' stands more than once in {tag.text}: the last one acts.")
+    for item in tag.repeated:
+        keyword = item.partition("=")[0].strip().lower()
+        arguments.warnings.append(f"'{shortened(item)}' in {tag.text} was ignored: the last '{shortened(keyword)}=' "
+                                  "acts.")
     for keyword, value in tag.named.items():
-        if keyword in _LATER:
-            arguments.warnings.append(f"'{keyword}={shortened(value)}' in {tag.text} is not supported yet "
-                                      "and was ignored.")
-        elif keyword not in _KEYWORDS:
-            arguments.warnings.append(_unknown_keyword(keyword, tag))
+        if keyword not in _KEYWORDS:
+            arguments.warnings.append(_unknown_keyword(keyword, value, tag))
         elif keyword == "w" and "lbw" in tag.named:
             arguments.warnings.append(f"'w={shortened(value)}' in {tag.text} was ignored because 'lbw=' is given too.")
         else:
             setattr(arguments, _KEYWORDS[keyword], value)
+    _settle_steps(tag, arguments)
+    _refuse_dyn(arguments.dyn, tag, arguments)
 
 
-def _unknown_keyword(keyword: str, tag: Tag) -> str:
+def _unknown_keyword(keyword: str, value: str, tag: Tag) -> str:
     near = difflib.get_close_matches(keyword, _KEYWORDS, 1)
-    advice = f"did you mean '{near[0]}='?" if near else "known are te=, unet=, lbw= and x=."
-    return f"Unknown keyword '{shortened(keyword)}=' in {tag.text} was ignored: {advice}"
+    known = ", ".join(f"{one}=" for one in _KEYWORDS if one not in ("w", "dyn"))
+    advice = f"did you mean '{near[0]}='?" if near else f"known are {known}."
+    return f"Unknown keyword in {tag.text}: '{shortened(keyword)}={shortened(value)}' was ignored; {advice}"
+
+
+def _settle_steps(tag: Tag, arguments: Arguments) -> None:
+    """`step=` stands in the place of `start=` and `stop=`."""
+    for keyword in ("start", "stop"):
+        value = getattr(arguments, keyword)
+        if value is not None and arguments.step is not None:
+            arguments.warnings.append(f"'{keyword}={shortened(value)}' in {tag.text} was ignored because 'step=' is "
+                                      "given too.")
+
+
+def _refuse_dyn(value: str | None, tag: Tag, arguments: Arguments) -> None:
+    if value is not None:
+        arguments.warnings.append(f"The rank '{shortened(value)}' (dyn) in {tag.text} has no effect here: only the "
+                                  "WebUIs' own LoRAs take a whole number there.")
 
 
 def _read_positional(tag: Tag, arguments: Arguments) -> None:
+    """Takes the arguments without keyword: strengths, block weights, and X behind both."""
     strengths: list[str] = []
-    has_weights = False
+    most = 2  # strengths that may follow block weights: none, where one stands before them
     for item in tag.positional:
         if not item:
             arguments.errors.append(f"There is nothing between two colons in {tag.text}: write a number or a preset, "
                                     "or remove a colon.")
-        elif not looks_like_number(item):
+        elif not looks_like_strength(item):
             _take(arguments, "weights", item, tag)
-            has_weights = True
-        elif has_weights and strengths:
+            most = len(strengths) or most
+        elif _has_weights(tag, arguments) and len(strengths) >= most:
             _take(arguments, "x", item, tag)
         else:
             strengths.append(item)
     _take_strengths(arguments, strengths, tag)
+
+
+def _has_weights(tag: Tag, arguments: Arguments) -> bool:
+    """Whether block weights were found without keyword."""
+    return arguments.weights is not None and not {"lbw", "w"} & tag.named.keys()
 
 
 def _take(arguments: Arguments, meaning: str, item: str, tag: Tag) -> None:
@@ -107,7 +137,6 @@ def _take_strengths(arguments: Arguments, strengths: list[str], tag: Tag) -> Non
     if second is not None and arguments.unet is not None:
         arguments.warnings.append(f"The strength '{shortened(second)}' in {tag.text} has no effect beside unet=.")
     for item in strengths[2:]:
-        arguments.warnings.append(f"The third strength '{shortened(item)}' (dyn) in {tag.text} is not supported yet "
-                                  "and was ignored.")
+        _refuse_dyn(item, tag, arguments)
     arguments.te = first if arguments.te is None else arguments.te
     arguments.unet = second if arguments.unet is None else arguments.unet

@@ -9,10 +9,11 @@ import difflib
 from collections.abc import Mapping, Sequence
 from typing import TypedDict
 
+from lib_trainer.blocks.elements import NO_ELEMENTS, Elements
 from lib_trainer.blocks.layouts import ARCH_BLOCKS
 from lib_trainer.blocks.multipliers import multipliers
 from lib_trainer.blocks.presets import Presets
-from lib_trainer.blocks.resolve import resolve
+from lib_trainer.blocks.resolve import resolve_all
 from lib_trainer.blocks.tags import Tag, split
 from lib_trainer.errors import UserError
 
@@ -26,7 +27,8 @@ class Explanation(TypedDict):
 
 
 def explain(
-    prompt: str, arch: str, layers_by_lora: Mapping[str, Sequence[str]], presets: Presets
+    prompt: str, arch: str, layers_by_lora: Mapping[str, Sequence[str]], presets: Presets,
+    elements: Elements = NO_ELEMENTS, seed: int = 0,
 ) -> Explanation:
     """Works out the multiplier of every layer of every LoRA that a prompt names.
 
@@ -37,6 +39,8 @@ def explain(
         arch: "sd15" or "sdxl".
         layers_by_lora: kohya layer names of each LoRA, by the name that tags use.
         presets: where preset names are looked up.
+        elements: where the IDs of elemental rules are looked up.
+        seed: the picture's seed, from which random weights are drawn.
 
     Raises:
         UserError: an unknown architecture.
@@ -45,8 +49,7 @@ def explain(
         raise UserError(f"Unknown architecture '{arch}': use one of {', '.join(ARCH_BLOCKS)}.")
     answer = Explanation(loras={}, warnings=[], errors=[])
     tags = split(prompt)[1]
-    for tag in tags:
-        weights = resolve(tag, presets, arch)
+    for tag, weights in zip(tags, resolve_all(tags, presets, arch, elements, seed), strict=True):
         answer["warnings"] += weights.warnings
         answer["errors"] += weights.errors
         if not tag.is_lora or not tag.name:

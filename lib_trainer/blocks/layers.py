@@ -18,6 +18,7 @@ _TEXT = re.compile(
 )
 _TEXT_LAYER = re.compile(r"(?:^|_)(?:encoder_layers|resblocks)_\d+(?:_|$)")
 _UNET_PREFIX = re.compile(r"^(?:(?:lora|lycoris|oft)_)?(?:unet_|(?:model_)?diffusion_model_)?")
+_TEXT_PREFIX = re.compile(r"^(?:(?:lora|lycoris|oft)_)?(?:te\d*_)?(?:\d_)?(?:transformer_(?=text_model))?")
 _ORIGINAL = re.compile(r"(input|output)_blocks_(\d+)(?:_|$)")
 _DIFFUSERS = re.compile(r"(down|up)_blocks_(\d+)_(\w+?)_(\d+)(?:_|$)")
 _PLACES: dict[tuple[str, str], tuple[int, ...]] = {
@@ -41,6 +42,16 @@ def is_text_encoder(layer: str) -> bool:
     return _TEXT.match(layer) is not None
 
 
+def unet_path(layer: str) -> str:
+    """Takes the prefix of a LoRA file off the name of a U-Net layer."""
+    return _UNET_PREFIX.sub("", layer, count=1)
+
+
+def text_path(layer: str) -> str:
+    """Takes the prefix of a LoRA file, or the number of the encoder, off the name of a text-encoder layer."""
+    return _TEXT_PREFIX.sub("", layer, count=1)
+
+
 def block_of(layer: str, arch: str) -> str | None:
     """Finds the block of a layer.
 
@@ -53,7 +64,7 @@ def block_of(layer: str, arch: str) -> str | None:
     """
     if is_text_encoder(layer):
         return BASE if _TEXT_LAYER.search(layer) else None
-    path = _UNET_PREFIX.sub("", layer, count=1)
+    path = unet_path(layer)
     if _MIDDLE.match(path):
         return MIDDLE
     block = "IN00" if path == "conv_in" else _original_block(path) or _diffusers_block(path)

@@ -1,6 +1,6 @@
-"""The factor of every layer: strength times the weight of its block.
+"""The factor of every layer: strength times the weight of its block, or of the elemental rule for it.
 
-This is all that block weights come down to. A layer in no block keeps the plain strength.
+This is all that block weights come down to. A layer in no block that no rule names keeps the plain strength.
 """
 from __future__ import annotations
 
@@ -25,8 +25,15 @@ def multipliers(weights: Weights, layers: Iterable[str], arch: str) -> dict[str,
 
 
 def ratio(weights: Weights, layer: str, arch: str) -> float:
-    """Returns the weight of a layer's block; 1 for a layer in no block, and where the tag asks for no block weights."""
+    """Returns what a layer's strength is multiplied by.
+
+    That is the ratio of the last elemental rule for the layer, else the weight of its block, else 1 (for a layer in no
+    block, and where the tag asks for no block weights). The steps in which the LoRA acts are the host's business.
+    """
     block = block_of(layer, arch)
+    for rule in reversed(weights.rules):
+        if rule.matches(layer, block):
+            return rule.ratio
     return 1.0 if weights.ratios is None or block is None else weights.ratios[block]
 
 

@@ -8,15 +8,18 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from lib_trainer.blocks.arguments import Arguments, arrange
+from lib_trainer.blocks.elements import NO_ELEMENTS, Elements, Rule, find_rules
 from lib_trainer.blocks.layouts import ARCH_BLOCKS, ARCH_LABELS, FLUX_LENGTH, LAYOUTS, LORA_BLOCKS, expand, in_words
 from lib_trainer.blocks.presets import Presets
 from lib_trainer.blocks.tags import Tag
 from lib_trainer.blocks.values import (
     Unreadable,
+    is_schedule,
     is_variable,
     items_of,
     looks_like_item,
@@ -24,6 +27,7 @@ from lib_trainer.blocks.values import (
     read_number,
     shortened,
 )
+from lib_trainer.blocks.windows import ALWAYS, Window, read_window
 from lib_trainer.errors import UserError
 
 
@@ -37,9 +41,14 @@ class Weights:
         unet: strength of the U-Net.
         ratios: the weight of every block of the architecture, by name; None = plain strength.
         label: the block weights as people know them: the preset's name or the list as written; "" = plain strength.
-        digest: 16 hex digits, equal exactly when all numbers are (plain strength equals 1 for every block).
+        digest: 16 hex digits, equal exactly when all numbers, rules and steps are (plain strength equals 1 for every
+            block).
         warnings: sentences: the tag acts, but not all of it or not as somebody may expect.
-        errors: sentences: the tag acts with plain strength only.
+        errors: sentences: a part of the tag cannot be understood and does not act; each says what acts instead.
+        rules: the elemental rules, whose ratio stands in the place of the block's weight; the later wins.
+        rules_label: the elemental rules as written in the tag; "" = none.
+        window: the steps in which the LoRA acts.
+        is_random: whether numbers were drawn (R and U): they depend on the seed.
     """
 
     name: str
@@ -50,42 +59,94 @@ class Weights:
     digest: str
     warnings: list[str] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
+    rules: tuple[Rule, ...] = ()
+    rules_label: str = ""
+    window: Window = ALWAYS
+    is_random: bool = False
 
 
-def resolve(tag: Tag, presets: Presets, arch: str) -> Weights:
+def resolve(
+    tag: Tag, presets: Presets, arch: str, elements: Elements = NO_ELEMENTS, seed: int = 0, place: int = 0
+) -> Weights:
     """Reads a tag.
 
     Args:
         tag: a tag of any kind; one that is no LoRA tag gets strength 0 and an error.
         presets: where preset names are looked up.
         arch: "sd15" or "sdxl", the architecture of the loaded checkpoint.
+        elements: where the IDs of elemental rules are looked up.
+        seed: the picture's seed, from which random weights are drawn.
+        place: how many earlier tags of the prompt name the same LoRA: random weights differ between them.
     """
     if not tag.is_lora:
         error = f"{tag.text} was ignored: only <lora:...> and <lyco:...> are supported."
-        return Weights(tag.name, 0.0, 0.0, None, "", _digest(0.0, 0.0, None, arch), [], [error])
+        return Weights(tag.name, 0.0, 0.0, None, "", _digest(0.0, 0.0, None, arch, (), ALWAYS), [], [error])
     arguments = arrange(tag)
     warnings, errors = arguments.warnings, arguments.errors
     if not tag.name:
         errors.append(f"{tag.text} names no LoRA: write <lora:name:1>.")
-    te = _strength("te", arguments.te, 1.0, tag, errors)
-    unet = _strength("unet", arguments.unet, te, tag, errors)
+    te = _strength("te", arguments.te, 1.0, tag, arguments)
+    unet = _strength("unet", arguments.unet, te, tag, arguments)
     ratios = _ratios(arguments, presets, arch, tag)
     if errors:
         ratios = None
         errors[-1] += f" LoRA '{tag.name}' acts with plain strength." if tag.name else ""
+    rules = _rules(arguments, elements, tag)
+    window = _window(arguments, tag)
     label = "" if ratios is None else arguments.weights or ""
-    return Weights(tag.name, te, unet, ratios, label, _digest(te, unet, ratios, arch), warnings, errors)
+    return Weights(tag.name, te, unet, ratios, label, _digest(te, unet, ratios, arch, rules, window), warnings, errors,
+                   rules, arguments.rules or "" if rules else "", window)
 
 
-def _strength(keyword: str, text: str | None, default: float, tag: Tag, errors: list[str]) -> float:
+def resolve_all(
+    tags: Sequence[Tag], presets: Presets, arch: str, elements: Elements = NO_ELEMENTS, seed: int = 0
+) -> list[Weights]:
+    """Reads all tags of a prompt, in their order; as `resolve`."""
+    counts: Counter[str] = Counter()
+    resolved = []
+    for tag in tags:
+        resolved.append(resolve(tag, presets, arch, elements, seed, counts[tag.name]))
+        counts[tag.name] += 1
+    return resolved
+
+
+def _strength(keyword: str, text: str | None, default: float, tag: Tag, arguments: Arguments) -> float:
     if text is None:
         return default
+    label = {"te": "The strength", "unet": "The U-Net strength"}[keyword]
+    if is_schedule(text):
+        arguments.warnings.append(f"{label} '{shortened(text)}' in {tag.text} changes over time as in the extension "
+                                  "loractl, which is not supported here: 1 was taken; use start= and stop=.")
+        return 1.0
     try:
         return read_number(text)
     except Unreadable as fault:
-        label = {"te": "The strength", "unet": "The U-Net strength"}[keyword]
-        errors.append(f"{label} in {tag.text} cannot be read ({fault}): {default:g} was taken.")
+        arguments.errors.append(f"{label} in {tag.text} cannot be read ({fault}): {default:g} was taken.")
         return default
+
+
+def _rules(arguments: Arguments, elements: Elements, tag: Tag) -> tuple[Rule, ...]:
+    """Finds the elemental rules; mistakes in them go to `arguments.errors`."""
+    if arguments.rules is None:
+        return ()
+    try:
+        rules, notes = find_rules(arguments.rules, elements)
+    except UserError as fault:
+        arguments.errors.append(f"{fault} LoRA '{tag.name}' acts without elemental rules.")
+        return ()
+    arguments.warnings.extend(notes)
+    return rules
+
+
+def _window(arguments: Arguments, tag: Tag) -> Window:
+    try:
+        window = read_window(arguments.start, arguments.stop, arguments.step)
+    except UserError as fault:
+        arguments.errors.append(f"{fault} LoRA '{tag.name}' acts in every step.")
+        return ALWAYS
+    if window.is_empty:
+        arguments.warnings.append(f"LoRA '{tag.name}' acts in no step: {tag.text} stops it before it starts.")
+    return window
 
 
 def _ratios(arguments: Arguments, presets: Presets, arch: str, tag: Tag) -> dict[str, float] | None:
@@ -95,7 +156,7 @@ def _ratios(arguments: Arguments, presets: Presets, arch: str, tag: Tag) -> dict
             arguments.warnings.append(f"The value of X in {tag.text} has no effect: there are no block weights.")
         return None
     try:
-        items, source = _items(arguments.weights, presets)
+        items, source = _items(arguments.weights, presets, arch)
         numbers = read_items(items, _value_of_x(arguments, items, tag))
     except UserError as fault:
         arguments.errors.append(str(fault))
@@ -110,7 +171,7 @@ def _ratios(arguments: Arguments, presets: Presets, arch: str, tag: Tag) -> dict
     return {block: weights[block] for block in ARCH_BLOCKS[arch]}
 
 
-def _items(text: str, presets: Presets) -> tuple[Sequence[str], str]:
+def _items(text: str, presets: Presets, arch: str) -> tuple[Sequence[str], str]:
     """Finds the list that a tag means.
 
     Returns:
@@ -119,7 +180,7 @@ def _items(text: str, presets: Presets) -> tuple[Sequence[str], str]:
     Raises:
         UserError: an unknown preset or a wrong count.
     """
-    preset = presets.get(text)
+    preset = presets.get(text, arch)
     items = preset.items if preset else items_of(text)
     if preset is None and len(items) == 1 and not looks_like_item(text):
         raise UserError(presets.fault(text) or _unknown_preset(text, presets))
@@ -172,6 +233,9 @@ def _layout_warnings(length: int, numbers: Sequence[float], source: str, arch: s
     return [sentence[0].upper() + sentence[1:] for sentence in sentences]
 
 
-def _digest(te: float, unet: float, ratios: dict[str, float] | None, arch: str) -> str:
+def _digest(
+    te: float, unet: float, ratios: dict[str, float] | None, arch: str, rules: Sequence[Rule], window: Window
+) -> str:
     blocks = [1.0 if ratios is None else ratios[block] for block in ARCH_BLOCKS[arch]]
-    return hashlib.sha256(json.dumps([te, unet, blocks]).encode()).hexdigest()[:16]
+    written = json.dumps([te, unet, blocks, [str(rule) for rule in rules], window.start, window.stop])
+    return hashlib.sha256(written.encode()).hexdigest()[:16]

@@ -4,18 +4,22 @@ from __future__ import annotations
 import difflib
 import re
 
-from lib_trainer.blocks.layouts import BLOCKS_26, MIDDLE
+from lib_trainer.blocks.layouts import BASE, BLOCKS_26, MIDDLE
 from lib_trainer.errors import UserError
 
 _NUMBERED = re.compile(r"(IN|OUT|M)0*([0-9]{1,2})")
 
+_ALIASES = {"MID": MIDDLE, "ENCODER": BASE}
+"""Other words for blocks; `encoder` is what rules of the LoRA Block Weight extension call the text encoder."""
 
-def parse_blocks(text: str) -> frozenset[str]:
+
+def parse_blocks(text: str, backwards: bool = False) -> frozenset[str]:
     """Reads a selection of blocks.
 
     Args:
         text: names and ranges with commas or spaces between them, in upper or lower case; a range follows the order
-            BASE, IN00 ... IN11, M00 (or MID), OUT00 ... OUT11. Empty means all blocks.
+            BASE, IN00 ... IN11, M00 (or MID), OUT00 ... OUT11. IN and OUT are all of a kind. Empty means all blocks.
+        backwards: whether a range may run backwards: OUT05-IN05 is IN05-OUT05 then.
 
     Returns:
         the chosen block names.
@@ -30,7 +34,7 @@ def parse_blocks(text: str) -> frozenset[str]:
     faults = []
     for piece in filter(None, pieces):
         try:
-            chosen.update(_range(piece))
+            chosen.update(_range(piece, backwards))
         except UserError as fault:
             faults.append(str(fault))
     if faults:
@@ -38,7 +42,9 @@ def parse_blocks(text: str) -> frozenset[str]:
     return frozenset(chosen)
 
 
-def _range(piece: str) -> tuple[str, ...]:
+def _range(piece: str, backwards: bool) -> tuple[str, ...]:
+    if piece.upper() in ("IN", "OUT"):
+        return tuple(block for block in BLOCKS_26 if block.startswith(piece.upper()))
     first, dash, last = piece.partition("-")
     start = _block(first, piece)
     if not dash:
@@ -46,6 +52,8 @@ def _range(piece: str) -> tuple[str, ...]:
     if last.isdigit():
         last = start.rstrip("0123456789") + last
     begin, end = BLOCKS_26.index(start), BLOCKS_26.index(_block(last, piece))
+    if begin > end and backwards:
+        begin, end = end, begin
     if begin > end:
         raise UserError(f"The range '{piece}' runs backwards: write {last.upper()}-{first.upper()}.")
     return BLOCKS_26[begin:end + 1]
@@ -56,7 +64,7 @@ def _block(written: str, piece: str) -> str:
     numbered = _NUMBERED.fullmatch(name)
     if numbered:
         name = f"{numbered[1]}{int(numbered[2]):02}"
-    name = MIDDLE if name == "MID" else name
+    name = _ALIASES.get(name, name)
     if name in BLOCKS_26:
         return name
     near = difflib.get_close_matches(name, BLOCKS_26, 1)

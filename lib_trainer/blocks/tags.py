@@ -24,7 +24,7 @@ class Tag:
         positional: the other arguments without `=`, stripped.
         named: the arguments with `=`: keyword in lower case -> value, both stripped; the last of equal ones.
         text: the tag as written, with its brackets.
-        repeated: keywords that were given more than once.
+        repeated: arguments with `=` that do not act because a later one has the same keyword, as written.
     """
 
     kind: str
@@ -60,14 +60,16 @@ def rewritten(prompt: str, write: Callable[[Tag], str]) -> str:
 def _tag(found: re.Match[str]) -> Tag:
     positional: list[str] = []
     named: dict[str, str] = {}
-    repeated: dict[str, None] = {}
+    written: dict[str, str] = {}
+    repeated: list[str] = []
     for item in found[2].split(":"):
         keyword, equals, value = (part.strip() for part in item.partition("="))
         if not equals:
             positional.append(keyword)
             continue
         if keyword.lower() in named:
-            repeated[keyword.lower()] = None
+            repeated.append(written[keyword.lower()])
         named[keyword.lower()] = value
+        written[keyword.lower()] = item.strip()
     name = positional[0] if positional else ""
     return Tag(found[1].lower(), name, tuple(positional[1:]), named, found[0], tuple(repeated))

@@ -12,6 +12,7 @@ _NUMBER = r"(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?"
 _SIGNED = re.compile(rf"[+-]?{_NUMBER}")
 _VARIABLE = re.compile(rf"[xX]\s*(?:([+-])\s*({_NUMBER}))?")
 _NUMBER_LIKE = re.compile(rf"[+-]?(?:{_NUMBER}|nan|inf|infinity)", re.IGNORECASE)
+_SCHEDULE = re.compile(rf"[+-]?{_NUMBER}\s*@\s*{_NUMBER}(?:\s*[,;]\s*[+-]?{_NUMBER}\s*@\s*{_NUMBER})*")
 
 _LIMIT = 1e6
 """Beyond any use, and small enough that strength times block weight stays a number even in single precision."""
@@ -24,6 +25,16 @@ class Unreadable(ValueError):
 def looks_like_number(text: str) -> bool:
     """Whether somebody meant a number, be it a good one (`0.5`) or not (`nan`, `1e999`)."""
     return _NUMBER_LIKE.fullmatch(text) is not None
+
+
+def looks_like_strength(text: str) -> bool:
+    """Whether somebody meant a strength: a number, or the strengths over time of loractl (`0.5@0,1@0.5`)."""
+    return looks_like_number(text) or is_schedule(text)
+
+
+def is_schedule(text: str) -> bool:
+    """Whether a text is what the extension loractl takes for a strength: numbers at parts of the picture."""
+    return _SCHEDULE.fullmatch(text) is not None
 
 
 def looks_like_item(text: str) -> bool:
@@ -89,6 +100,11 @@ def read_items(items: Sequence[str], x: float) -> list[float]:
         except Unreadable as fault:
             raise Unreadable(f"number {place}: {fault}") from None
     return numbers
+
+
+def number_text(value: float) -> str:
+    """Writes a number so that reading it gives the same one: "1", "0.5", "-0.25"."""
+    return str(int(value)) if value == int(value) else repr(value)
 
 
 def shortened(text: str, limit: int = 40) -> str:

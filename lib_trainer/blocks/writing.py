@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from lib_trainer.blocks.arguments import arrange
 from lib_trainer.blocks.layouts import ARCH_BLOCKS, LAYOUTS, LORA_BLOCKS, expand
 from lib_trainer.blocks.tags import Tag
-from lib_trainer.blocks.values import looks_like_number
+from lib_trainer.blocks.values import looks_like_number, number_text
 
 
 @dataclass(frozen=True)
@@ -79,14 +79,9 @@ def numbers(ratios: Mapping[str, float], arch: str) -> str:
     """
     blocks = ARCH_BLOCKS[arch]
     if len(set(ratios.values())) == 1:
-        return number(ratios[blocks[0]])
+        return number_text(ratios[blocks[0]])
     for length in (len(LORA_BLOCKS[arch]), len(blocks)):
         values = [ratios[block] for block in LAYOUTS[length]]
         if all(expand(values, length)[block] == ratios[block] for block in blocks):
             break
-    return ",".join(number(value) for value in values)
-
-
-def number(value: float) -> str:
-    """Writes a number so that reading it gives the same one: "1", "0.5", "-0.25"."""
-    return str(int(value)) if value == int(value) else repr(value)
+    return ",".join(number_text(value) for value in values)

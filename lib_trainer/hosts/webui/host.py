@@ -4,13 +4,17 @@ What differs between them (the model in memory, the LoRAs of a generation) is be
 """
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from lib_trainer.blocks.presets import SHIPPED, Presets, PresetsFile
+from lib_trainer.blocks import elements as elemental
+from lib_trainer.blocks.elements import Elements, ElementsFile
+from lib_trainer.blocks import elements, presets
+from lib_trainer.blocks.elements import Elements, ElementsFile
+from lib_trainer.blocks.presets import Presets, PresetsFile
 from lib_trainer.host import Checkpoint, HostPaths, LiveNetwork, Picture, PreviewRequest
 from lib_trainer.hosts.webui import checkpoints, drawing, lists, paths
 from lib_trainer.hosts.webui.backend import Backend
@@ -18,6 +22,7 @@ from lib_trainer.hosts.webui.last_txt2img import LastTxt2Img
 from lib_trainer.hosts.webui.lease import WebUILease
 from lib_trainer.hosts.webui.live import LiveAdapters
 from lib_trainer.hosts.webui.lock import queue_lock
+from lib_trainer.hosts.webui.requests import Requests
 from lib_trainer.hosts.webui.state import StateDisplay
 from lib_trainer.hosts.webui.switching import base_loaded
 
@@ -28,6 +33,7 @@ class WebUIHost:
     Attributes:
         backend: what this WebUI does in its own way.
         adapters: the network in training, for prompts that name it.
+        requests: what the script's values ask of the generations under way.
     """
 
     def __init__(self, backend: Backend) -> None:
@@ -35,6 +41,8 @@ class WebUIHost:
         self.adapters = LiveAdapters(backend.live_targets)
         self._display = StateDisplay()
         self._last = LastTxt2Img()
+        self._is_previewing = False
+        self.requests = Requests(self.presets, self.elements, lambda: backend.checkpoint().family.arch)
 
     @property
     def name(self) -> str:
@@ -70,15 +78,23 @@ class WebUIHost:
                 lease.close()
 
     def _preview(self, request: PreviewRequest) -> Picture:
-        return drawing.draw(request, self.backend.checkpoint(), self._last, self._display)
+        self._is_previewing = True
+        try:
+            return drawing.draw(request, self.backend.checkpoint(), self._last, self._display)
+        finally:
+            self._is_previewing = False
 
     def page_begins(self) -> None:
         """Told before the host builds its page, at the start and at every "Reload UI"."""
         self._display.outlive_reloads()
 
-    def generation_begins(self, processing: Any) -> None:
-        """Told of every generation before scripts change it: remembers the txt2img tab's settings for previews."""
+    def generation_begins(self, processing: Any, values: Sequence[Any] = ()) -> None:
+        """Told of every generation before scripts change it, with our script's values.
+
+        Remembers the txt2img tab's settings for previews; a preview is one picture, whatever these say of plots.
+        """
         self._last.remember(processing)
+        self.requests.begins(processing, values, compares=not self._is_previewing)
 
     def job(self, title: str) -> AbstractContextManager[StateDisplay]:
         """Shows a job of this title among the host's own."""
@@ -107,8 +123,24 @@ class WebUIHost:
 
     @cached_property
     def _presets(self) -> PresetsFile:
-        return PresetsFile(self.paths.settings / SHIPPED.name)
+        return PresetsFile(self.paths.settings / presets.SHIPPED.name)
+
+    @cached_property
+    def _elements(self) -> ElementsFile:
+        return ElementsFile(self.paths.settings / elements.SHIPPED.name)
 
     def presets(self) -> Presets:
         """The block-weight presets as the file says now."""
         return self._presets.current()
+
+    def elements(self) -> Elements:
+        """The elemental rules as their file says now."""
+        return self._elements.current()
+
+    @cached_property
+    def _elements(self) -> ElementsFile:
+        return ElementsFile(self.paths.settings / elemental.SHIPPED.name)
+
+    def elements(self) -> Elements:
+        """The elemental rules as their file says now."""
+        return self._elements.current()

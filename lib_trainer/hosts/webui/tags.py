@@ -12,11 +12,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from lib_trainer.blocks.elements import Elements
 from lib_trainer.blocks.layers import is_text_encoder
 from lib_trainer.blocks.layouts import BASE
 from lib_trainer.blocks.multipliers import multipliers
 from lib_trainer.blocks.presets import Presets
-from lib_trainer.blocks.resolve import Weights, resolve
+from lib_trainer.blocks.resolve import Weights, resolve, resolve_all
 from lib_trainer.errors import UserError
 from lib_trainer.host import TRAINING_NAME
 from lib_trainer.hosts.webui import infotext, lora_files
@@ -46,12 +47,14 @@ class LoraTags:
     """
 
     def __init__(
-        self, stock: Any, backend: Backend, presets: Callable[[], Presets], adapters: LiveAdapters
+        self, stock: Any, backend: Backend, presets: Callable[[], Presets], elements: Callable[[], Elements],
+        adapters: LiveAdapters,
     ) -> None:
         self.name = _NAMES[0]
         self.stock = stock
         self._backend = backend
         self._presets = presets
+        self._elements = elements
         self._adapters = adapters
 
     def activate(self, p: Any, params_list: Sequence[Any]) -> None:
@@ -114,11 +117,11 @@ class LoraTags:
         """Resolves all tags and tells what is wrong with them."""
         try:
             arch = self._backend.checkpoint().family.arch
-            presets = self._presets()
+            presets, elements = self._presets(), self._elements()
         except UserError as error:
             _tell(p, [f"Block weights have no effect: {error}"])
             return [replace(resolve(reading.tag, Presets.shipped(), "sd15"), ratios=None) for reading in readings]
-        weights = [resolve(reading.tag, presets, arch) for reading in readings]
+        weights = resolve_all([reading.tag for reading in readings], presets, arch, elements, _seed(p))
         for one, reading in zip(weights, readings, strict=True):
             if not reading.is_plain:
                 _tell(p, [*one.errors, *one.warnings])
@@ -143,7 +146,7 @@ class LoraTags:
 
 
 def stand_before_lora(
-    backend: Backend, presets: Callable[[], Presets], adapters: LiveAdapters
+    backend: Backend, presets: Callable[[], Presets], elements: Callable[[], Elements], adapters: LiveAdapters
 ) -> LoraTags | None:
     """Registers our extra network in the place of the host's `lora`, and under the name `lyco`.
 
@@ -157,10 +160,16 @@ def stand_before_lora(
     stock = extra_networks.extra_network_registry.get(_NAMES[0])
     if stock is None or isinstance(stock, LoraTags):
         return stock
-    ours = LoraTags(stock, backend, presets, adapters)
+    ours = LoraTags(stock, backend, presets, elements, adapters)
     extra_networks.register_extra_network(ours)
     extra_networks.register_extra_network_alias(ours, _NAMES[1])
     return ours
+
+
+def _seed(p: Any) -> int:
+    """The seed of the batch's first picture, the same in the hires pass."""
+    seeds = getattr(p, "seeds", None) or getattr(p, "all_seeds", None) or [getattr(p, "seed", 0)]
+    return int(seeds[0])
 
 
 def _for_host(one: _Given) -> Any:
