@@ -12,9 +12,7 @@ from typing import Any
 
 from lib_trainer.blocks import elements as elemental
 from lib_trainer.blocks.elements import Elements, ElementsFile
-from lib_trainer.blocks import elements, presets
-from lib_trainer.blocks.elements import Elements, ElementsFile
-from lib_trainer.blocks.presets import Presets, PresetsFile
+from lib_trainer.blocks.presets import SHIPPED, Presets, PresetsFile
 from lib_trainer.host import Checkpoint, HostPaths, LiveNetwork, Picture, PreviewRequest
 from lib_trainer.hosts.webui import checkpoints, drawing, lists, paths
 from lib_trainer.hosts.webui.backend import Backend
@@ -123,19 +121,11 @@ class WebUIHost:
 
     @cached_property
     def _presets(self) -> PresetsFile:
-        return PresetsFile(self.paths.settings / presets.SHIPPED.name)
-
-    @cached_property
-    def _elements(self) -> ElementsFile:
-        return ElementsFile(self.paths.settings / elements.SHIPPED.name)
+        return PresetsFile(self.paths.settings / SHIPPED.name)
 
     def presets(self) -> Presets:
         """The block-weight presets as the file says now."""
         return self._presets.current()
-
-    def elements(self) -> Elements:
-        """The elemental rules as their file says now."""
-        return self._elements.current()
 
     @cached_property
     def _elements(self) -> ElementsFile:
