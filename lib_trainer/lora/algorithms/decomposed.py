@@ -21,5 +21,5 @@ def decomposed(weight: Tensor, delta: Tensor, dora_scale: Tensor) -> Tensor:
     axis = 0 if dora_scale.shape[0] == weight.shape[0] else 1
     others = [other for other in range(weight.dim()) if other != axis]
     # A channel of nothing but zeros has no direction: it stays zero instead of becoming 0 / 0.
-    length = merged.norm(dim=others, keepdim=True).clamp_min(torch.finfo(merged.dtype).tiny)
+    length = torch.linalg.vector_norm(merged, dim=others, keepdim=True).clamp_min(torch.finfo(merged.dtype).tiny)
     return merged * (dora_scale.reshape(length.shape) / length) - weight
