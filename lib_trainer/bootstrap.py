@@ -183,4 +183,5 @@ def webui_pasted(infotext: str, params: dict[str, Any]) -> None:
     """Puts block weights of pasted parameters back, for a WebUI's `on_infotext_pasted`."""
     from lib_trainer.hosts.webui.infotext import pasted
 
-    pasted(params, webui().host.presets)
+    host = webui().host
+    pasted(params, host.presets, host.elements)

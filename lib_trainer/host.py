@@ -148,16 +148,13 @@ class HostModel(Protocol):
     @property
     def compute_dtype(self) -> torch.dtype:
         """The dtype in which the host runs its U-Net (its storage dtype unless it casts)."""
-        ...
 
     @property
     def alphas_cumprod(self) -> torch.Tensor:
         """The noise schedule of this checkpoint: (1000,) float32, descending in (0, 1)."""
-        ...
 
     def targets(self) -> list[Target]:
         """Every layer that some network kind may adapt (attention, text encoder, convolutions), in model order."""
-        ...
 
     def encode_images(self, pixels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Returns mean and standard deviation (B, 4, h, w) float32 of the VAE posterior, not yet scaled.
@@ -165,7 +162,6 @@ class HostModel(Protocol):
         Args:
             pixels: (B, 3, H, W) float32 in [-1, 1]; H and W multiples of 8.
         """
-        ...
 
     def encode_captions(
         self, captions: Sequence[str], clip_skip: int = 1, chunks: int = 1, grad: bool = False
@@ -178,19 +174,15 @@ class HostModel(Protocol):
             chunks: 1, 2 or 3 pieces of 75 tokens (kohya's max_token_length 75, 150, 225): states (B, 75*chunks+2, C).
             grad: whether gradients must flow into the encoder's adapters.
         """
-        ...
 
     def predict(self, noisy: torch.Tensor, timesteps: torch.Tensor, cond: Conditioning) -> torch.Tensor:
         """Runs the U-Net: noisy (B, 4, h, w) scaled latents, timesteps (B,) int64 -> (B, 4, h, w)."""
-        ...
 
     def checkpointing(self) -> AbstractContextManager[None]:
         """While open, U-Net and text encoder recompute activations in backward (non-reentrant) to save memory."""
-        ...
 
     def preview(self, request: PreviewRequest) -> Picture:
         """Draws through the host's own pipeline inside this turn, with whatever adapters are attached now."""
-        ...
 
 
 class LiveNetwork(Protocol):
@@ -199,22 +191,18 @@ class LiveNetwork(Protocol):
     @property
     def layers(self) -> Mapping[str, object]:
         """The adapted layers by kohya layer name."""
-        ...
 
     @property
     def is_attached(self) -> bool:
         """Whether it acts on a model now, as during a preview inside a turn."""
-        ...
 
     def attached(
         self, targets: Sequence[Target], multipliers: Mapping[str, float] | None = None
     ) -> AbstractContextManager[object]:
         """While open, acts on the targets with a multiplier per layer; raises RuntimeError when attached already."""
-        ...
 
     def set_multipliers(self, multipliers: Mapping[str, float] | None = None) -> None:
         """Sets every layer's multiplier, at once and while attached; a layer that is not named gets 1."""
-        ...
 
 
 class JobDisplay(Protocol):
@@ -222,11 +210,9 @@ class JobDisplay(Protocol):
 
     def show(self, done: int, total: int, text: str) -> None:
         """Says how far the training is; takes effect at once or at the next turn."""
-        ...
 
     def stop_asked(self) -> bool:
         """Returns whether the person pressed the host's own Interrupt for this job since the last call."""
-        ...
 
 
 class Lease(Protocol):
@@ -238,11 +224,9 @@ class Lease(Protocol):
         Raises:
             ModelChanged: the host's model is not the one that was leased.
         """
-        ...
 
     def close(self) -> None:
         """Gives the lease back; a further turn raises."""
-        ...
 
 
 class Host(Protocol):
@@ -260,15 +244,12 @@ class Host(Protocol):
         Raises:
             UserError: no usable checkpoint is loaded, or the file is none.
         """
-        ...
 
     def checkpoints(self) -> list[Path]:
         """The checkpoint files that can be loaded, the loaded one among them, sorted by name."""
-        ...
 
     def obstacles(self) -> list[str]:
         """Sentences: what of the host's present settings forbids training, and what to switch off. Empty = nothing."""
-        ...
 
     def borrow_model(self, base: Path | None = None) -> AbstractContextManager[Lease]:
         """Lends the loaded model; the lease is closed on the way out.
@@ -280,28 +261,21 @@ class Host(Protocol):
         Raises:
             UserError: the host cannot load it.
         """
-        ...
 
     def job(self, title: str) -> AbstractContextManager[JobDisplay]:
         """While open, the host shows a job of this title as one of its own; ended on every way out."""
-        ...
 
     def live(self, network: LiveNetwork) -> AbstractContextManager[None]:
         """While open, `<lora:__training__:...>` in a prompt of the host's own generation means this network."""
-        ...
 
     def lora_saved(self, file: Path) -> None:
         """Tells the host that a LoRA file was added or replaced: it is listed, and nothing of a former one is used."""
-        ...
 
     def presets(self) -> Presets:
         """The block-weight presets as the file says now."""
-        ...
 
     def elements(self) -> Elements:
         """The elemental rules as their file says now."""
-        ...
 
     def samplers(self) -> list[str]:
         """Names of the samplers, the default first."""
-        ...

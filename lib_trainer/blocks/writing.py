@@ -47,6 +47,10 @@ class Parts:
         """The tag with other block weights; None = without."""
         return replace(self, weights=text, x=None)
 
+    def with_rules(self, text: str) -> Parts:
+        """The tag with other elemental rules."""
+        return replace(self, others={**self.others, "lbwe": text})
+
     def with_strength(self, text: str) -> Parts:
         """The tag with one strength for both networks."""
         return replace(self, te=text, unet=None)

@@ -14,6 +14,9 @@ import torch
 Predict = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
 """(latents (N, 4, h, w), timesteps (N,), states (N, T, C)) -> prediction (N, 4, h, w)."""
 
+Prompts = tuple[torch.Tensor, torch.Tensor]
+"""States (1, T, C) of the prompt, and (1, T', C) of the negative prompt."""
+
 
 class Scheduler(Protocol):
     """What the loop needs of a diffusers scheduler."""
@@ -32,8 +35,7 @@ class Scheduler(Protocol):
 def denoise(
     predict: Predict,
     scheduler: Scheduler,
-    positive: torch.Tensor,
-    negative: torch.Tensor,
+    prompts_at: Callable[[int], Prompts],
     generators: Sequence[torch.Generator],
     *,
     shape: tuple[int, int],
@@ -45,24 +47,44 @@ def denoise(
     """Returns clean scaled latents (B, 4, h, w) float32 for B generators, None when ended early.
 
     Args:
-        positive: states (1, T, C) of the prompt. negative: (1, T', C).
+        prompts_at: called at the beginning of every step of the sampler, counted from 1, before the model is; what
+            acts in that step may be switched on here.
         shape: (h, w) of the latents.
         on_step: called with (done, total) before every model call; False ends the loop early.
     """
     scheduler.set_timesteps(steps, device=device)
     noise = [torch.randn((1, 4, *shape), generator=generator) for generator in generators]
     latents = torch.cat(noise).to(device) * scheduler.init_noise_sigma
-    states = [part.expand(len(noise), -1, -1) for part in ((negative, positive) if cfg != 1 else (positive,))]
     extra = {"generator": list(generators)} if "generator" in inspect.signature(scheduler.step).parameters else {}
     total = len(scheduler.timesteps)
+    step = 0
+    states: list[torch.Tensor] = []
     for done, t in enumerate(scheduler.timesteps):
         if not on_step(done, total):
             return None
+        if (now := sampler_step(done, total, steps)) != step:
+            step = now
+            positive, negative = prompts_at(step)
+            states = [part.expand(len(noise), -1, -1) for part in ((negative, positive) if cfg != 1 else (positive,))]
         scaled = scheduler.scale_model_input(latents, t)
         guided = _guide(predict, scaled, t, states, cfg)
         latents = scheduler.step(guided, t, latents, **extra).prev_sample
     on_step(total, total)
     return latents
+
+
+def sampler_step(call: int, calls: int, steps: int) -> int:
+    """Returns the step, from 1, to which a call of the model belongs.
+
+    Most samplers call the model once a step. Those of second order (Heun, DPM2) call it twice, but once in the last
+    step: 2 * steps - 1 calls. PLMS calls it twice in its first step alone, to have a history: steps + 1 calls.
+
+    Args:
+        call: number of the call, from 0. calls: how many there are in all. steps: of the sampler.
+    """
+    if calls == 2 * steps - 1:
+        return call // 2 + 1
+    return max(1, call + 1 - (calls - steps))
 
 
 def _guide(

@@ -6,27 +6,26 @@ every way out, and all noise comes from generators of the pictures' own seeds.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Hashable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import torch
 
-from lib_trainer.blocks import tags
+from lib_trainer.blocks import recorded, tags, windows
+from lib_trainer.blocks.resolve import Weights
 from lib_trainer.errors import Problems, UserError
 from lib_trainer.host import Picture
 from lib_trainer.hosts.standalone import samplers
-from lib_trainer.hosts.standalone.denoise import denoise
+from lib_trainer.hosts.standalone.denoise import Prompts, denoise
 from lib_trainer.hosts.standalone.infotext import infotext
 from lib_trainer.hosts.standalone.loader import LoadedModel
-from lib_trainer.hosts.standalone.loras import Applied, Live, LoraShelf
+from lib_trainer.hosts.standalone.loras import Applied, Live, LoraShelf, Meanings
 from lib_trainer.hosts.standalone.prompt import encode_prompt
 from lib_trainer.txt2img_host import DrawProgress, GenerateRequest
 
 if TYPE_CHECKING:
     from PIL.Image import Image
-
-    from lib_trainer.blocks.presets import Presets
 
 MAX_SEED = 2**32 - 1
 """Greatest random seed, the WebUI's range."""
@@ -70,7 +69,7 @@ def complete(request: GenerateRequest, model: LoadedModel) -> GenerateRequest:
 
 
 def draw(
-    request: GenerateRequest, model: LoadedModel, model_hash: str, shelf: LoraShelf, presets: Presets, watch: Watch,
+    request: GenerateRequest, model: LoadedModel, model_hash: str, shelf: LoraShelf, meanings: Meanings, watch: Watch,
     live: Live | None,
 ) -> Generator[Picture, None, None]:
     """Yields the pictures of a request, batch by batch; ends early when interrupted.
@@ -81,29 +80,41 @@ def draw(
         live: the adapters in training, for prompts that name them; None where there are none to attach.
     """
     negative, ignored = tags.split(request.negative)
-    with shelf.applied(request.prompt, model, presets, live) as applied:
-        applied.comments += [
-            f"'{tag.text}' in the negative prompt does nothing: write it in the prompt." for tag in ignored]
-        for batch in range(request.batch_count):
-            first = request.seed + batch * request.batch_size
-            seeds = range(first, first + request.batch_size)
-            latents = _sample(replace(request, prompt=applied.text, negative=negative), model, seeds, batch, watch)
-            if latents is None:
-                return
-            for seed, row in zip(seeds, latents, strict=True):
-                image, comments = _decode(model, row)
-                text = _describe(request, model, model_hash, applied, seed)
-                yield Picture(image=image, infotext=text, comments=[*applied.comments, *comments])
+    useless = [f"'{tag.text}' in the negative prompt does nothing: write it in the prompt." for tag in ignored]
+    for batch in range(request.batch_count):
+        first = request.seed + batch * request.batch_size
+        seeds = range(first, first + request.batch_size)
+        with shelf.applied(request.prompt, model, meanings, first, live) as applied:
+            latents = _sample(replace(request, negative=negative), applied, model, seeds, batch, watch)
+        if latents is None:
+            return
+        told = [*applied.comments, *useless, *_idle(applied.weights, request.steps)]
+        for seed, row in zip(seeds, latents, strict=True):
+            image, comments = _decode(model, row)
+            text = _describe(request, model, model_hash, applied, seed)
+            yield Picture(image=image, infotext=text, comments=[*told, *comments])
+
+
+def _idle(loras: Sequence[Weights], steps: int) -> list[str]:
+    sentences = (windows.idle(weights.name, weights.window, steps) for weights in loras)
+    return [sentence for sentence in sentences if sentence]
 
 
 @torch.no_grad()
 def _sample(
-    request: GenerateRequest, model: LoadedModel, seeds: range, batch: int, watch: Watch
+    request: GenerateRequest, applied: Applied, model: LoadedModel, seeds: range, batch: int, watch: Watch
 ) -> torch.Tensor | None:
-    """Returns the latents (B, 4, h, w) of one batch, None when interrupted; the request's prompts carry no tags."""
-    positive, negative = (encode_prompt(model.text_encoder, model.tokenizer, text, request.clip_skip)
-                          for text in (request.prompt, request.negative))
+    """Returns the latents (B, 4, h, w) of one batch, None when interrupted; the negative prompt carries no tags."""
     scheduler = samplers.make(request.sampler, model.alphas_cumprod, model.checkpoint.prediction)
+    encoded: dict[Hashable, Prompts] = {}
+
+    def prompts_at(step: int) -> Prompts:
+        state = applied.acting.begin(step)
+        if state not in encoded:
+            positive, negative = (encode_prompt(model.text_encoder, model.tokenizer, text, request.clip_skip)
+                                  for text in (applied.text, request.negative))
+            encoded[state] = positive, negative
+        return encoded[state]
 
     def on_step(done: int, total: int) -> bool:
         if watch.progress:
@@ -111,7 +122,7 @@ def _sample(
         return not (watch.interrupt and watch.interrupt())
 
     return denoise(
-        model.predict, scheduler, positive, negative, [torch.Generator().manual_seed(seed) for seed in seeds],
+        model.predict, scheduler, prompts_at, [torch.Generator().manual_seed(seed) for seed in seeds],
         shape=(request.height // 8, request.width // 8), steps=request.steps, cfg=request.cfg, device=model.device,
         on_step=on_step,
     )
@@ -141,5 +152,6 @@ def _describe(request: GenerateRequest, model: LoadedModel, model_hash: str, app
         "Model": (model.checkpoint.path.stem if model.checkpoint.path else model.checkpoint.name),
         "Clip skip": request.clip_skip if request.clip_skip > 1 else None,
         "Lora hashes": hashes or None,
+        **recorded.fields(applied.weights),
         "Version": "Train LoRA embedded host",
     })

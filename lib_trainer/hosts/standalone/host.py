@@ -13,6 +13,7 @@ from pathlib import Path
 
 import torch
 
+from lib_trainer.blocks.elements import Elements, ElementsFile
 from lib_trainer.blocks.presets import Presets, PresetsFile
 from lib_trainer.errors import UserError
 from lib_trainer.host import Checkpoint, HostPaths, LiveNetwork, Picture, PreviewRequest
@@ -24,12 +25,15 @@ from lib_trainer.hosts.standalone.infotext import save_png
 from lib_trainer.hosts.standalone.lease import StandaloneLease, restored
 from lib_trainer.hosts.standalone.loader import LoadedModel, describe, identity_of, load
 from lib_trainer.hosts.standalone.lock import FifoLock
-from lib_trainer.hosts.standalone.loras import Live, LoraShelf
+from lib_trainer.hosts.standalone.loras import Live, LoraShelf, Meanings
 from lib_trainer.hosts.standalone.model import StandaloneModel
 from lib_trainer.txt2img_host import DrawProgress, GenerateRequest
 
 PRESETS_FILE = "lbwpresets.txt"
 """Block-weight presets in the settings folder, the peer's file name and format."""
+
+ELEMENTS_FILE = "elempresets.txt"
+"""Elemental rules beside them, likewise."""
 
 _DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 
@@ -73,6 +77,7 @@ class StandaloneHost:
         self._paths = paths
         self._models_dir = models_dir or model_file.parent
         self._presets = PresetsFile(presets_file or paths.settings / PRESETS_FILE)
+        self._elements = ElementsFile(paths.settings / ELEMENTS_FILE)
         self._lock = FifoLock()
         self._shelf = LoraShelf(paths.loras)
         self._hashes: dict[tuple[str, int, int], str] = {}
@@ -186,6 +191,10 @@ class StandaloneHost:
         """The block-weight presets as their file says now."""
         return self._presets.current()
 
+    def elements(self) -> Elements:
+        """The elemental rules as their file says now."""
+        return self._elements.current()
+
     def generate(
         self,
         request: GenerateRequest,
@@ -211,7 +220,8 @@ class StandaloneHost:
             return next(pictures)
 
     def _draw(self, asked: GenerateRequest, watch: Watch, live: Live | None) -> Generator[Picture, None, None]:
-        return draw(asked, self._loaded, self._model_hash(), self._shelf, self.presets(), watch, live)
+        meanings = Meanings(self.presets(), self.elements())
+        return draw(asked, self._loaded, self._model_hash(), self._shelf, meanings, watch, live)
 
     def _save(self, picture: Picture, seed: int) -> Picture:
         return replace(picture, file=save_png(picture.image, picture.infotext, self._paths.outputs / "txt2img", seed))

@@ -8,19 +8,20 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Hashable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from lib_trainer.blocks import tags
-from lib_trainer.blocks.multipliers import multipliers
+from lib_trainer.blocks.elements import Elements
 from lib_trainer.blocks.presets import Presets
-from lib_trainer.blocks.resolve import Weights, resolve
+from lib_trainer.blocks.resolve import Weights, resolve_all
 from lib_trainer.errors import UserError
 from lib_trainer.host import TRAINING_NAME, LiveNetwork
+from lib_trainer.hosts.standalone.acting import Acting
 from lib_trainer.hosts.standalone.loader import LoadedModel
 from lib_trainer.lora import file as lora_file
-from lib_trainer.lora import network as lora_network
+from lib_trainer.lora import loaded as loaded_loras
 
 KEPT = 8
 """Networks kept in memory, the least recently used leaves first."""
@@ -30,7 +31,7 @@ KEPT = 8
 class Entry:
     """A LoRA made ready for a model: its network, and what did not fit."""
 
-    network: lora_network.Network
+    network: loaded_loras.LoadedNetwork
     digest: str
     comments: list[str]
 
@@ -49,17 +50,33 @@ class Live:
     attached: bool = False
 
 
+@dataclass(frozen=True)
+class Meanings:
+    """What names in tags stand for: the files as they are when a generation begins."""
+
+    presets: Presets
+    elements: Elements
+
+
 @dataclass
 class Applied:
     """What a prompt's tags came to.
 
     Attributes:
         text: the prompt without tags. comments: what the person must be told. hashes: LoRA name -> short hash.
+        weights: of the tags that act. acting: their networks.
     """
 
     text: str
+    acting: Acting
     comments: list[str] = field(default_factory=list)
     hashes: dict[str, str] = field(default_factory=dict)
+    weights: list[Weights] = field(default_factory=list)
+
+    def add(self, weights: Weights, network: LiveNetwork) -> None:
+        """Takes in what a tag asks of a network."""
+        self.weights.append(weights)
+        self.acting.add(weights, network)
 
 
 class LoraShelf:
@@ -110,30 +127,32 @@ class LoraShelf:
 
     @contextmanager
     def applied(
-        self, prompt: str, model: LoadedModel, presets: Presets, live: Live | None = None
+        self, prompt: str, model: LoadedModel, meanings: Meanings, seed: int, live: Live | None = None
     ) -> Iterator[Applied]:
         """Attaches the LoRAs that a prompt names while open.
 
         The same LoRA named twice acts with the sum of its strengths.
+
+        Args:
+            seed: of the batch's first picture; it decides random block weights.
         """
+        arch = model.checkpoint.family.arch
         text, found = tags.split(prompt)
-        result, chosen = Applied(text), _Chosen(model.checkpoint.family.arch)
-        for tag in found:
+        result = Applied(text, Acting(arch))
+        every = resolve_all(found, meanings.presets, arch, meanings.elements, seed)
+        for tag, weights in zip(found, every, strict=True):
             if not tag.is_lora:
                 result.comments.append(f"'{tag.text}' was left out: only LoRA tags are known here.")
                 continue
-            weights = resolve(tag, presets, model.checkpoint.family.arch)
             result.comments += [*weights.errors, *weights.warnings]
             if tag.name == TRAINING_NAME:
-                _add_live(live, weights, model, chosen, result)
+                _add_live(live, weights, model, result)
             else:
-                self._add(weights, model, chosen, result)
-        with ExitStack() as stack:
-            for network, factors in chosen.networks.values():
-                stack.enter_context(network.attached(model.targets, factors))
+                self._add(weights, model, result)
+        with result.acting.attached(model.loadable):
             yield result
 
-    def _add(self, weights: Weights, model: LoadedModel, chosen: _Chosen, result: Applied) -> None:
+    def _add(self, weights: Weights, model: LoadedModel, result: Applied) -> None:
         path = self.find(weights.name)
         if path is None:
             result.comments.append(f"There is no LoRA '{weights.name}' in '{self._folder}': drawn without it.")
@@ -143,39 +162,25 @@ class LoraShelf:
         except UserError as error:
             result.comments.append(f"LoRA '{weights.name}' was left out: {error}")
             return
-        if weights.name not in chosen.networks:
+        if weights.name not in result.hashes:
             result.comments += [f"LoRA '{weights.name}': {comment}" for comment in entry.comments]
-        chosen.add(weights, entry.network)
+        result.add(weights, entry.network)
         result.hashes[weights.name] = entry.digest
 
 
-class _Chosen:
-    """The networks of one prompt, each with the sum of the multipliers that its tags ask for."""
-
-    def __init__(self, arch: str) -> None:
-        self.networks: dict[str, tuple[LiveNetwork, dict[str, float]]] = {}
-        self._arch = arch
-
-    def add(self, weights: Weights, network: LiveNetwork) -> None:
-        _, before = self.networks.get(weights.name, (network, {}))
-        factors = multipliers(weights, network.layers, self._arch)
-        summed = {name: factor + before.get(name, 0.0) for name, factor in factors.items()}
-        self.networks[weights.name] = (network, summed)
-
-
-def _add_live(live: Live | None, weights: Weights, model: LoadedModel, chosen: _Chosen, result: Applied) -> None:
+def _add_live(live: Live | None, weights: Weights, model: LoadedModel, result: Applied) -> None:
     if live is None:
         result.comments.append(f"'{TRAINING_NAME}' was left out: no LoRA is being trained now.")
     elif live.identity != model.identity:
         result.comments.append(f"'{TRAINING_NAME}' was left out: it is being trained on another checkpoint.")
     elif not live.attached:
-        chosen.add(weights, live.network)
+        result.add(weights, live.network)
 
 
 def _load(path: Path, model: LoadedModel) -> Entry:
     loaded = lora_file.load(path)
-    network, unmatched = lora_network.from_state(model.targets, loaded.tensors)
-    network.requires_grad_(False).to(model.device, model.compute_dtype)
+    network, unmatched = loaded_loras.from_state(model.loadable, loaded.tensors)
+    network.to(model.device, model.compute_dtype)
     comments = [f"{len(unmatched)} of its {len(loaded.tensors)} tensors have no place in this checkpoint "
                 f"(such as '{unmatched[0]}')."] if unmatched else []
     return Entry(network, loaded.metadata.get("sshs_model_hash", "")[:12], comments)

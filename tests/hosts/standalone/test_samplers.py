@@ -8,7 +8,7 @@ import torch
 
 from lib_trainer.errors import UserError
 from lib_trainer.hosts.standalone import noise_schedule, samplers
-from lib_trainer.hosts.standalone.denoise import Predict, denoise
+from lib_trainer.hosts.standalone.denoise import Predict, denoise, sampler_step
 
 ALPHAS = noise_schedule.alphas_cumprod({}, {})
 CPU = torch.device("cpu")
@@ -34,7 +34,7 @@ def ideal(prediction: str, calls: list[int]) -> Predict:
 def sample(name: str, prediction: str = "epsilon", seeds: tuple[int, ...] = (1,), cfg: float = 1.0) -> torch.Tensor:
     calls: list[int] = []
     result = denoise(
-        ideal(prediction, calls), samplers.make(name, ALPHAS, prediction), STATES, STATES,
+        ideal(prediction, calls), samplers.make(name, ALPHAS, prediction), lambda step: (STATES, STATES),
         [torch.Generator().manual_seed(seed) for seed in seeds], shape=(4, 4), steps=20, cfg=cfg, device=CPU,
         on_step=lambda done, total: True)
     assert result is not None and set(calls) == {len(seeds) * (1 if cfg == 1 else 2)}
@@ -69,7 +69,7 @@ def test_prompts_of_different_length_run_one_after_the_other() -> None:
         lengths.append(states.shape[1])
         return torch.full_like(noisy, states.shape[1] / 77)
 
-    denoise(predict, samplers.make("Euler", ALPHAS, "epsilon"), STATES.repeat(1, 2, 1), STATES,
+    denoise(predict, samplers.make("Euler", ALPHAS, "epsilon"), lambda step: (STATES.repeat(1, 2, 1), STATES),
             [torch.Generator().manual_seed(1)], shape=(4, 4), steps=2, cfg=3.0, device=CPU,
             on_step=lambda done, total: True)
     assert lengths == [77, 154, 77, 154]
@@ -82,9 +82,35 @@ def test_progress_and_early_end() -> None:
         told.append((done, total))
         return done < 2
 
-    result = denoise(ideal("epsilon", []), samplers.make("Euler", ALPHAS, "epsilon"), STATES, STATES,
+    result = denoise(ideal("epsilon", []), samplers.make("Euler", ALPHAS, "epsilon"), lambda step: (STATES, STATES),
                      [torch.Generator().manual_seed(1)], shape=(4, 4), steps=4, cfg=1.0, device=CPU, on_step=on_step)
     assert result is None and told == [(0, 4), (1, 4), (2, 4)]
+
+
+@pytest.mark.parametrize("steps", [1, 2, 5])
+@pytest.mark.parametrize("name", samplers.names())
+def test_steps_are_those_of_the_sampler_not_calls_of_the_model(name: str, steps: int) -> None:
+    """Heun and DPM2 call the model twice a step and once in the last, PLMS twice in the first: never a step more."""
+    begun: list[int] = []
+    calls: list[int] = []
+
+    def prompts_at(step: int) -> tuple[torch.Tensor, torch.Tensor]:
+        begun.append(step)
+        return STATES, STATES
+
+    denoise(ideal("epsilon", calls), samplers.make(name, ALPHAS, "epsilon"), prompts_at,
+            [torch.Generator().manual_seed(1)], shape=(4, 4), steps=steps, cfg=1.0, device=CPU,
+            on_step=lambda done, total: True)
+    assert begun == list(range(1, steps + 1))
+    twice = {"Heun", "DPM2", "DPM2 a"}
+    assert len(calls) == (2 * steps - 1 if name in twice else steps + 1 if name == "PLMS" and steps > 1 else steps)
+
+
+@pytest.mark.parametrize(("calls", "steps", "expected"), [
+    (4, 4, [1, 2, 3, 4]), (7, 4, [1, 1, 2, 2, 3, 3, 4]), (5, 4, [1, 1, 2, 3, 4]), (3, 2, [1, 1, 2]), (1, 1, [1]),
+])
+def test_step_of_a_call(calls: int, steps: int, expected: list[int]) -> None:
+    assert [sampler_step(call, calls, steps) for call in range(calls)] == expected
 
 
 def test_schedulers_carry_the_checkpoints_schedule() -> None:
