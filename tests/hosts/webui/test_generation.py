@@ -5,8 +5,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from lib_trainer.blocks.recorded import FAULTS_FIELD, FIELD
 from lib_trainer.host import Host
-from lib_trainer.hosts.webui.infotext import FAULTS_FIELD, FIELD
 from tests.contract.case import HostCase
 from tests.contract.cases import CASES
 from tests.hosts.webui.generation import Drawn, distance, draw, network, saved
