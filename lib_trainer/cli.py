@@ -1,4 +1,4 @@
-"""The command line: `serve`, `train`, `generate`, `blocks explain`, `lora inspect`, `bench`.
+"""The command line: `serve`, `train`, `generate`, `blocks explain`, `lora inspect|bake`, `bench`.
 
 Exit codes: 0 = done, 1 = the person's mistake (one sentence on stderr), 2 = a bug of ours (a traceback). JSON goes to
 stdout, alone, and is printed with exit code 1 as well. Everything heavy is imported inside the command that needs it:
@@ -15,6 +15,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
+from lib_trainer import cli_lora
 from lib_trainer.errors import UserError
 
 if TYPE_CHECKING:
@@ -52,8 +53,8 @@ def _parser() -> argparse.ArgumentParser:
     _add_generate(commands.add_parser("generate", help="draw one picture"))
     blocks = commands.add_parser("blocks", help="per-block weights").add_subparsers(required=True, metavar="COMMAND")
     _add_explain(blocks.add_parser("explain", help="show the strength of every layer that a prompt asks for"))
-    lora = commands.add_parser("lora", help="LoRA files").add_subparsers(required=True, metavar="COMMAND")
-    _add_inspect(lora.add_parser("inspect", help="tell what a LoRA file holds"))
+    lora = commands.add_parser("lora", help="LoRA files")
+    cli_lora.add_commands(lora.add_subparsers(required=True, metavar="COMMAND"))
     _add_bench(commands.add_parser("bench", help="measure what training costs, or what it teaches"))
     return parser
 
@@ -107,12 +108,6 @@ def _add_explain(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--presets", type=Path, help="file of presets (default: the shipped ones)")
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.set_defaults(command=_explain)
-
-
-def _add_inspect(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("file", type=Path)
-    parser.add_argument("--json", action="store_true", help="print JSON")
-    parser.set_defaults(command=_inspect)
 
 
 def _add_bench(parser: argparse.ArgumentParser) -> None:
@@ -259,20 +254,3 @@ def _layers_of_keys(path: Path) -> list[str]:
     if not isinstance(names, (list, dict)) or not all(isinstance(name, str) for name in names):
         raise UserError(f"{path} must hold a JSON list of layer names, or an object whose keys are tensor names.")
     return _layer_names(names)
-
-
-def _inspect(arguments: argparse.Namespace) -> int:
-    from lib_trainer.lora import file
-
-    try:
-        facts = file.inspect(arguments.file)
-    except UserError as error:
-        if arguments.json:
-            _print_json({"errors": [str(error)]})
-        raise
-    if arguments.json:
-        _print_json(facts)
-    else:
-        for name, value in facts.items():
-            print(f"{name}: {value}")
-    return DONE
