@@ -13,7 +13,8 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple, Protocol
 
 from lib_trainer.blocks import hints
-from lib_trainer.blocks.hints import BARE
+from lib_trainer.blocks.edited_file import Problem
+from lib_trainer.blocks.hints import BARE, Hint
 from lib_trainer.errors import UserError
 
 _LINE_END = re.compile(r"\r\n|\r|\n")
@@ -34,16 +35,62 @@ class Unit:
     end: str
 
 
+@dataclass(frozen=True)
+class Item:
+    """An entry as people see it.
+
+    Attributes:
+        key: what tells it from others.
+        body: what it says, as text: numbers with commas, or rules a line.
+        hint: its hint.
+        meaning: equal for bodies that mean the same.
+        line: its line in the file, from 1.
+    """
+
+    key: Key
+    body: str
+    hint: Hint
+    meaning: tuple[object, ...]
+    line: int
+
+
 class Format(Protocol):
-    """How a kind of file is cut, and which of its pieces are entries.
+    """How a kind of file is cut and written, and which of its pieces are entries.
 
     Attributes:
         noun: what an entry is called in a sentence.
         line_ends: how many line ends part an entry from the next unit.
+        hints_above: whether the unit above an entry is its hint if it is a comment; else hints are part of the entry.
     """
 
     noun: str
     line_ends: int
+    hints_above: bool
+
+    def items(self, text: str) -> list[Item]:
+        """Returns the entries that act, in the order of the text."""
+        ...
+
+    def problems(self, text: str) -> Sequence[Problem]:
+        """Returns what is wrong with the text."""
+        ...
+
+    def write(self, name: str, body: str | None, hint: Hint | None, before: str = "") -> tuple[str, str | None]:
+        """Writes an entry.
+
+        Args:
+            name: its name, checked.
+            body: what it says; None = what `before` says, as it is written there.
+            hint: None = the hint it has, if any.
+            before: the unit that it stands in so far, "" = a new one.
+
+        Returns:
+            the unit, and the comment above it: "" = none, None = as it is.
+
+        Raises:
+            UserError: the body or the hint cannot be read.
+        """
+        ...
 
     def cut(self, text: str) -> list[Unit]:
         """Cuts a text without its byte order mark; the units joined are the text."""
@@ -155,13 +202,30 @@ class EntryText:
         """
         return self._units[self._place(key)].content
 
-    def comment_run(self, key: Key) -> list[str]:
-        """Returns all comments that stand above an entry without a gap, its hint last."""
-        place = self._place(key)
-        start = place
-        while start and self._units[start - 1].content.lstrip().startswith(BARE):
+    def comments_above(self, key: Key) -> list[str]:
+        """Returns the comments that stand above an entry without a gap, without its hint; of several the last one's.
+
+        Raises:
+            UserError: no such entry.
+        """
+        if key not in self._keys:
+            raise self._absent(key)
+        stop = start = self._start(max(i for i, found in enumerate(self._keys) if found == key))
+        while start and self._units[start - 1].content.lstrip().startswith(BARE) and self._form.hints_above:
             start -= 1
-        return [unit.content for unit in self._units[start:place]]
+        return [unit.content for unit in self._units[start:stop]]
+
+    def with_comments(self, key: Key, comments: Sequence[str]) -> str:
+        """Returns the text with comments above an entry, above its hint where it has one.
+
+        Raises:
+            UserError: no such entry, or more than one.
+        """
+        place = self._place(key)
+        start = self._start(place)
+        hint = [] if start < place else [Unit(BARE, self._gap)]
+        block = [Unit(comment, self._gap) for comment in comments]
+        return self._join([*self._units[:start], *block, *hint, *self._units[start:]])
 
     def _places(self) -> list[int]:
         return [i for i, key in enumerate(self._keys) if key is not None]
@@ -187,7 +251,8 @@ class EntryText:
         return self._units[start].content if start < place else ""
 
     def _may_be_hint(self, units: Sequence[Unit], index: int) -> bool:
-        return 0 <= index < len(units) and hints.read(units[index].content, self._is_entry) is not None
+        is_there = self._form.hints_above and 0 <= index < len(units)
+        return is_there and hints.read(units[index].content, self._is_entry) is not None
 
     def _is_entry(self, content: str) -> bool:
         return self._form.key_of(content) is not None

@@ -47,7 +47,12 @@ def read(comment: str, is_entry: Callable[[str], bool]) -> Hint | None:
     lines = [line.strip() for line in _LINE_END.split(comment.strip())]
     if not all(line.startswith(BARE) for line in lines) or is_entry("\n".join(line.lstrip("# ") for line in lines)):
         return None
-    text = " ".join(" ".join(line.lstrip(BARE) for line in lines).split())
+    return of_text(" ".join(line.lstrip(BARE) for line in lines))
+
+
+def of_text(text: str) -> Hint:
+    """Reads what a comment says, without its signs."""
+    text = " ".join(text.split())
     found = _FOLKLORE.match(text)
     return Hint(text[found.end():], True) if found else Hint(text, False)
 

@@ -1,26 +1,21 @@
-"""Changes to a presets file as changes to its text: a preset is added, changed, moved, taken away, all else stays.
+"""How a presets file is cut and written: a preset is one line, the comment line directly above it is its hint.
 
-A preset is one line; the comment line directly above it is its hint. Presets of one name may stand in one file, one for
-each architecture, so a preset is found by both.
+Presets of one name may stand in one file, one for each architecture, so a preset is found by both.
 """
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from lib_trainer.blocks import hints
-from lib_trainer.blocks.entry_text import EntryText, Key, Unit
+from lib_trainer.blocks.edited_file import Problem
+from lib_trainer.blocks.entry_text import Item, Key, Unit
 from lib_trainer.blocks.hints import Hint
 from lib_trainer.blocks.presets import Preset, Presets
-from lib_trainer.blocks.values import items_of, looks_like_item, shortened
+from lib_trainer.blocks.values import Unreadable, items_of, read_number, shortened
 from lib_trainer.errors import UserError
 
-RESERVED = frozenset({"XYZ", "ZYX", "NOT"})
-"""Words that mean something else where a preset's name stands: the plot's placeholders."""
-
-_FORBIDDEN = re.compile(r"[:#,=@;<>/\ufeff\ufffd\x00-\x1f\x7f-\x9f\u2028\u2029]")
-_LONGEST = 60
 _LINE = re.compile(r"([^\r\n]*)(\r\n|\r|\n|\Z)")
-_NUMBERED = re.compile(r"_([0-9]{1,4})\Z")
 
 
 class PresetLines:
@@ -28,6 +23,7 @@ class PresetLines:
 
     noun = "preset"
     line_ends = 1
+    hints_above = True
 
     def cut(self, text: str) -> list[Unit]:
         """Cuts a text into lines."""
@@ -39,45 +35,43 @@ class PresetLines:
         found = Presets.parse("\n" + content).entries
         return key_of(found[0]) if found else None
 
+    def items(self, text: str) -> list[Item]:
+        """Returns the presets that act."""
+        return [Item(key_of(preset), ",".join(preset.items), Hint(preset.hint, preset.folklore),
+                     tuple(_meaning(item) for item in preset.items), preset.line)
+                for preset in Presets.parse(text).entries]
+
+    def problems(self, text: str) -> Sequence[Problem]:
+        """Returns what is wrong with the text."""
+        return Presets.parse(text).problems
+
+    def write(self, name: str, body: str | None, hint: Hint | None, before: str = "") -> tuple[str, str | None]:
+        """Writes a preset as a line, and its hint as the line above."""
+        if body is None:
+            old, colon, numbers = before.partition(":")
+            line = old.replace(old.strip(), name) + colon + numbers
+        else:
+            line = _line(name, body)
+        return line, None if hint is None else hints.written(hint, self._is_preset)
+
+    def _is_preset(self, content: str) -> bool:
+        return self.key_of(content) is not None
+
 
 def key_of(preset: Preset) -> Key:
     """Returns what tells a preset from all others of its file."""
     return Key(preset.name, preset.arch or "")
 
 
-def checked_name(name: str, noun: str = "preset") -> str:
-    """Returns a name that can stand in a file and in a tag, without the spaces around it.
-
-    Raises:
-        UserError: it cannot.
-    """
-    name = name.strip()
-    reason = _fault_of_name(name)
-    if reason:
-        raise UserError(f"'{shortened(name)}' cannot be the name of a {noun}: {reason}.")
-    return name
+def _meaning(item: str) -> object:
+    try:
+        return read_number(item)
+    except Unreadable:
+        return item.upper()
 
 
-def _fault_of_name(name: str) -> str | None:
-    if not name:
-        return "write a name"
-    found = _FORBIDDEN.search(name)
-    if found:
-        sign = f"'{found[0]}'" if found[0].isprintable() else f"the character U+{ord(found[0]):04X}"
-        return f"{sign} would not survive in a tag or in the file"
-    if looks_like_item(name):
-        return "it reads as a number"
-    if name.upper() in RESERVED:
-        return "the word has a meaning of its own"
-    return f"it is longer than {_LONGEST} letters" if len(name) > _LONGEST else None
-
-
-def line_of(name: str, numbers: str) -> str:
+def _line(name: str, numbers: str) -> str:
     """Returns the line that defines a preset.
-
-    Args:
-        name: its name, which may be one that only an old file has.
-        numbers: its list as written, items parted by commas.
 
     Raises:
         UserError: the list is none.
@@ -86,76 +80,10 @@ def line_of(name: str, numbers: str) -> str:
     read = Presets.parse("\n" + line)
     if len(read.entries) == 1 and read.entries[0].name == name:
         return line
-    said = read.problems[0].text.partition(": ")[2] if read.problems else ""
+    said = read.problems[0].text.partition("': ")[2] if read.problems else ""
     raise UserError(f"The block weights of '{shortened(name)}' cannot be read: "
                     + (said or "write 12, 17, 20 or 26 numbers with commas between."))
 
 
-def add(text: str, name: str, numbers: str, hint: Hint = hints.NO_HINT) -> str:
-    """Returns the text with a new preset behind the last one.
-
-    Raises:
-        UserError: the name or the list is none, or the name is taken for this architecture.
-    """
-    line = line_of(checked_name(name), numbers)
-    return EntryText(text, LINES).add(line, hints.written(hint, _is_preset))
-
-
-def change(text: str, key: Key, name: str, numbers: str, hint: Hint | None = None) -> str:
-    """Returns the text with a preset written anew where it stands.
-
-    Args:
-        text: the file.
-        key: the preset.
-        name: its name from now on. numbers: its list from now on.
-        hint: its hint from now on; None = as it is.
-
-    Raises:
-        UserError: as `add`; also when the preset is not there, or more than once.
-    """
-    line = line_of(name.strip() if name.strip() == key.name else checked_name(name), numbers)
-    return EntryText(text, LINES).replace(key, line, None if hint is None else hints.written(hint, _is_preset))
-
-
-def rename(text: str, key: Key, name: str) -> str:
-    """Returns the text with a preset under another name, its numbers as they were written.
-
-    Raises:
-        UserError: as `change`.
-    """
-    entries = EntryText(text, LINES)
-    before, colon, numbers = entries.content(key).partition(":")
-    return entries.replace(key, before.replace(key.name, checked_name(name)) + colon + numbers, None)
-
-
-def delete(text: str, key: Key) -> str:
-    """Returns the text without a preset and its hint.
-
-    Raises:
-        UserError: it is not there.
-    """
-    return EntryText(text, LINES).delete(key)
-
-
-def move(text: str, key: Key, position: int) -> str:
-    """Returns the text with a preset, and its hint, at another place among the presets (0 = the first).
-
-    Raises:
-        UserError: it is not there, or more than once.
-    """
-    return EntryText(text, LINES).move(key, position)
-
-
-def free_name(text: str, name: str, arch: str) -> str:
-    """Returns the first of NAME_2, NAME_3, ... that no preset of this architecture has."""
-    taken = {key.name for key in EntryText(text, LINES).keys if key.arch == arch}
-    stem = _NUMBERED.sub("", name)
-    return next(new for number in range(2, len(taken) + 3) if (new := f"{stem}_{number}") not in taken)
-
-
-def _is_preset(content: str) -> bool:
-    return LINES.key_of(content) is not None
-
-
-LINES = PresetLines()
-"""The one way to cut a presets file."""
+PRESETS = PresetLines()
+"""The format of `lbwpresets.txt`."""

@@ -7,10 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lib_trainer.blocks import preset_editing as editing
-from lib_trainer.blocks.entry_text import Key
+from lib_trainer.blocks import entry_editing as editing
+from lib_trainer.blocks.entry_text import EntryText, Key
 from lib_trainer.blocks.hints import NO_HINT, Hint
 from lib_trainer.blocks.layouts import FLUX_LENGTH
+from lib_trainer.blocks.preset_editing import PRESETS, key_of
 from lib_trainer.blocks.presets import Preset, Presets
 from lib_trainer.errors import UserError
 
@@ -46,7 +47,7 @@ def _facts(preset: Preset) -> tuple[str, tuple[str, ...], str, bool]:
 def _comments(text: str, without: Sequence[str] = ()) -> list[str]:
     """All lines that are no presets and say something, in order."""
     lines = [line for line in Presets.parse(text).text.removeprefix("\ufeff").replace("\r\n", "\n").replace(
-        "\r", "\n").split("\n") if line.strip().strip("\ufeff") not in ("", "#") and editing.LINES.key_of(line) is None]
+        "\r", "\n").split("\n") if line.strip().strip("\ufeff") not in ("", "#") and PRESETS.key_of(line) is None]
     for line in without:
         lines.remove(line)
     return lines
@@ -58,14 +59,14 @@ _LISTS = st.sampled_from((12, 17, 20, 26, FLUX_LENGTH)).map(lambda n: ",".join([
 
 @given(_texts(), _LISTS, _HINTS)
 def test_add_then_delete_gives_the_same_text(text: str, numbers: str, hint: Hint) -> None:
-    added = editing.add(text, "NEW", numbers, hint)
+    added = editing.add(PRESETS, text, "NEW", numbers, hint)
     before, (new, *rest) = _read(text), [entry for entry in _read(added) if entry[0] == "NEW"]
     assert rest == []
     assert new == ("NEW", tuple(numbers.split(",")), " ".join(hint.text.split()), hint.folklore)
     assert _read(added) == [*before, new]
     assert added.startswith(text[:1])
     arch = Presets.parse(added).entries[-1].arch or ""
-    assert editing.delete(added, Key("NEW", arch)) == text
+    assert editing.delete(PRESETS, added, Key("NEW", arch)) == text
 
 
 @given(_texts(), st.data())
@@ -75,7 +76,7 @@ def test_a_deleted_preset_takes_only_its_hint_along(text: str, data: st.DataObje
         return
     index = data.draw(st.integers(0, len(entries) - 1))
     gone = entries[index]
-    deleted = editing.delete(text, editing.key_of(gone))
+    deleted = editing.delete(PRESETS, text, key_of(gone))
     read = _read(text)
     assert _read(deleted) == read[:index] + read[index + 1:]
     lines = Presets.parse(text).text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n").split("\n")
@@ -89,7 +90,7 @@ def test_a_moved_preset_keeps_its_hint_and_every_comment(text: str, data: st.Dat
     if not entries:
         return
     index, position = (data.draw(st.integers(0, len(entries) - 1)) for _ in range(2))
-    moved = editing.move(text, editing.key_of(entries[index]), position)
+    moved = editing.move(PRESETS, text, key_of(entries[index]), position)
     read = _read(text)
     entry = read.pop(index)
     assert _read(moved) == [*read[:position], entry, *read[position:]]
@@ -102,7 +103,7 @@ def test_a_changed_preset_stays_where_it_is(text: str, numbers: str, hint: Hint 
     if not entries:
         return
     index = data.draw(st.integers(0, len(entries) - 1))
-    changed = editing.change(text, editing.key_of(entries[index]), "NEW", numbers, hint)
+    changed = editing.change(PRESETS, text, key_of(entries[index]), "NEW", numbers, hint)
     read = _read(text)
     said = read[index][2:] if hint is None else (" ".join(hint.text.split()), hint.folklore)
     read[index] = ("NEW", tuple(numbers.split(",")), *said)
@@ -116,40 +117,40 @@ def test_a_renamed_preset_keeps_its_numbers_as_written(text: str, data: st.DataO
     if not entries:
         return
     preset = data.draw(st.sampled_from(entries))
-    renamed = editing.rename(text, editing.key_of(preset), "NEW")
-    back = editing.change(renamed, Key("NEW", preset.arch or ""), "NEW", ",".join(preset.items))
+    renamed = editing.change(PRESETS, text, key_of(preset), "NEW")
+    back = editing.change(PRESETS, renamed, Key("NEW", preset.arch or ""), "NEW", ",".join(preset.items))
     assert [entry[0] for entry in _read(renamed)].count("NEW") == 1
     assert _comments(renamed) == _comments(text) == _comments(back)
-    assert editing.EntryText(renamed, editing.LINES).content(Key("NEW", preset.arch or "")).startswith("NEW")
+    assert EntryText(renamed, PRESETS).content(Key("NEW", preset.arch or "")).startswith("NEW")
     assert len(renamed) - len(text) == len("NEW") - len(preset.name)
 
 
 @given(_texts(twice=True), st.data())
 def test_presets_that_are_there_twice_are_told_or_all_deleted(text: str, data: st.DataObject) -> None:
-    keys = editing.EntryText(text, editing.LINES).keys
+    keys = EntryText(text, PRESETS).keys
     if not keys:
         return
     key = data.draw(st.sampled_from(keys))
-    assert key not in editing.EntryText(editing.delete(text, key), editing.LINES).keys
+    assert key not in EntryText(editing.delete(PRESETS, text, key), PRESETS).keys
     if keys.count(key) > 1:
         with pytest.raises(UserError, match=f"is defined {keys.count(key)} times"):
-            editing.move(text, key, 0)
+            editing.move(PRESETS, text, key, 0)
 
 
 def test_every_byte_around_a_change_stays() -> None:
-    changed = editing.change(TEXT, Key("BODY", "sd15"), "BODY", ONES, Hint("all but the face", True))
+    changed = editing.change(PRESETS, TEXT, Key("BODY", "sd15"), "BODY", ONES, Hint("all but the face", True))
     assert changed == TEXT.replace(f"BODY : {ZEROS}", f"# folklore: all but the face\nBODY:{ONES}")
-    assert editing.delete(TEXT, Key("FACE", "sd15")) == TEXT.replace(f"# the face\nFACE:{ONES}\r\n", "")
-    assert editing.rename(TEXT, Key("BODY", "sd15"), "B") == TEXT.replace("BODY :", "B :")
-    assert editing.move(TEXT, Key("FACE", "sdxl"), 0) == (
+    assert editing.delete(PRESETS, TEXT, Key("FACE", "sd15")) == TEXT.replace(f"# the face\nFACE:{ONES}\r\n", "")
+    assert editing.change(PRESETS, TEXT, Key("BODY", "sd15"), "B") == TEXT.replace("BODY :", "B :")
+    assert editing.move(PRESETS, TEXT, Key("FACE", "sdxl"), 0) == (
         f"# My presets\n\nFACE:{XL}\n# the face\nFACE:{ONES}\r\nBODY : {ZEROS}\nno preset at all\n"
         f"#OLD:{ONES}\n# the end")
 
 
 def test_a_hint_can_be_taken_away_without_inheriting_another() -> None:
     text = f"# a heading\n# its hint\nA:{ONES}\n"
-    assert editing.change(text, Key("A", "sd15"), "A", ONES, NO_HINT) == f"# a heading\n#\nA:{ONES}\n"
-    assert _read(editing.delete(f"# heading\n# hint\nA:{ONES}\nB:{ONES}", Key("A", "sd15")))[0][2] == ""
+    assert editing.change(PRESETS, text, Key("A", "sd15"), "A", ONES, NO_HINT) == f"# a heading\n#\nA:{ONES}\n"
+    assert _read(editing.delete(PRESETS, f"# heading\n# hint\nA:{ONES}\nB:{ONES}", Key("A", "sd15")))[0][2] == ""
 
 
 @pytest.mark.parametrize("name", [
@@ -158,7 +159,7 @@ def test_a_hint_can_be_taken_away_without_inheriting_another() -> None:
 ])
 def test_names_that_no_tag_could_carry(name: str) -> None:
     with pytest.raises(UserError, match="cannot be the name of a preset"):
-        editing.add("", name, ONES)
+        editing.add(PRESETS, "", name, ONES)
 
 
 @pytest.mark.parametrize(("numbers", "reason"), [
@@ -167,18 +168,18 @@ def test_names_that_no_tag_could_carry(name: str) -> None:
 ])
 def test_lists_that_are_none(numbers: str, reason: str) -> None:
     with pytest.raises(UserError, match=reason):
-        editing.add("", "A", numbers)
+        editing.add(PRESETS, "", "A", numbers)
 
 
 def test_names_that_are_taken_and_presets_that_are_gone() -> None:
     with pytest.raises(UserError, match="There is a preset 'FACE' already"):
-        editing.add(TEXT, "FACE", ZEROS)
+        editing.add(PRESETS, TEXT, "FACE", ZEROS)
     with pytest.raises(UserError, match="There is a preset 'FACE' already"):
-        editing.rename(TEXT, Key("BODY", "sd15"), "FACE")
-    for change in (editing.delete, lambda text, key: editing.move(text, key, 0)):
+        editing.change(PRESETS, TEXT, Key("BODY", "sd15"), "FACE")
+    for change in (editing.delete, lambda form, text, key: editing.move(form, text, key, 0)):
         with pytest.raises(UserError, match="There is no preset 'GONE'"):
-            change(TEXT, Key("GONE", "sd15"))
+            change(PRESETS, TEXT, Key("GONE", "sd15"))
     with pytest.raises(UserError, match="write it as a sentence"):
-        editing.add(TEXT, "NEW", ONES, Hint(f"A:{ONES}"))
-    assert editing.free_name("", "A_7", "sd15") == "A_2"
-    assert editing.free_name(f"A:{ONES}\nA_2:{ONES}\nA_3:{XL}", "A", "sd15") == "A_3"
+        editing.add(PRESETS, TEXT, "NEW", ONES, Hint(f"A:{ONES}"))
+    assert editing.free_name(PRESETS, "", Key("A_7", "sd15")) == "A_2"
+    assert editing.free_name(PRESETS, f"A:{ONES}\nA_2:{ONES}\nA_3:{XL}", Key("A", "sd15")) == "A_3"
