@@ -176,7 +176,7 @@ def webui_generation(page: object, web: FastAPI) -> None:
     from lib_trainer.hosts.webui import tags
 
     host = webui().host
-    tags.stand_before_lora(host.backend, host.presets, host.elements, host.adapters)
+    tags.stand_before_lora(host.backend, host.requests, host.adapters)
 
 
 def webui_pasted(infotext: str, params: dict[str, Any]) -> None:

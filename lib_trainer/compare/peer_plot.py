@@ -12,9 +12,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 
-from lib_trainer.blocks.elements import Elements, read_rule
+from lib_trainer.blocks.elements import Elements
 from lib_trainer.blocks.layouts import ARCH_BLOCKS, LAYOUTS
 from lib_trainer.blocks.presets import Presets
+from lib_trainer.blocks.rules import read_rule
 from lib_trainer.blocks.values import Unreadable, looks_like_item, shortened
 from lib_trainer.compare import placeholder
 from lib_trainer.compare.axes import (
@@ -32,6 +33,7 @@ from lib_trainer.compare.axes import (
 from lib_trainer.compare.cells import Cell, PictureOf, Sheet
 from lib_trainer.compare.grids import Font, Grid
 from lib_trainer.compare.placeholder import Placed
+from lib_trainer.compare.seeds import rolled
 from lib_trainer.compare.vector import Vector
 from lib_trainer.errors import Problems, UserError
 
@@ -55,7 +57,8 @@ class Names:
 
 
 def plot_of(
-    asked: Sequence[tuple[str | int | None, str | None]], names: Names, prompt: str, roll: Callable[[], int]
+    asked: Sequence[tuple[str | int | None, str | None]], names: Names, prompt: str,
+    roll: Callable[[], int] = rolled,
 ) -> PeerPlot:
     """Reads the axes and returns the plot.
 
@@ -176,6 +179,11 @@ class PeerPlot:
             raise UserError(f"'{shortened(written)}' on the axis '{ELEMENTS}' cannot be read: {fault}.") from None
         entry = self._names.elements.get(placeholder.WEIGHTS)
         return ",".join(map(str, (*(entry.rules if entry else ()), rule)))
+
+    @property
+    def grids(self) -> int:
+        """How many grids there will be."""
+        return len(self._z.values)
 
     def sheets(self, picture: PictureOf, font: Font) -> Iterator[Sheet]:
         """Makes one grid for each value of Z."""

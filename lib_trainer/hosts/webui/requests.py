@@ -13,7 +13,6 @@ from lib_trainer.blocks.presets import Presets
 from lib_trainer.blocks.tags import Tag, split
 from lib_trainer.blocks.writing import Parts
 from lib_trainer.compare.cells import Comparison
-from lib_trainer.compare.seeds import rolled
 from lib_trainer.errors import Problems, UserError
 from lib_trainer.hosts.webui import script_args
 from lib_trainer.hosts.webui.generations import OfGeneration
@@ -51,7 +50,8 @@ class Requests:
         """
         args = script_args.read(values)
         args.mode = args.mode if compares else OFF
-        self._kept.put(p, args)
+        if args.says_something:
+            self._kept.put(p, args)
         tell(p, args.faults)
 
     def prompts_known(self, p: Any) -> None:
@@ -124,7 +124,7 @@ class Requests:
             return peer_analysis.analysis_of(args.analysis, prompt, p.all_seeds[0], self._arch())
         assert args.mode == PLOT
         names = peer_plot.Names(self.presets(p), self.elements(p), self._arch())
-        return peer_plot.plot_of(args.axes, names, prompt, rolled)
+        return peer_plot.plot_of(args.axes, names, prompt)
 
 
 def _plain(tag: Tag) -> Tag:

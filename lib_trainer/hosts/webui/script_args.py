@@ -56,6 +56,11 @@ class ScriptArgs:
     analysis: dict[str, object] = field(default_factory=dict)
     faults: list[str] = field(default_factory=list)
 
+    @property
+    def says_something(self) -> bool:
+        """Whether anything is asked for."""
+        return self.presets is not None or self.elements is not None or not self.active or self.mode != OFF
+
 
 def read(values: Sequence[Any]) -> ScriptArgs:
     """Reads the values of the script; nothing in them can fail."""
@@ -129,7 +134,7 @@ def _read_key(key: str, value: Any, args: ScriptArgs) -> None:
 
 
 def _presets(value: Any, told: list[str]) -> Presets | None:
-    written = _entries("presets", value, lambda name, content: f"{name}:{content}", "\n", told)
+    written = _entries("presets", value, "\n", told)
     if written is None:
         return None
     presets = Presets.parse(written)
@@ -139,7 +144,7 @@ def _presets(value: Any, told: list[str]) -> Presets | None:
 
 
 def _elements(value: Any, told: list[str]) -> Elements | None:
-    written = _entries("elements", value, lambda name, content: f"{name}:{content}", "\n\n", told)
+    written = _entries("elements", value, "\n\n", told)
     if written is None:
         return None
     elements = Elements.parse(written)
@@ -148,9 +153,7 @@ def _elements(value: Any, told: list[str]) -> Elements | None:
     return elements
 
 
-def _entries(
-    key: str, value: Any, write: Callable[[str, str], str], between: str, told: list[str]
-) -> str | None:
+def _entries(key: str, value: Any, between: str, told: list[str]) -> str | None:
     """Returns entries by name, or the text of a file, as the text of a file; None where there are none."""
     if isinstance(value, str) or value is None:
         return value.strip() or None if value else None
@@ -162,7 +165,7 @@ def _entries(
         if isinstance(content, (list, tuple)) and all(map(script_values.is_item, content)):
             content = ",".join(map(str, content))
         if isinstance(content, str):
-            lines.append(write(str(name), re.sub(r"\s*[\r\n]+\s*", ",", content)))
+            lines.append(f"{name}:" + re.sub(r"\s*[\r\n]+\s*", ",", content))
         else:
             told.append(ignored(f"{key}: {name}", content, "a list of numbers, or text"))
     return between.join(lines)

@@ -8,11 +8,10 @@ preset, a LoRA that is not there) becomes a comment of the picture; the LoRA the
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from lib_trainer.blocks.elements import Elements
 from lib_trainer.blocks.layers import is_text_encoder
 from lib_trainer.blocks.layouts import BASE
 from lib_trainer.blocks.multipliers import multipliers
@@ -23,6 +22,7 @@ from lib_trainer.host import TRAINING_NAME
 from lib_trainer.hosts.webui import infotext, lora_files
 from lib_trainer.hosts.webui.backend import Backend, Weighted
 from lib_trainer.hosts.webui.live import LiveAdapters
+from lib_trainer.hosts.webui.requests import Requests
 from lib_trainer.hosts.webui.tag_reading import Mark, Reading, given, read
 
 _COND_CACHES = ("cached_c", "cached_uc", "cached_hr_c", "cached_hr_uc")
@@ -46,15 +46,11 @@ class LoraTags:
         stock: the host's own network.
     """
 
-    def __init__(
-        self, stock: Any, backend: Backend, presets: Callable[[], Presets], elements: Callable[[], Elements],
-        adapters: LiveAdapters,
-    ) -> None:
+    def __init__(self, stock: Any, backend: Backend, requests: Requests, adapters: LiveAdapters) -> None:
         self.name = _NAMES[0]
         self.stock = stock
         self._backend = backend
-        self._presets = presets
-        self._elements = elements
+        self._requests = requests
         self._adapters = adapters
 
     def activate(self, p: Any, params_list: Sequence[Any]) -> None:
@@ -117,11 +113,12 @@ class LoraTags:
         """Resolves all tags and tells what is wrong with them."""
         try:
             arch = self._backend.checkpoint().family.arch
-            presets, elements = self._presets(), self._elements()
+            presets, elements = self._requests.presets(p), self._requests.elements(p)
         except UserError as error:
             _tell(p, [f"Block weights have no effect: {error}"])
             return [replace(resolve(reading.tag, Presets.shipped(), "sd15"), ratios=None) for reading in readings]
-        weights = resolve_all([reading.tag for reading in readings], presets, arch, elements, _seed(p))
+        tags = self._requests.acting(p, [reading.tag for reading in readings])
+        weights = resolve_all(tags, presets, arch, elements, _seed(p))
         for one, reading in zip(weights, readings, strict=True):
             if not reading.is_plain:
                 _tell(p, [*one.errors, *one.warnings])
@@ -145,9 +142,7 @@ class LoraTags:
             _keep_conds_apart(p)
 
 
-def stand_before_lora(
-    backend: Backend, presets: Callable[[], Presets], elements: Callable[[], Elements], adapters: LiveAdapters
-) -> LoraTags | None:
+def stand_before_lora(backend: Backend, requests: Requests, adapters: LiveAdapters) -> LoraTags | None:
     """Registers our extra network in the place of the host's `lora`, and under the name `lyco`.
 
     The host calls `on_before_ui` in the reverse order of loading, ours before its own: it is too early then.
@@ -160,7 +155,7 @@ def stand_before_lora(
     stock = extra_networks.extra_network_registry.get(_NAMES[0])
     if stock is None or isinstance(stock, LoraTags):
         return stock
-    ours = LoraTags(stock, backend, presets, elements, adapters)
+    ours = LoraTags(stock, backend, requests, adapters)
     extra_networks.register_extra_network(ours)
     extra_networks.register_extra_network_alias(ours, _NAMES[1])
     return ours

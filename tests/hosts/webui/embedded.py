@@ -13,13 +13,14 @@ from typing import Any
 
 import torch
 
+from lib_trainer.blocks.elements import NO_ELEMENTS
 from lib_trainer.blocks.presets import SHIPPED, PresetsFile
 from lib_trainer.errors import UserError
 from lib_trainer.host import Checkpoint, Picture, PreviewRequest, Target
 from lib_trainer.hosts.standalone import drawing
 from lib_trainer.hosts.standalone.lease import restored
 from lib_trainer.hosts.standalone.loader import LoadedModel, load
-from lib_trainer.hosts.standalone.loras import LoraShelf
+from lib_trainer.hosts.standalone.loras import LoraShelf, Meanings
 from lib_trainer.hosts.standalone.model import StandaloneModel
 from lib_trainer.hosts.webui.backend import Weighted
 from lib_trainer.txt2img_host import GenerateRequest
@@ -48,8 +49,8 @@ class Model:
                                   height=p.height, sampler="Euler")
         watch = drawing.Watch(interrupt=_stopper(p))
         asked = drawing.complete(request, self.loaded)
-        shelf, presets = LoraShelf(Path("nowhere")), PresetsFile(SHIPPED).current()
-        with closing(drawing.draw(asked, self.loaded, "", shelf, presets, watch, None)) as made:
+        shelf, meanings = LoraShelf(Path("nowhere")), Meanings(PresetsFile(SHIPPED).current(), NO_ELEMENTS)
+        with closing(drawing.draw(asked, self.loaded, "", shelf, meanings, watch, None)) as made:
             picture = next(made, None)
         if picture is None:
             from PIL import Image
