@@ -1,13 +1,9 @@
 """Elemental rules: weights for parts of blocks, such as the attention layers of IN05 to OUT05.
 
 The file is that of the LoRA Block Weight extension: entries with an empty line between them, each
-`ID:blocks:elements:ratio` and, after commas or on further lines, more `blocks:elements:ratio`. Blocks are names and
-ranges in the order of the 26 (backwards, too), elements are parts of layer names (see `layer_parts`); both may begin
-with NOT, and empty means all, layers in no block included. The ratio stands in the place of the block's weight, and of
-several rules that match a layer the last acts. Lines that begin with `#` are comments; those above an entry are its
-hint. An entry with a mistake does not count and becomes a problem with its line.
-
-In a tag a rule is written `blocks/elements@ratio`, which no colon and no equals sign cuts: `lbwe=IN05-OUT05/attn@0`.
+`ID:blocks:elements:ratio` and, after commas or on further lines, more `blocks:elements:ratio` (see `rules`). Lines that
+begin with `#` are comments; those above an entry are its hint. An entry with a mistake does not count and becomes a
+problem with its line.
 """
 from __future__ import annotations
 
@@ -17,54 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lib_trainer.blocks.edited_file import EditedFile, Problem, created, lines_of, read_text
-from lib_trainer.blocks.layer_parts import has_part, near_part
-from lib_trainer.blocks.layouts import in_words
-from lib_trainer.blocks.selection import parse_blocks
-from lib_trainer.blocks.values import Unreadable, number_text, read_number, shortened
+from lib_trainer.blocks.rules import Rule, notes_on, read_inline, read_rule
+from lib_trainer.blocks.values import Unreadable, shortened
 from lib_trainer.errors import UserError
 
 SHIPPED = Path(__file__).resolve().parent.parent / "assets" / "elempresets.txt"
 """The rules that a new file of rules starts with."""
-
-_NOT = "NOT"
-
-
-@dataclass(frozen=True)
-class Rule:
-    """One rule: which layers, and their weight.
-
-    Attributes:
-        blocks: names out of the 26; empty = all, and layers in no block.
-        elements: parts of layer names, of which one must be there; empty = all.
-        ratio: the weight of these layers, in the place of their block's.
-        not_blocks: whether the blocks are those that are not meant.
-        not_elements: whether the elements are those that must not be there.
-    """
-
-    blocks: frozenset[str]
-    elements: tuple[str, ...]
-    ratio: float
-    not_blocks: bool = False
-    not_elements: bool = False
-
-    def matches(self, layer: str, block: str | None) -> bool:
-        """Whether the rule is for a layer.
-
-        Args:
-            layer: its name in any spelling, with the prefix of a LoRA file or without.
-            block: its block, one of the 26; None for a layer in no block.
-        """
-        if self.blocks and (block in self.blocks) is self.not_blocks:
-            return False
-        return not self.elements or any(has_part(layer, one) for one in self.elements) is not self.not_elements
-
-    def __str__(self) -> str:
-        """Writes the rule as a tag takes it: `IN05-OUT05/attn@0`."""
-        blocks = in_words(self.blocks).replace(",", "")
-        sides = ((blocks, self.not_blocks), (" ".join(self.elements), self.not_elements))
-        written = [f"{_NOT} {text}" if negated and text else text for text, negated in sides]
-        return f"{'/'.join(written)}@{number_text(self.ratio)}"
-
 
 @dataclass(frozen=True)
 class Entry:
@@ -169,41 +123,6 @@ def read_or_create(path: Path) -> Elements:
     return Elements(shipped.entries, [problem], shipped.text)
 
 
-def inline(rules: Sequence[Rule]) -> str:
-    """Writes rules as a tag takes them: `IN05-OUT05/attn@0,/proj@0.5`."""
-    return ",".join(str(rule) for rule in rules)
-
-
-def read_rule(blocks: str, elements: str, ratio: str) -> Rule:
-    """Reads the three parts of a rule.
-
-    Raises:
-        Unreadable: an unknown block or a bad number, as the end of a sentence.
-    """
-    not_blocks, blocks = _negated(blocks)
-    not_elements, elements = _negated(elements)
-    parts = tuple(elements.split())
-    bare = [part for part in parts if not part.strip("=.")]
-    if bare:
-        raise Unreadable(f"'{bare[0]}' is no part of a layer name")
-    try:
-        chosen = parse_blocks(blocks, backwards=True) if blocks else frozenset[str]()
-    except UserError as fault:
-        raise Unreadable(str(fault).rstrip(".")) from None
-    return Rule(chosen, parts, read_number(ratio.strip()), not_blocks, not_elements)
-
-
-def read_inline(text: str) -> Rule:
-    """Reads a rule as a tag has it: `blocks/elements@ratio`; without `/` it is for all elements.
-
-    Raises:
-        Unreadable: as `read_rule`.
-    """
-    layers, _, ratio = text.rpartition("@")
-    blocks, _, elements = layers.partition("/")
-    return read_rule(blocks, elements, ratio)
-
-
 def find_rules(text: str, elements: Elements) -> tuple[tuple[Rule, ...], list[str]]:
     """Finds the rules that a tag means: IDs, and rules as a tag has them, with commas between.
 
@@ -225,7 +144,7 @@ def find_rules(text: str, elements: Elements) -> tuple[tuple[Rule, ...], list[st
         except Unreadable as fault:
             raise UserError(f"The elemental rule '{shortened(item)}' cannot be read: {fault}.") from None
         rules += found
-        notes += entry.notes if entry else [note for rule in found for note in notes_on(rule)]
+        notes += entry.notes if entry else notes_on(found[0], item.rpartition("@")[0].partition("/")[0])
     return tuple(rules), notes
 
 
@@ -238,20 +157,6 @@ def _inline_or_unknown(item: str, elements: Elements) -> Rule:
     advice = f"did you mean '{near[0]}'?" if near else f"known are {', '.join(names[:5])}." if names else (
         "the file of rules has none.")
     raise UserError(elements.fault(item) or f"Unknown elemental rule '{shortened(item)}': {advice}")
-
-
-def notes_on(rule: Rule) -> list[str]:
-    """Sentences about elements that no layer has."""
-    near = {element: near_part(element) for element in rule.elements}
-    return [f"No layer's name has '{shortened(element)}'{f': did you mean {one!r}?' if one else '.'}"
-            for element, one in near.items() if one is not None]
-
-
-def _negated(text: str) -> tuple[bool, str]:
-    words = text.split(maxsplit=1)
-    if words and words[0].upper() == _NOT:
-        return True, words[1] if len(words) > 1 else ""
-    return False, text.strip()
 
 
 def _chunks(text: str) -> list[list[tuple[int, str]]]:
@@ -272,7 +177,7 @@ def _read_chunk(chunk: list[tuple[int, str]], entries: list[Entry], problems: li
         return
     (first, line), *more = lines
     name, colon, rest = (part.strip() for part in line.partition(":"))
-    rules: list[Rule] = []
+    rules: list[tuple[Rule, list[str]]] = []
     faults: list[Problem] = []
     if not name or not colon or "\ufffd" in name:
         faults.append(_problem(first, name, line, _fault_of_name(name, colon)))
@@ -283,8 +188,8 @@ def _read_chunk(chunk: list[tuple[int, str]], entries: list[Entry], problems: li
         faults.append(_problem(first, name, line, "there is no rule after the ID."))
     problems += faults
     if not faults:
-        _add(Entry(name, tuple(rules), first, " ".join(hints),
-                   tuple(note for rule in rules for note in notes_on(rule))), entries, problems)
+        _add(Entry(name, tuple(rule for rule, _ in rules), first, " ".join(hints),
+                   tuple(note for _, notes in rules for note in notes)), entries, problems)
 
 
 def _fault_of_name(name: str, colon: str) -> str:
@@ -293,7 +198,10 @@ def _fault_of_name(name: str, colon: str) -> str:
     return "the ID before the first colon is " + ("not UTF-8: save the file as UTF-8." if name else "missing.")
 
 
-def _read_line(number: int, name: str, written: str, rules: list[Rule], faults: list[Problem]) -> None:
+def _read_line(
+    number: int, name: str, written: str, rules: list[tuple[Rule, list[str]]], faults: list[Problem]
+) -> None:
+    """Reads the rules of one line, each with the sentences about it."""
     for piece in filter(None, (piece.strip() for piece in written.split(","))):
         parts = piece.split(":")
         if len(parts) != 3:
@@ -302,9 +210,11 @@ def _read_line(number: int, name: str, written: str, rules: list[Rule], faults: 
                                    f"a rule is blocks:elements:ratio, got {len(parts)} parts{advice}."))
             continue
         try:
-            rules.append(read_rule(*parts))
+            rule = read_rule(*parts)
         except Unreadable as fault:
             faults.append(_problem(number, name, piece, f"{fault}."))
+        else:
+            rules.append((rule, notes_on(rule, parts[0])))
 
 
 def _problem(number: int, name: str, written: str, fault: str) -> Problem:

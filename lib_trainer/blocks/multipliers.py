@@ -8,6 +8,7 @@ from collections.abc import Iterable
 
 from lib_trainer.blocks.layers import block_of, is_text_encoder
 from lib_trainer.blocks.resolve import Weights
+from lib_trainer.blocks.spelling import fine_name
 
 
 def multipliers(weights: Weights, layers: Iterable[str], arch: str) -> dict[str, float]:
@@ -27,13 +28,16 @@ def multipliers(weights: Weights, layers: Iterable[str], arch: str) -> dict[str,
 def ratio(weights: Weights, layer: str, arch: str) -> float:
     """Returns what a layer's strength is multiplied by.
 
-    That is the ratio of the last elemental rule for the layer, else the weight of its block, else 1 (for a layer in no
-    block, and where the tag asks for no block weights). The steps in which the LoRA acts are the host's business.
+    That is the ratio of the last elemental rule for the layer, else the weight of its part of the middle (or of the
+    embeddings, or of the end) where that is given, else the weight of its block, else 1 (for a layer in no block, and
+    where the tag asks for no block weights). The steps in which the LoRA acts are the host's business.
     """
     block = block_of(layer, arch)
     for rule in reversed(weights.rules):
         if rule.matches(layer, block):
             return rule.ratio
+    if weights.fine and (fine := weights.fine.get(fine_name(layer) or "")) is not None:
+        return fine
     return 1.0 if weights.ratios is None or block is None else weights.ratios[block]
 
 

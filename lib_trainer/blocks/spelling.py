@@ -13,6 +13,7 @@ import re
 from functools import lru_cache
 
 from lib_trainer.blocks.layers import is_text_encoder, text_path, unet_path
+from lib_trainer.blocks.layouts import EMBED, FINAL, FINE_MIDDLE
 
 _RESNET = {"norm1": "in_layers_0", "conv1": "in_layers_2", "time_emb_proj": "emb_layers_1", "norm2": "out_layers_0",
            "conv2": "out_layers_3", "conv_shortcut": "skip_connection"}
@@ -47,6 +48,19 @@ def other_name(layer: str) -> str:
     """Returns diffusers' path of a U-Net layer, OpenCLIP's of a text-encoder layer, with underscores."""
     name = usual_name(layer)
     return _openclip(name) if is_text_encoder(layer.replace(".", "_")) else _diffusers(name)
+
+
+@lru_cache(maxsize=8192)
+def fine_name(layer: str) -> str | None:
+    """Returns which of `layouts.FINE` a layer belongs to: a part of the middle, the embeddings or the end."""
+    if is_text_encoder(layer):
+        return None
+    path = usual_name(layer)
+    if found := _ORIGINAL_MIDDLE.match(path):
+        return FINE_MIDDLE[int(found[1])]
+    if path.startswith(("time_embed_", "label_emb_")):
+        return EMBED
+    return FINAL if path in ("out_0", "out_2") else None
 
 
 def _original(path: str) -> str:

@@ -70,15 +70,13 @@ def read_item(text: str, x: float) -> float:
     """Reads one item of a list, with `x` in the place of X.
 
     Raises:
-        Unreadable: as `read_number`; also for the random items.
+        Unreadable: as `read_number`; also for the random items, which have no number of their own.
     """
     variable = _VARIABLE.fullmatch(text)
     if variable:
         sign, offset = variable[1], variable[2]
         shift = read_number(offset) if offset else 0.0
         return x - shift if sign == "-" else x + shift
-    if is_random(text):
-        raise Unreadable(f"'{text}' (a random weight) is not supported yet")
     return read_number(text)
 
 
