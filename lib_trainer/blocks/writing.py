@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from lib_trainer.blocks.arguments import arrange
-from lib_trainer.blocks.layouts import ARCH_BLOCKS, LAYOUTS, LORA_BLOCKS, expand
+from lib_trainer.blocks.layouts import ARCH_BLOCKS, LORA_BLOCKS
 from lib_trainer.blocks.tags import Tag
 from lib_trainer.blocks.values import looks_like_number, number_text
 
@@ -71,21 +71,27 @@ class Parts:
         return f"<{':'.join(items)}>"
 
 
-def numbers(ratios: Mapping[str, float], arch: str) -> str:
+def numbers(ratios: Mapping[str, float], arch: str, fine: Mapping[str, float] | None = None) -> str:
     """Writes block weights as the shortest list that means the same on this architecture.
 
     Args:
         ratios: the weight of every block of the architecture.
         arch: "sd15" or "sdxl".
+        fine: weights finer than blocks, see `resolve.Weights`.
 
     Returns:
-        one number, 17 or 26 numbers (SD 1.x), 12 or 20 (SDXL), with commas.
+        one number, 17 or 26 numbers (SD 1.x), 12 or 20 (SDXL), with commas; for each of `fine` one more item with its
+        name, as in "0.5,MID0@1".
     """
+    base = ",".join(number_text(value) for value in _shortest(ratios, arch))
+    return ",".join([base, *(f"{name}@{number_text(value)}" for name, value in (fine or {}).items())])
+
+
+def _shortest(ratios: Mapping[str, float], arch: str) -> list[float]:
     blocks = ARCH_BLOCKS[arch]
     if len(set(ratios.values())) == 1:
-        return number_text(ratios[blocks[0]])
-    for length in (len(LORA_BLOCKS[arch]), len(blocks)):
-        values = [ratios[block] for block in LAYOUTS[length]]
-        if all(expand(values, length)[block] == ratios[block] for block in blocks):
-            break
-    return ",".join(number_text(value) for value in values)
+        return [ratios[blocks[0]]]
+    short = LORA_BLOCKS[arch]
+    if all(ratios[block] == 0 for block in blocks if block not in short):
+        return [ratios[block] for block in short]
+    return [ratios[block] for block in blocks]
