@@ -65,6 +65,10 @@ class Acting:
         member = self._members.setdefault(id(network), _Member(network))
         member.parts.append(_Part(factors, weights.window, on_text))
 
+    def uses(self, network: LiveNetwork) -> bool:
+        """Whether a tag has named this network."""
+        return id(network) in self._members
+
     @contextmanager
     def attached(self, targets: Sequence[Target]) -> Iterator[None]:
         """While open, the networks act on the targets, as in step 1 at first; on the way out nothing is left."""

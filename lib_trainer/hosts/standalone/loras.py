@@ -149,6 +149,9 @@ class LoraShelf:
                 _add_live(live, weights, model, result)
             else:
                 self._add(weights, model, result)
+        for entry in self._kept.values():
+            if not result.acting.uses(entry.network):
+                entry.network.forget()  # big matrices stay in memory for another preset, not for another prompt
         with result.acting.attached(model.loadable):
             yield result
 
