@@ -105,6 +105,8 @@ def test_json_is_printed_for_files_that_are_not_there(command: list[str], capsys
     (["blocks", "explain", "--prompt", "x", "--arch", "sd15", "--keys", "nothing"], "NAME=VALUE"),
     (["blocks", "explain", "--prompt", "x", "--arch", "sd15", "--keys", "a=none.json"], "none.json"),
     (["lora", "inspect", "none.safetensors"], "none.safetensors"),
+    (["lora", "bake", "none.safetensors", "--out", "new.safetensors"], "none.safetensors"),
+    (["lora", "bake", "none.safetensors"], "--out"),
     (["train", "none.toml"], "none.toml"),
     (["generate", "--prompt", "x"], "--out"),
     (["nothing"], "nothing"),
@@ -127,6 +129,22 @@ def test_inspect(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert json.loads(capsys.readouterr().out)["algorithm"] == "lora"
     assert cli.main(["lora", "inspect", str(path)]) == 0
     assert "algorithm" in capsys.readouterr().out
+
+
+def test_bake(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    import torch
+
+    path, out, presets = tmp_path / "zko.safetensors", tmp_path / "half.safetensors", tmp_path / "presets.txt"
+    tensors = {f"{key}.lora_{part}.weight": torch.ones(8, 8) for key in KEYS for part in ("down", "up")}
+    file.save(path, tensors, {"ss_base_model_version": "sd_v1"})
+    presets.write_text("MINE:" + ",".join(["0.5"] * 16) + ",0")
+    command = ["lora", "bake", str(path), "--presets", str(presets), "--out", str(out.with_suffix(""))]
+    assert cli.main([*command, "--weights", "1:lbw=MINE", "--te", "1.0", "--json"]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert (answer["file"], answer["scaled"], answer["dropped"]) == (str(out), 2, 1)
+    assert torch.equal(file.load(out).tensors[f"{KEYS[0]}.lora_up.weight"], torch.full((8, 8), 0.5))
+    assert cli.main([*command, "--weights", "1"]) == 1
+    assert "never overwritten" in capsys.readouterr().err
 
 
 def test_train_and_generate(
