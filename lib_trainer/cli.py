@@ -1,4 +1,4 @@
-"""The command line: `serve`, `train`, `generate`, `blocks explain`, `lora inspect|bake`, `bench`.
+"""The command line: `serve`, `train`, `generate`, `blocks explain|analyze`, `lora inspect|bake`, `bench`.
 
 Exit codes: 0 = done, 1 = the person's mistake (one sentence on stderr), 2 = a bug of ours (a traceback). JSON goes to
 stdout, alone, and is printed with exit code 1 as well. Everything heavy is imported inside the command that needs it:
@@ -53,6 +53,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_generate(commands.add_parser("generate", help="draw one picture"))
     blocks = commands.add_parser("blocks", help="per-block weights").add_subparsers(required=True, metavar="COMMAND")
     _add_explain(blocks.add_parser("explain", help="show the strength of every layer that a prompt asks for"))
+    _add_analyze(blocks.add_parser("analyze", help="tell which blocks of a LoRA matter"))
     lora = commands.add_parser("lora", help="LoRA files")
     cli_lora.add_commands(lora.add_subparsers(required=True, metavar="COMMAND"))
     _add_bench(commands.add_parser("bench", help="measure what training costs, or what it teaches"))
@@ -115,6 +116,14 @@ def _add_bench(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", type=Path, help="checkpoint file (default: the demo checkpoint)")
     parser.add_argument("--pictures", type=int, default=50, help="teach: pictures drawn of each kind")
     parser.set_defaults(command=_bench)
+
+
+def _add_analyze(parser: argparse.ArgumentParser) -> None:
+    from lib_trainer import cli_analyze
+
+    _add_folders(parser)
+    cli_analyze.add_options(parser)
+    parser.set_defaults(command=_analyze)
 
 
 def _print_json(value: object) -> None:
@@ -198,6 +207,12 @@ def _generate(arguments: argparse.Namespace) -> int:
     for comment in picture.comments:
         print(comment, file=sys.stderr)
     return DONE
+
+
+def _analyze(arguments: argparse.Namespace) -> int:
+    from lib_trainer import cli_analyze
+
+    return cli_analyze.run(lambda: _app(arguments), arguments)
 
 
 def _explain(arguments: argparse.Namespace) -> int:

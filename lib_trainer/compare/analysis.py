@@ -102,6 +102,8 @@ def cost_line(analysis: Analysis) -> str:
 
 
 def percent(part: float) -> str:
-    """Writes a part as percent, never rounded up to 100 %."""
+    """Writes a part as percent, never rounded up to 100 % nor down to 0."""
     shown = part * 100
+    if 0 < shown < 0.1:
+        return "< 0.1 %"
     return f"{math.floor(shown * 10) / 10:g} %" if 99 < shown < 100 else f"{shown:.3g} %"

@@ -8,7 +8,7 @@ from __future__ import annotations
 import itertools
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from lib_trainer.compare import differences, ranking
@@ -63,7 +63,7 @@ class Drawing:
 
 @dataclass(frozen=True)
 class Findings:
-    """The outcome with its pictures.
+    """The outcome with its pictures, where there are some.
 
     Attributes:
         analysis: the numbers. sheets: one for each seed. pairs: those of the first seed.
@@ -71,9 +71,9 @@ class Findings:
     """
 
     analysis: Analysis
-    sheets: list[Sheet]
-    pairs: list[Pair]
-    infotext: str
+    sheets: list[Sheet] = field(default_factory=list)
+    pairs: list[Pair] = field(default_factory=list)
+    infotext: str = ""
 
 
 def cost(groups: Sequence[Group], settings: Settings, each: float = 0.0) -> Cost:

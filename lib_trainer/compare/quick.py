@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 
 import torch
 from torch import Tensor
@@ -34,8 +34,8 @@ def cost(groups: Sequence[Group], each: float = 0.0) -> Cost:
 
 def analyse(
     lease: Lease, subject: Subject, groups: Sequence[Group], keep: float, look: Look | None = None,
-    told: Sequence[str] = (),
-) -> Generator[Progress, None, Analysis]:
+    told: Sequence[str] = (), stopped: Callable[[], bool] = lambda: False,
+) -> Generator[Progress, None, Analysis | None]:
     """Measures the groups one after the other; one turn each.
 
     Args:
@@ -43,6 +43,7 @@ def analyse(
         keep: the part of the effect that the proposal keeps, above 0 and at most 1.
         look: which noisy latents.
         told: sentences to pass on.
+        stopped: asked before every group; once it says True, there is no outcome.
 
     Yields:
         How far it is, after every prediction.
@@ -56,6 +57,8 @@ def analyse(
     yield from measuring.references()
     effects: list[Effect] = []
     for group in groups:
+        if stopped():
+            return None
         effects.append((yield from measuring.effect(group)))
     effects = ranking.ranked(effects)
     proposal = measuring.proposal(effects, keep)

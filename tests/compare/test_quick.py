@@ -51,7 +51,9 @@ def analyse(
     host: Host, about: Subject, keep: float = 0.9, groups: list[Group] | None = None, look: Look | None = None
 ) -> Analysis:
     with host.borrow_model() as lease:
-        return finish(quick.analyse(lease, about, groups or singles(about.present), keep, look))[1]
+        found = finish(quick.analyse(lease, about, groups or singles(about.present), keep, look))[1]
+    assert found is not None
+    return found
 
 
 def test_a_known_lora_is_ranked_as_it_was_made(demo: StandaloneHost) -> None:
@@ -126,7 +128,7 @@ def test_progress_and_cost_agree(host: StandaloneHost) -> None:
     groups, _ = parse_groups("BASE,OUT10,OUT11 M00", "sd15", about.present)
     with host.borrow_model() as lease:
         told, found = finish(quick.analyse(lease, about, groups, 1.0, SHORT))
-    assert found.measurements == quick.cost(groups).count == 2 + 2 * 3 + 1
+    assert found is not None and found.measurements == quick.cost(groups).count == 2 + 2 * 3 + 1
     assert [step.done for step in told] == [*range(1, 10)] and told[-1].left == 0 < told[0].left
     assert quick.cost(groups, 0.5).seconds == 4.5
 
