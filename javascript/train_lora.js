@@ -25,9 +25,10 @@
     };
     /** The address of one of our routes. */
     ours.address = (route) => new URL("lora-trainer/v1/" + route, document.baseURI).href;
-    /** Reads from one of our routes; throws an Error whose message is the sentence for the person. */
-    ours.read = async (route) => {
-        const answer = await fetch(ours.address(route), { credentials: "same-origin" });
+    /** Asks one of our routes, with a JSON body if there is one; throws an Error whose message is the sentence for the person. */
+    ours.read = async (route, body) => {
+        const posted = body && { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) };
+        const answer = await fetch(ours.address(route), { credentials: "same-origin", ...posted });
         const json = await answer.json().catch(() => ({}));
         if (!answer.ok) throw new Error((json.problems || [json.detail || answer.statusText]).join("\n"));
         return json;

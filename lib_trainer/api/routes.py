@@ -16,6 +16,7 @@ from fastapi.responses import FileResponse
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import UploadFile
 
+from lib_trainer.api.blocks import add_blocks
 from lib_trainer.api.boundary import Login, SecondStart, router_of
 from lib_trainer.blocks import presets
 from lib_trainer.blocks.layouts import LAYOUTS
@@ -55,7 +56,7 @@ def routes(jobs: Jobs, host: Host, locales: Path) -> APIRouter:
 
 
 def page_routes(jobs: Jobs, host: Host, login: Login | None = None) -> APIRouter:
-    """Returns the routes that only read and that the page itself needs: events, and the previews it shows.
+    """Returns the routes that only read and that the page itself needs: events, previews, the block editor's.
 
     Args:
         login: FastAPI dependency that raises when the caller is not logged in; None = no login. It guards every route.
@@ -63,6 +64,7 @@ def page_routes(jobs: Jobs, host: Host, login: Login | None = None) -> APIRouter
     router = router_of(login)
     _add_events(router, jobs)
     _add_preview(router, host)
+    add_blocks(router, host)
     return router
 
 
