@@ -107,6 +107,9 @@ def _add_explain(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--keys", action="append", default=[], metavar="NAME=KEYS.json",
                         help="layer names instead of a file: a list, or an object whose keys are tensor names")
     parser.add_argument("--presets", type=Path, help="file of presets (default: the shipped ones)")
+    parser.add_argument("--elemental", type=Path, metavar="FILE",
+                        help="file of elemental rules (default: the shipped ones)")
+    parser.add_argument("--seed", type=int, default=0, help="the picture's seed, which decides random weights (R, U)")
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.set_defaults(command=_explain)
 
@@ -220,19 +223,20 @@ def _explain(arguments: argparse.Namespace) -> int:
         return _explained(arguments)
     except UserError as error:
         if arguments.json:
-            _print_json({"loras": {}, "warnings": [], "errors": [str(error)]})
+            _print_json({"loras": {}, "warnings": [], "errors": [str(error)], "details": []})
         raise
 
 
 def _explained(arguments: argparse.Namespace) -> int:
-    from lib_trainer.blocks import explain
-    from lib_trainer.blocks.presets import SHIPPED, Presets
+    from lib_trainer.blocks import elements, explain, presets
 
     if not arguments.lora and not arguments.keys:
         raise UserError("Give the layers of the prompt's LoRAs: --lora NAME=FILE or --keys NAME=KEYS.json.")
     layers = {name: _layers_of_file(Path(file)) for name, file in (_pair(text, "--lora") for text in arguments.lora)}
     layers |= {name: _layers_of_keys(Path(file)) for name, file in (_pair(text, "--keys") for text in arguments.keys)}
-    result = explain.explain(arguments.prompt, arguments.arch, layers, Presets.load(arguments.presets or SHIPPED))
+    result = explain.explain(
+        arguments.prompt, arguments.arch, layers, presets.Presets.load(arguments.presets or presets.SHIPPED),
+        elements.Elements.load(arguments.elemental or elements.SHIPPED), arguments.seed)
     if arguments.json:
         _print_json(result)
     else:

@@ -9,7 +9,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from lib_trainer.blocks.layouts import BLOCKS_26, FINE, FINE_MIDDLE, FLUX_LENGTH, LAYOUTS, MIDDLE, SD_SCRIPTS
+from lib_trainer.blocks.layouts import (
+    ARCH_BLOCKS,
+    ARCH_OF_LENGTH,
+    BLOCKS_26,
+    EMBED,
+    FINAL,
+    FINE,
+    FINE_MIDDLE,
+    FLUX_LENGTH,
+    MIDDLE,
+    spread,
+)
 from lib_trainer.blocks.presets import Presets
 from lib_trainer.blocks.selection import parse_blocks
 from lib_trainer.blocks.values import items_of, looks_like_item, shortened
@@ -68,6 +79,29 @@ def find_list(text: str, presets: Presets, arch: str) -> BlockList:
     return BlockList(base.items, base.source, tuple(_named(piece) for piece in pieces[first:]))
 
 
+def items_by_block(text: str, presets: Presets, arch: str) -> dict[str, str] | None:
+    """Returns what a text says of every block of an architecture, still as text: "0.5", "X", "R".
+
+    Args:
+        text, presets, arch: as for `find_list`.
+
+    Returns:
+        an item by block ("0" for blocks that a list does not name), FINE behind them where they differ; None where the
+        text cannot be read.
+    """
+    try:
+        found = find_list(text, presets, arch)
+    except UserError:
+        return None
+    every = dict.fromkeys((*BLOCKS_26, *FINE_MIDDLE), found.items[0]) | {EMBED: "1", FINAL: "1"} if len(
+        found.items) == 1 else spread(found.items, "0", "1")
+    for one in found.named:
+        every |= dict.fromkeys(one.blocks, one.item)
+    every[MIDDLE] = every[FINE_MIDDLE[1]]
+    fine = {name: every[name] for name in FINE if every[name] != (every[MIDDLE] if name in FINE_MIDDLE else "1")}
+    return {block: every[block] for block in ARCH_BLOCKS[arch]} | fine
+
+
 def _plain(text: str, presets: Presets) -> BlockList:
     items = items_of(text)
     if len(items) == 1 and not looks_like_item(text):
@@ -80,7 +114,7 @@ def _checked(found: BlockList, text: str) -> BlockList:
     if count == FLUX_LENGTH:
         raise UserError(f"'{shortened(text)}' has {FLUX_LENGTH} numbers, which is a list for Flux, and Flux is not "
                         "supported: use 12, 17, 20 or 26 numbers.")
-    if count not in LAYOUTS and count not in SD_SCRIPTS and count != 1:
+    if count not in ARCH_OF_LENGTH and count != 1:
         raise UserError(f"Block weights need 12, 17, 20 or 26 numbers, got {count}: '{shortened(text)}'.")
     return found
 

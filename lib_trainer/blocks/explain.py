@@ -9,21 +9,51 @@ import difflib
 from collections.abc import Mapping, Sequence
 from typing import TypedDict
 
+from lib_trainer.blocks.conversion import layout_for
 from lib_trainer.blocks.elements import NO_ELEMENTS, Elements
 from lib_trainer.blocks.layouts import ARCH_BLOCKS
 from lib_trainer.blocks.multipliers import multipliers
 from lib_trainer.blocks.presets import Presets
-from lib_trainer.blocks.resolve import resolve_all
+from lib_trainer.blocks.resolve import Weights, resolve_all
 from lib_trainer.blocks.tags import Tag, split
+from lib_trainer.blocks.writing import numbers
 from lib_trainer.errors import UserError
 
 
+class TagDetails(TypedDict):
+    """What one tag came to.
+
+    Attributes:
+        lora: the LoRA's name. tag: as written. label: block weights as written; "" = none.
+        te, unet: strengths. blocks: the weight of every block; None = none. fine: see `resolve.Weights`.
+        numbers: the block weights as a list that a tag can take, random ones as drawn; "" = none.
+        rules: the elemental rules as a tag can take them. start, stop: the steps, stop None = to the end.
+        random: whether numbers were drawn from the seed.
+        layout: length of the shortest list that names every block of the LoRA; None where its layers are unknown.
+    """
+
+    lora: str
+    tag: str
+    label: str
+    te: float
+    unet: float
+    blocks: dict[str, float] | None
+    fine: dict[str, float]
+    numbers: str
+    rules: list[str]
+    start: int
+    stop: int | None
+    random: bool
+    layout: int | None
+
+
 class Explanation(TypedDict):
-    """The answer: multipliers by LoRA name and layer name, and what is to be told."""
+    """The answer: multipliers by LoRA name and layer name, what is to be told, and every LoRA tag in numbers."""
 
     loras: dict[str, dict[str, float]]
     warnings: list[str]
     errors: list[str]
+    details: list[TagDetails]
 
 
 def explain(
@@ -47,19 +77,28 @@ def explain(
     """
     if arch not in ARCH_BLOCKS:
         raise UserError(f"Unknown architecture '{arch}': use one of {', '.join(ARCH_BLOCKS)}.")
-    answer = Explanation(loras={}, warnings=[], errors=[])
+    answer = Explanation(loras={}, warnings=[], errors=[], details=[])
     tags = split(prompt)[1]
     for tag, weights in zip(tags, resolve_all(tags, presets, arch, elements, seed), strict=True):
         answer["warnings"] += weights.warnings
         answer["errors"] += weights.errors
         if not tag.is_lora or not tag.name:
             continue
+        answer["details"].append(_details(tag, weights, arch, layers_by_lora.get(tag.name)))
         if tag.name in layers_by_lora:
             _add(answer["loras"], tag.name, multipliers(weights, layers_by_lora[tag.name], arch))
         else:
             answer["errors"].append(_not_given(tag, layers_by_lora))
     answer["warnings"] += _warnings_about_names(tags, layers_by_lora)
     return answer
+
+
+def _details(tag: Tag, weights: Weights, arch: str, layers: Sequence[str] | None) -> TagDetails:
+    return TagDetails(
+        lora=tag.name, tag=tag.text, label=weights.label, te=weights.te, unet=weights.unet, blocks=weights.ratios,
+        fine=weights.fine, numbers=numbers(weights.ratios, arch, weights.fine) if weights.ratios else "",
+        rules=[str(rule) for rule in weights.rules], start=weights.window.start, stop=weights.window.stop,
+        random=weights.is_random, layout=None if layers is None else layout_for(layers, arch))
 
 
 def _add(loras: dict[str, dict[str, float]], name: str, more: dict[str, float]) -> None:

@@ -1,9 +1,10 @@
 """Named lists of block weights, and the file that holds them.
 
 The file is that of the LoRA Block Weight extension: one `NAME:number,number,...` a line, UTF-8. A line counts only when
-it has a colon, 12, 17, 20, 26 or 61 numbers and no `#` anywhere; every other line is a comment. One name may stand for
-a list of each architecture (17 and 26 numbers are for SD 1.x, 12 and 20 for SDXL); of several for one architecture the
-last acts. Lines that were probably meant to be presets but do not count are problems, with their number.
+it has a colon, 12, 17, 20, 26 or 61 numbers (or sd-scripts' 23 or 25) and no `#` anywhere; every other line is a
+comment. One name may stand for a list of each architecture (17 and 26 numbers are for SD 1.x, 12 and 20 for SDXL); of
+several for one architecture the last acts. Lines that were probably meant to be presets but do not count are problems,
+with their number.
 """
 from __future__ import annotations
 
@@ -14,13 +15,13 @@ from pathlib import Path
 
 from lib_trainer.blocks import hints
 from lib_trainer.blocks.edited_file import EditedFile, Problem, created, lines_of, read_text
-from lib_trainer.blocks.layouts import ARCH_OF_LENGTH, FLUX_LENGTH, LAYOUTS
+from lib_trainer.blocks.layouts import ARCH_OF_LENGTH, FLUX_LENGTH
 from lib_trainer.blocks.values import Unreadable, is_random, items_of, looks_like_item, read_items, shortened
 
 SHIPPED = Path(__file__).resolve().parent.parent / "assets" / "lbwpresets.txt"
 """The presets that a new presets file starts with."""
 
-_LENGTHS = frozenset((*LAYOUTS, FLUX_LENGTH))
+_LENGTHS = frozenset((*ARCH_OF_LENGTH, FLUX_LENGTH))
 
 
 @dataclass(frozen=True)

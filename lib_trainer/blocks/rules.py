@@ -8,12 +8,13 @@ In a tag a rule is written `blocks/elements@ratio`, which no colon and no equals
 """
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lib_trainer.blocks.layer_parts import has_part, near_part
-from lib_trainer.blocks.layouts import in_words
+from lib_trainer.blocks.layouts import BLOCKS_26
 from lib_trainer.blocks.selection import parse_blocks
 from lib_trainer.blocks.values import Unreadable, number_text, read_number, shortened
 from lib_trainer.errors import UserError
@@ -55,10 +56,15 @@ class Rule:
 
     def __str__(self) -> str:
         """Writes the rule as a tag takes it: `IN05-OUT05/attn@0`."""
-        blocks = in_words(self.blocks).replace(",", "")
-        sides = ((blocks, self.not_blocks), (" ".join(self.elements), self.not_elements))
+        sides = ((" ".join(_ranges(self.blocks)), self.not_blocks), (" ".join(self.elements), self.not_elements))
         written = [f"{_NOT} {text}" if negated and text else text for text, negated in sides]
         return f"{'/'.join(written)}@{number_text(self.ratio)}"
+
+
+def _ranges(blocks: frozenset[str]) -> list[str]:
+    """Writes blocks as ranges in the order of the 26."""
+    runs = [list(run) for chosen, run in itertools.groupby(BLOCKS_26, blocks.__contains__) if chosen]
+    return [run[0] if len(run) == 1 else f"{run[0]}-{run[-1]}" for run in runs]
 
 
 def inline(rules: Sequence[Rule]) -> str:

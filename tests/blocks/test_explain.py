@@ -24,8 +24,20 @@ _LAYERS = [_TE, _IN01, _OUT03, _OUT]
 
 
 def test_the_answer() -> None:
-    assert explain("a <lora:zko:0.8:NCNF>, b", "sd15", {"zko": _LAYERS}, _PRESETS) == {
-        "loras": {"zko": {_TE: 0.8, _IN01: 0.8, _OUT03: 0.0, _OUT: 0.8}}, "warnings": [], "errors": []}
+    answer = explain("a <lora:zko:0.8:NCNF>, b", "sd15", {"zko": _LAYERS}, _PRESETS)
+    assert answer["loras"] == {"zko": {_TE: 0.8, _IN01: 0.8, _OUT03: 0.0, _OUT: 0.8}}
+    assert (answer["warnings"], answer["errors"]) == ([], [])
+
+
+def test_the_details_say_what_every_tag_came_to() -> None:
+    tags = "<lora:a:0.8:lbw=R,MID0@1:lbwe=IN05-OUT05/attn@0:step=3-9><lora:a:1:0.5>"
+    first, second = explain(tags, "sd15", {"a": _LAYERS}, _PRESETS, seed=7)["details"]
+    assert first["tag"] + second["tag"] == tags
+    assert (first["random"], first["rules"], first["start"], first["stop"]) == (True, ["IN05-OUT05/attn@0"], 3, 9)
+    assert first["numbers"].endswith(",MID0@1") and first["blocks"]
+    assert [float(number) for number in first["numbers"].split(",")[:26]] == list(first["blocks"].values())
+    assert (second["te"], second["unet"], second["blocks"], second["numbers"]) == (1, 0.5, None, "")
+    assert (second["layout"], second["random"], second["stop"]) == (17, False, None)
 
 
 def test_tags_of_one_lora_add_up() -> None:
