@@ -229,6 +229,13 @@ def test_a_layer_of_another_width_is_refused(kind: str) -> None:
         loaded.from_state([wide], {f"{ATTENTION}.{part}": tensor for part, tensor in parts.items()})
 
 
+def test_coordinates_outside_the_weight_are_a_damaged_file() -> None:
+    target = layers()[0]
+    parts = kinds.draw("lora_sparse_bias", target) | {"bias_indices": torch.tensor([[0, 1, 5], [2, 3, 600]])}
+    with pytest.raises(UserError, match=r"'bias_indices' do not fit.*damaged"):
+        loaded.from_state([target], {f"{target.name}.{part}": tensor for part, tensor in parts.items()})
+
+
 def test_nothing_that_fits_is_refused() -> None:
     with pytest.raises(UserError, match="None of the LoRA's 1 layers"):
         loaded.from_state(layers(), {"lora_te2_x.diff": torch.ones(1)})

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from lib_trainer.errors import UserError
+
 ALPHA, SCALE, ON_INPUT = "alpha", "scale", "on_input"
 NUMBERS = (ALPHA, SCALE, ON_INPUT)
 """Parts that are one number each."""
@@ -70,6 +72,9 @@ def read(stored: Mapping[str, Tensor], device: torch.device | str = "cpu") -> Pa
     Args:
         stored: part name -> tensor as the file holds it, any dtype.
         device: where the arithmetic will be done.
+
+    Raises:
+        UserError: a sparse term does not fit itself.
     """
     numbers = {part: float(stored[part].float().flatten()[0]) for part in NUMBERS if part in stored}
     tensors = {
@@ -83,4 +88,10 @@ def read(stored: Mapping[str, Tensor], device: torch.device | str = "cpu") -> Pa
 
 
 def _dense(indices: Tensor, values: Tensor, size: Tensor) -> Tensor:
-    return torch.sparse_coo_tensor(indices.long(), values.float(), size.long().tolist()).to_dense()
+    """Returns the sparse term as a dense one, filled by hand: torch's sparse tensors trust a file's coordinates."""
+    try:
+        dense = torch.zeros(size.long().tolist())
+        return dense.index_put_(tuple(indices.long()), values.float(), accumulate=True)
+    except (IndexError, RuntimeError) as error:
+        raise UserError(f"The LoRA's '{SPARSE_BIAS[0]}' do not fit its '{SPARSE_BIAS[2]}' ({error}): the file is "
+                        "damaged. Use an intact copy.") from error
