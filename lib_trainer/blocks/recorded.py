@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from lib_trainer.blocks.elements import Elements
-from lib_trainer.blocks.layouts import ARCH_BLOCKS, LORA_BLOCKS, expand
+from lib_trainer.blocks.layouts import ARCH_BLOCKS
 from lib_trainer.blocks.presets import Presets
 from lib_trainer.blocks.resolve import Weights, resolve
 from lib_trainer.blocks.tags import Tag, rewritten, split
@@ -25,7 +25,10 @@ RULES_FIELD = "LoRA elemental rules"
 FAULTS_FIELD = "LoRA block weights ignored"
 """Why weights were not applied; beside the comments, which the hosts' API keeps to itself."""
 
-_LIST = r"-?[0-9.]+(?:[eE][+-]?[0-9]+)?(?:,-?[0-9.]+(?:[eE][+-]?[0-9]+)?)*"
+NO_PRESETS = Presets.parse("")
+
+_NUMBER = r"-?[0-9.]+(?:[eE][+-]?[0-9]+)?"
+_LIST = rf"{_NUMBER}(?:,(?:[A-Z0-9]+@)?{_NUMBER})*"
 _ENTRY = re.compile(rf"(?P<name>.+?): (?:(?P<label>[^=;]+)=)?(?P<meaning>{_LIST})(?:; |$)")
 _RULES_ENTRY = re.compile(r"(?P<name>.+?): (?:(?P<label>[^=;/@]+)=)?(?P<meaning>[^;:]*@[^;:]+)(?:; |$)")
 
@@ -50,7 +53,7 @@ def fields(loras: Sequence[Weights]) -> dict[str, str]:
 
 def _weights_entry(weights: Weights) -> str:
     arch = next(arch for arch, blocks in ARCH_BLOCKS.items() if weights.ratios and len(blocks) == len(weights.ratios))
-    text = numbers(weights.ratios or {}, arch)
+    text = numbers(weights.ratios or {}, arch, weights.fine)
     label = weights.label.strip()
     is_list = looks_like_item(label) or any(mark in label for mark in ",;=@")
     return f"{weights.name}: {text}" if is_list else f"{weights.name}: {label}={text}"
@@ -117,22 +120,16 @@ def _with_numbers(tag: Tag, entry: Entry, presets: Presets) -> str:
 
 
 def _with_rules(tag: Tag, entry: Entry, elements: Elements) -> str:
-    rules = resolve(tag, Presets.parse(""), "sd15", elements).rules
+    rules = resolve(tag, NO_PRESETS, "sd15", elements).rules
     return tag.text if ",".join(map(str, rules)) == entry.meaning else str(Parts.of(tag).with_rules(entry.meaning))
 
 
 def _means(tag: Tag, entry: Entry, presets: Presets) -> bool:
-    """Whether a tag still gives the recorded numbers, on the architecture whose number of blocks they have."""
-    values = [float(value) for value in entry.meaning.split(",")]
-    for arch, blocks in ARCH_BLOCKS.items():
-        if len(values) == 1:
-            wanted = dict.fromkeys(blocks, values[0])
-        elif len(values) in (len(blocks), len(LORA_BLOCKS[arch])):
-            named = expand(values, len(values))
-            wanted = {block: named[block] for block in blocks}
-        else:
-            continue
-        weights = resolve(tag, presets, arch)
-        if weights.ratios == wanted and not weights.is_random:
+    """Whether a tag still gives the recorded weights, on an architecture that they are for."""
+    (as_numbers,) = split(f"<lora:x:lbw={entry.meaning}>")[1]
+    for arch in ARCH_BLOCKS:
+        recorded, now = resolve(as_numbers, NO_PRESETS, arch), resolve(tag, presets, arch)
+        fits = not recorded.warnings and not recorded.errors
+        if fits and (recorded.ratios, recorded.fine) == (now.ratios, now.fine) and not now.is_random:
             return True
     return False

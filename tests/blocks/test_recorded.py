@@ -5,11 +5,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lib_trainer.blocks.elements import Elements, read_inline
+from lib_trainer.blocks.elements import Elements
 from lib_trainer.blocks.layouts import LORA_BLOCKS
 from lib_trainer.blocks.presets import Presets
 from lib_trainer.blocks.recorded import FAULTS_FIELD, FIELD, RULES_FIELD, Entry, fields, restored, rules_entries
 from lib_trainer.blocks.resolve import Weights, resolve_all
+from lib_trainer.blocks.rules import read_inline
 from lib_trainer.blocks.tags import split
 
 PRESETS, ELEMENTS = Presets.shipped(), Elements.shipped()
@@ -49,6 +50,31 @@ def test_rules_that_changed_are_written_out(rules: str) -> None:
     assert f"lbwe={DEEP}" in pasted and "OUTD" in pasted and "start=2" in pasted
     assert [one.digest for one in resolve_all(split(pasted)[1], PRESETS, "sd15", NOTHING)] == [
         one.digest for one in weights(prompt)]
+
+
+def test_random_weights_are_put_back_as_the_numbers_that_were_drawn() -> None:
+    prompt = f"<lora:a:1:{','.join('RU' + 'R' * 15)}>"
+    drawn = weights(prompt, seed=5)
+    for seed in (0, 5):
+        pasted = restored(prompt, fields(weights(prompt, seed=seed)), PRESETS, ELEMENTS)
+        assert "R" not in pasted
+        (again,) = weights(pasted, seed=77)
+        assert (again.ratios == drawn[0].ratios) is (seed == 5)
+
+
+SD_SCRIPTS = ",".join(str(place / 100) for place in range(23))
+
+
+def test_weights_of_sd_scripts_order_are_put_back() -> None:
+    """Its 23 numbers for SDXL tell the three parts of the middle apart, and the first and the last convolution."""
+    prompt = "<lora:a:1:MINE>"
+    presets = Presets.parse(f"MINE:{SD_SCRIPTS}")
+    before = resolve_all(split(prompt)[1], presets, "sdxl")
+    assert before[0].fine
+    told = fields(before)
+    assert restored(prompt, told, presets, NOTHING) == prompt
+    after = resolve_all(split(restored(prompt, told, Presets.parse(""), NOTHING))[1], Presets.parse(""), "sdxl")
+    assert [one.digest for one in after] == [one.digest for one in before] and not after[0].errors
 
 
 NUMBER = st.one_of(st.integers(-3, 3).map(str), st.floats(-2, 2).map(lambda number: repr(round(number, 3))))
