@@ -59,7 +59,16 @@ def parse_resolution(text: str) -> tuple[int, int] | None:
 
 
 def _name(config: TrainConfig) -> Iterator[str]:
-    name, where = config.name, f"name = {config.name!r}: Name"
+    yield from name_faults(config.name, f"name = {config.name!r}: Name")
+
+
+def name_faults(name: str, where: str) -> Iterator[str]:
+    """Yields why a text cannot be the name of a LoRA file.
+
+    Args:
+        name: without its ending.
+        where: what the sentences begin with.
+    """
     wrong = sorted({sign for sign in name if sign in _FORBIDDEN})
     if wrong:
         yield f"{where} becomes a file name and must not contain {' '.join(wrong)}; use letters, digits, - and _."
