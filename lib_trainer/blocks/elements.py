@@ -206,8 +206,8 @@ def _read_line(
         parts = piece.split(":")
         if len(parts) != 3:
             advice = " (an empty line must stand between two entries)" if len(parts) == 4 else ""
-            faults.append(_problem(number, name, piece,
-                                   f"a rule is blocks:elements:ratio, got {len(parts)} parts{advice}."))
+            faults.append(_problem(number, name, piece, "a rule has three parts, blocks:elements:ratio; got "
+                                                        f"{len(parts)}{advice}."))
             continue
         try:
             rule = read_rule(*parts)

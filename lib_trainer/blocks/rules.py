@@ -97,7 +97,9 @@ def read_inline(text: str) -> Rule:
     Raises:
         Unreadable: as `read_rule`.
     """
-    layers, _, ratio = text.rpartition("@")
+    layers, at, ratio = text.rpartition("@")
+    if not at:
+        raise Unreadable("the ratio is missing: write blocks/elements@ratio")
     blocks, _, elements = layers.partition("/")
     return read_rule(blocks, elements, ratio)
 
