@@ -7,6 +7,8 @@ from typing import Any
 DEFAULTS: dict[str, Any] = {
     "sd_model_checkpoint": None, "sd_vae": "Automatic", "CLIP_stop_at_last_layers": 1, "persistent_cond_cache": True,
     "samples_save": True, "outdir_samples": "", "live_previews_enable": True, "lora_functional": False,
+    "return_grid": True, "grid_save": True, "grid_format": "png", "grid_extended_filename": False,
+    "enable_pnginfo": True, "return_mask": False, "return_mask_composite": False,
 }
 
 

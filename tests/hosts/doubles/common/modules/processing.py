@@ -5,6 +5,7 @@ told of every sampling step's end by `p.step_done`, which says whether to go on.
 """
 from __future__ import annotations
 
+import json
 import os
 import random
 from dataclasses import dataclass, field
@@ -52,6 +53,16 @@ class StableDiffusionProcessing:
     is_api: bool = field(default=False, init=False)
     iteration: int = field(default=0, init=False)
     extra_network_data: Any = field(default=None, init=False)
+    all_prompts: Any = field(default=None, init=False)
+    all_negative_prompts: Any = field(default=None, init=False)
+    all_seeds: Any = field(default=None, init=False)
+    all_subseeds: Any = field(default=None, init=False)
+    main_prompt: str | None = field(default=None, init=False)
+    main_negative_prompt: str | None = field(default=None, init=False)
+    prompts: Any = field(default=None, init=False)
+    negative_prompts: Any = field(default=None, init=False)
+    seeds: Any = field(default=None, init=False)
+    subseeds: Any = field(default=None, init=False)
 
     def __post_init__(self) -> None:
         self.comments = {}
@@ -70,6 +81,23 @@ class StableDiffusionProcessing:
         self.script_args_value = value
         if self.scripts and value:
             self.scripts.setup_scrips(self, is_ui=not self.is_api)
+
+    def setup_prompts(self) -> None:
+        prompts = self.prompt if isinstance(self.prompt, list) else [self.prompt] * (self.batch_size * self.n_iter)
+        styles, styled = shared.prompt_styles, self.styles or []
+        self.all_prompts = [styles.apply_styles_to_prompt(prompt, styled) for prompt in prompts]
+        negative = styles.apply_negative_styles_to_prompt(self.negative_prompt, styled)
+        self.all_negative_prompts = [negative] * len(prompts)
+        self.main_prompt, self.main_negative_prompt = self.all_prompts[0], self.all_negative_prompts[0]
+
+    def init(self, all_prompts: list[str], all_seeds: list[int], all_subseeds: list[int]) -> None:
+        pass
+
+    def parse_extra_network_prompts(self) -> None:
+        self.prompts, self.extra_network_data = extra_networks.parse_prompts(self.prompts)
+
+    def save_samples(self) -> bool:
+        return bool(opts.samples_save and not self.do_not_save_samples)
 
     def comment(self, text: str) -> None:
         assert self.comments is not None
@@ -107,6 +135,12 @@ class StableDiffusionProcessingTxt2Img(StableDiffusionProcessing):
     hr_negative_prompt: str = ""
     force_task_id: str | None = None
 
+    all_hr_prompts: Any = field(default=None, init=False)
+    all_hr_negative_prompts: Any = field(default=None, init=False)
+    hr_prompts: Any = field(default=None, init=False)
+    hr_extra_network_data: Any = field(default=None, init=False)
+    is_hr_pass: bool = field(default=False, init=False)
+
     cached_hr_c: ClassVar[list[Any]] = [None, None]
     cached_hr_uc: ClassVar[list[Any]] = [None, None]
 
@@ -115,10 +149,43 @@ class StableDiffusionProcessingTxt2Img(StableDiffusionProcessing):
         self.cached_hr_c = StableDiffusionProcessingTxt2Img.cached_hr_c  # type: ignore[misc]
         self.cached_hr_uc = StableDiffusionProcessingTxt2Img.cached_hr_uc  # type: ignore[misc]
 
+    def setup_prompts(self) -> None:
+        super().setup_prompts()
+        if self.enable_hr:
+            styles, styled = shared.prompt_styles, self.styles or []
+            hires = styles.apply_styles_to_prompt(self.hr_prompt or self.prompt, styled)
+            self.all_hr_prompts = [hires] * len(self.all_prompts)
+            self.all_hr_negative_prompts = [self.hr_negative_prompt or self.negative_prompt] * len(self.all_prompts)
+
+    def init(self, all_prompts: list[str], all_seeds: list[int], all_subseeds: list[int]) -> None:
+        if not self.enable_hr:
+            return
+
+        def hires_prompt(p: Any, index: int, prompt_text: str, **kwargs: Any) -> str | None:
+            # the hosts look at the first batch's prompt in all batches
+            return p.all_hr_prompts[index] if p.all_hr_prompts[index] != prompt_text else None
+
+        assert self.extra_generation_params is not None
+        self.extra_generation_params["Hires prompt"] = hires_prompt
+
+    def parse_extra_network_prompts(self) -> None:
+        super().parse_extra_network_prompts()
+        if self.enable_hr:
+            batch = slice(self.iteration * self.batch_size, (self.iteration + 1) * self.batch_size)
+            self.hr_prompts, self.hr_extra_network_data = extra_networks.parse_prompts(self.all_hr_prompts[batch])
+
+
+class StableDiffusionProcessingImg2Img(StableDiffusionProcessing):
+    pass
+
 
 class Processed:
-    def __init__(self, p: StableDiffusionProcessing, images_list: list[Any], infotexts: list[str]) -> None:
-        self.images, self.infotexts, self.index_of_first_image = images_list, infotexts, 0
+    def __init__(self, p: StableDiffusionProcessing, images_list: list[Any], seed: int = -1, info: str = "",
+                 subseed: int | None = None, all_prompts: Any = None, all_negative_prompts: Any = None,
+                 all_seeds: Any = None, all_subseeds: Any = None, index_of_first_image: int = 0,
+                 infotexts: list[str] | None = None, comments: str = "") -> None:
+        self.images, self.infotexts, self.index_of_first_image = images_list, infotexts or [info], index_of_first_image
+        self.info = info
         self.comments = "".join(f"{comment}\n" for comment in p.comments or {})
 
 
@@ -140,44 +207,72 @@ def process_images(p: StableDiffusionProcessing) -> Processed:
 
 def _process(p: StableDiffusionProcessing) -> Processed:
     first = random.randrange(2**32) if p.seed == -1 else p.seed
+    p.setup_prompts()
+    p.all_seeds = [first + (x if p.subseed_strength == 0 else 0) for x in range(len(p.all_prompts))]
+    p.all_subseeds = [p.subseed + x for x in range(len(p.all_prompts))]
     if p.scripts is not None:
         p.scripts.process(p)
+    p.init(p.all_prompts, p.all_seeds, p.all_subseeds)
     if state.job_count == -1:
         state.job_count = p.n_iter
-    images, infotexts = [], []
+    images: list[Any] = []
+    infotexts: list[str] = []
     for index in range(p.n_iter):
         p.iteration = index
         if state.interrupted:
             break
         state.skipped = False
-        drawn = _batch(p, [first + p.iteration * p.batch_size + i for i in range(p.batch_size)])
-        images += [image for image, _ in drawn]
-        infotexts += [text for _, text in drawn]
+        for image, text in _batch(p):
+            images.append(image)
+            infotexts.append(text)
+    index_of_first_image = int(bool(opts.return_grid and not p.do_not_save_grid and len(images) > 1))
+    if index_of_first_image:
+        images.insert(0, images[0].copy())
+        infotexts.insert(0, create_infotext(p, p.prompts, p.seeds, p.subseeds, use_main_prompt=True, index=0,
+                                            all_negative_prompts=p.negative_prompts))
     if not p.disable_extra_networks and p.extra_network_data:
         extra_networks.deactivate(p, p.extra_network_data)
-    processed = Processed(p, images, infotexts)
+    processed = Processed(p, images, p.all_seeds[0], infotexts[0] if infotexts else "",
+                          index_of_first_image=index_of_first_image, infotexts=infotexts)
     if p.scripts is not None:
         p.scripts.postprocess(p, processed)
     return processed
 
 
-def _batch(p: StableDiffusionProcessing, seeds: list[int]) -> list[tuple[Any, str]]:
-    prompt = shared.prompt_styles.apply_styles_to_prompt(p.prompt, p.styles or [])
-    p.prompts, p.seeds, p.subseeds = [prompt] * len(seeds), seeds, seeds  # type: ignore[attr-defined]
-    told = {"batch_number": p.iteration, "prompts": p.prompts, "seeds": seeds, "subseeds": seeds}  # type: ignore[attr-defined]
+def _batch(p: StableDiffusionProcessing) -> list[tuple[Any, str]]:
+    batch = slice(p.iteration * p.batch_size, (p.iteration + 1) * p.batch_size)
+    p.prompts, p.negative_prompts = p.all_prompts[batch], p.all_negative_prompts[batch]
+    p.seeds, p.subseeds = p.all_seeds[batch], p.all_subseeds[batch]
+    told = {"batch_number": p.iteration, "prompts": p.prompts, "seeds": p.seeds, "subseeds": p.subseeds}
     if p.scripts is not None:
         p.scripts.before_process_batch(p, **told)
-    p.prompts, p.extra_network_data = extra_networks.parse_prompts(p.prompts)  # type: ignore[attr-defined]
+    p.parse_extra_network_prompts()
     if not p.disable_extra_networks:
         extra_networks.activate(p, p.extra_network_data)
     if p.scripts is not None:
         p.scripts.process_batch(p, **told)
     _write_prompt(p)
     state.sampling_steps = p.steps
-    images = [shared.sd_model.paint(p, text, p.negative_prompt, seed)
-              for text, seed in zip(p.prompts, seeds, strict=True)]  # type: ignore[attr-defined]
+    images = _painted(p)
     state.nextjob()
-    return [(_postprocessed(p, image), infotext(p, prompt, seed)) for image, seed in zip(images, seeds, strict=True)]
+    p.prompts, p.negative_prompts = p.all_prompts[batch], p.all_negative_prompts[batch]
+    return [(_postprocessed(p, image), create_infotext(
+        p, p.prompts, p.seeds, p.subseeds, index=index, all_negative_prompts=p.negative_prompts))
+        for index, image in enumerate(images)]
+
+
+def _painted(p: StableDiffusionProcessing) -> list[Any]:
+    """Draws a batch; in the hires pass anew with the hires prompts, whose networks are activated for it."""
+    p.is_hr_pass = False  # type: ignore[attr-defined]
+    images = [shared.sd_model.paint(p, *one) for one in zip(p.prompts, p.negative_prompts, p.seeds, strict=True)]
+    if not getattr(p, "enable_hr", False):
+        return images
+    p.is_hr_pass = True  # type: ignore[attr-defined]
+    extra_networks.activate(p, p.hr_extra_network_data)  # type: ignore[attr-defined]
+    images = [shared.sd_model.paint(p, *one)
+              for one in zip(p.hr_prompts, p.negative_prompts, p.seeds, strict=True)]  # type: ignore[attr-defined]
+    p.is_hr_pass = False  # type: ignore[attr-defined]
+    return images
 
 
 def _postprocessed(p: StableDiffusionProcessing, image: Any) -> Any:
@@ -194,8 +289,23 @@ def _write_prompt(p: StableDiffusionProcessing) -> None:
             file.write(p.prompt)
 
 
-def infotext(p: StableDiffusionProcessing, prompt: str, seed: int) -> str:
-    """Returns prompt, negative prompt and the line of values (the real one is `create_infotext`)."""
-    values = {"Steps": p.steps, "Sampler": p.sampler_name, "CFG scale": p.cfg_scale, "Seed": seed,
+def create_infotext(p: StableDiffusionProcessing, all_prompts: list[str], all_seeds: list[int],
+                    all_subseeds: list[int], comments: Any = None, iteration: int = 0, position_in_batch: int = 0,
+                    use_main_prompt: bool = False, index: int | None = None,
+                    all_negative_prompts: list[str] | None = None) -> str:
+    """Returns prompt, negative prompt and the line of values."""
+    index = position_in_batch + iteration * p.batch_size if index is None else index
+    prompt_text = p.main_prompt if use_main_prompt else all_prompts[index]
+    negative_prompt = (all_negative_prompts or p.all_negative_prompts)[index]
+    values = {"Steps": p.steps, "Sampler": p.sampler_name, "CFG scale": p.cfg_scale, "Seed": all_seeds[index],
               "Size": f"{p.width}x{p.height}", **(p.extra_generation_params or {})}
-    return f"{prompt}\nNegative prompt: {p.negative_prompt}\n" + ", ".join(f"{k}: {v}" for k, v in values.items())
+    known = {"p": p, "index": index, "prompt_text": prompt_text, "negative_prompt": negative_prompt}
+    read = {key: value(**known) if callable(value) else value for key, value in values.items()}
+    pairs = (key if key == value else f"{key}: {quote(value)}" for key, value in read.items() if value is not None)
+    return f"{prompt_text}\nNegative prompt: {negative_prompt}\n" + ", ".join(pairs)
+
+
+def quote(text: Any) -> str:
+    """Quotes as `infotext_utils.quote` does (not in the real module)."""
+    text = str(text)
+    return text if not any(mark in text for mark in ",\n:") else json.dumps(text, ensure_ascii=False)
