@@ -110,6 +110,7 @@ SAME = [
     (f"<lora:x:1:lbw={','.join(['0.5'] * 20)}>", f"<lora:x:1:{in_26(20, ','.join(['0.5'] * 20))}>"),
     ("<lora:x:1:lbw=0.5>", f"<lora:x:1:{all_but('0.5')}>"),
     (f"<lora:x:1:0,{SIXTEEN_ONES}>", f"<lora:x:te=0:unet=1:lbw={in_26(17, '0,' + SIXTEEN_ONES)}>"),
+    (f"<lora:x:1:{','.join(['0.25'] * 24 + ['1'])}>", f"<lora:x:1:{all_but('0.25', BASE='1', OUT11='1')}>"),
     # X
     (f"<lora:x:1:lbw=X,{SIXTEEN_ONES}:x=0.3>", f"<lora:x:1:0.3,{SIXTEEN_ONES}>"),
     (f"<lora:x:1:lbw=X+0.2,X-0.3,X,{SIXTEEN_ONES[4:]}:x=0.5>", f"<lora:x:1:0.7,0.2,0.5,{SIXTEEN_ONES[4:]}>"),
@@ -120,6 +121,7 @@ SAME = [
     ("<lora:x:1:lbw=0,M00@1,IN03@-0.5>", f"<lora:x:1:{all_but('0', M00='1', IN03='-0.5')}>"),
     ("<lora:x:1:lbw=0.5,OUT00-OUT11@1,OUT05@0>",
      f"<lora:x:1:{all_but('0.5', **{f'OUT{i:02}': '0' if i == 5 else '1' for i in range(12)})}>"),
+    ("<lora:x:1:lbw=NCNF,IN01 OUT11@0.5>", f"<lora:x:1:{in_26(17, '1,0.5' + NCNF[3:-1] + '0.5')}>"),
     # elemental rules
     ("<lora:x:1:lbwe=@0.5>", "<lora:x:0.5>"),
     ("<lora:x:1:NCNF:lbwe=@1>", "<lora:x:1>"),
@@ -141,6 +143,7 @@ SAME = [
     ("<lora:x:1:NCNF><lora:x:-1:NCNF>", ""),
     ("<lora:x:0.25:OUTD><lora:x:0.75:OUTD>", "<lora:x:1:OUTD>"),
     ("<lora:x:1:lbw=0,OUT03@1><lora:x:1:lbw=0,IN05@0.5>", "<lora:x:1:lbw=0,OUT03@1,IN05@0.5,BASE@0><lora:x:1:lbw=0>"),
+    ("<lora:x:0.5><lora:X:0.5>", "<lora:x:1>"),
     ("<lora:x:1:OUTD><lora:y:1:IND>", "<lora:y:1:IND><lora:x:1:OUTD>"),
     # nothing
     ("<lora:x:1:lbw=NONE:lbwe=@0>", ""),
@@ -251,6 +254,34 @@ def test_without_a_tag_nothing_is_attached(host: StandaloneHost) -> None:
     host.generate(GenerateRequest("1girl<lora:x:1:start=2>", seed=1, steps=2), look)
     assert max(hooks) == len(modules)
     assert sum(len(module._forward_hooks) for module in modules) == 0
+
+
+@pytest.mark.parametrize("fault", [
+    "1:NOSUCH", "1:lbw=1,2,3", "1:lbw=a,1", "1:XYZ", "1:lbw=ZYX", "1:FLUXALL", "1:lbwe=NOSUCH", "1:lbwe=IN99@0",
+    "1:start=abc", "1:step=5", "1:dyn=4", "1:1:8", "0.5@0,1@0.5", "1:nosuch=1", "1:lbw=", "te=x", "nan", "1::1",
+])
+def test_a_fault_is_told_and_the_picture_drawn(
+    host: StandaloneHost, pixels: Callable[[str], bytes], fault: str
+) -> None:
+    picture = draw(host, f"<lora:x:{fault}>")
+    assert picture.image.tobytes() == pixels("<lora:x:1>")
+    assert len(picture.comments) == 1
+    assert picture.comments[0].endswith(".")
+
+
+def test_files_of_presets_and_rules_may_be_edited_while_the_host_runs(
+    host: StandaloneHost, pixels: Callable[[str], bytes]
+) -> None:
+    assert draw(host, "<lora:x:1:MINE:lbwe=OWN>").comments
+    settings = host.paths.settings
+    for file, entry in (("lbwpresets.txt", f"MINE:{TWELVE}\nMINE:{NCNF}\n"),
+                        ("elempresets.txt", "\n\nOWN:IN01:attn1.to_q:0.5,OUT11::0\nMID:ff:0.25\n")):
+        path = settings / file
+        path.write_text(path.read_text(encoding="utf8") + entry, encoding="utf8")
+    picture = draw(host, "<lora:x:1:MINE:lbwe=OWN>")
+    assert picture.comments == []
+    said = f"<lora:x:1:{NCNF}:lbwe=IN01/attn1_to_q@0.5,OUT11@0,MID/ff@0.25>"
+    assert picture.image.tobytes() == pixels(said)
 
 
 class Stop(Exception):
