@@ -68,6 +68,7 @@ def standalone(
     loras_dir: Path = LORAS_DIR,
     outputs_dir: Path = OUTPUTS_DIR,
     presets_file: Path | None = None,
+    elements_file: Path | None = None,
 ) -> EmbeddedApp:
     """Starts the embedded host.
 
@@ -77,6 +78,7 @@ def standalone(
         loras_dir: folder in which LoRAs are found and saved.
         outputs_dir: folder of pictures; settings and caches are kept in it too.
         presets_file: block-weight presets; None = the file in the settings folder.
+        elements_file: elemental rules, likewise.
 
     Raises:
         UserError: a folder cannot be made, or the checkpoint cannot be used.
@@ -90,7 +92,8 @@ def standalone(
     for folder in (models_dir, paths.loras, paths.outputs, paths.settings, paths.cache):
         _make(folder)
     host = StandaloneHost(
-        _checkpoint(model, models_dir), paths, models_dir=models_dir.absolute(), presets_file=presets_file
+        _checkpoint(model, models_dir), paths, models_dir=models_dir.absolute(), presets_file=presets_file,
+        elements_file=elements_file,
     )
     return EmbeddedApp(host, Jobs(host))
 

@@ -95,7 +95,8 @@ def _add_generate(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--height", type=int, default=0, help="pixels; 0 = the checkpoint's own size")
     parser.add_argument("--sampler", default="", help="empty = the host's default")
     parser.add_argument("--clip-skip", type=int, default=1)
-    parser.add_argument("--presets", type=Path, help="file of block-weight presets")
+    parser.add_argument("--presets", type=Path, help="file of block-weight presets (default: in the settings folder)")
+    parser.add_argument("--elemental", type=Path, metavar="FILE", help="file of elemental rules, likewise")
     parser.add_argument("--out", type=Path, required=True, metavar="PNG")
     parser.set_defaults(command=_generate)
 
@@ -145,11 +146,11 @@ def _pair(text: str, option: str) -> tuple[str, str]:
     return name.strip(), value
 
 
-def _app(arguments: argparse.Namespace, presets: Path | None = None) -> EmbeddedApp:
+def _app(arguments: argparse.Namespace, presets: Path | None = None, elements: Path | None = None) -> EmbeddedApp:
     from lib_trainer import bootstrap
 
     return bootstrap.standalone(
-        arguments.model, arguments.models_dir, arguments.loras_dir, arguments.outputs_dir, presets
+        arguments.model, arguments.models_dir, arguments.loras_dir, arguments.outputs_dir, presets, elements
     )
 
 
@@ -198,7 +199,7 @@ def _generate(arguments: argparse.Namespace) -> int:
         cfg=arguments.cfg, width=arguments.width, height=arguments.height, sampler=arguments.sampler,
         clip_skip=arguments.clip_skip,
     )
-    picture = _app(arguments, arguments.presets).host.generate(request)[0]
+    picture = _app(arguments, arguments.presets, arguments.elemental).host.generate(request)[0]
     if picture.file is None:
         raise RuntimeError("The host has not saved the picture.")
     try:

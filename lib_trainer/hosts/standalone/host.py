@@ -46,6 +46,11 @@ def _dtype(precision: str, device: torch.device) -> torch.dtype:
     return _DTYPES[precision]
 
 
+def _require(label: str, file: Path | None, content: str) -> None:
+    if file is not None and not file.is_file():
+        raise UserError(f"There is no {label} '{file}'. Give the path of a text file of {content}.")
+
+
 class StandaloneHost:
     """`Txt2ImgHost` over diffusers."""
 
@@ -56,6 +61,7 @@ class StandaloneHost:
         *,
         models_dir: Path | None = None,
         presets_file: Path | None = None,
+        elements_file: Path | None = None,
         precision: str = "auto",
     ) -> None:
         """Loads a checkpoint.
@@ -65,19 +71,20 @@ class StandaloneHost:
             paths: folders; made where they are missing.
             models_dir: folder whose checkpoints `checkpoints` lists; None = the checkpoint's own.
             presets_file: block-weight presets; None = the file in the settings folder, written when absent.
+            elements_file: elemental rules; None = the file in the settings folder, likewise.
             precision: of U-Net and text encoder: "fp32", "fp16", "bf16"; "auto" = fp16 on CUDA, fp32 on the CPU.
 
         Raises:
-            UserError: the checkpoint or the presets file cannot be used.
+            UserError: the checkpoint or one of the files cannot be used.
         """
         for field in fields(paths):
             getattr(paths, field.name).mkdir(parents=True, exist_ok=True)
-        if presets_file is not None and not presets_file.is_file():
-            raise UserError(f"There is no presets file '{presets_file}'. Give the path of a text file of presets.")
+        _require("presets file", presets_file, "presets")
+        _require("file of elemental rules", elements_file, "rules")
         self._paths = paths
         self._models_dir = models_dir or model_file.parent
         self._presets = PresetsFile(presets_file or paths.settings / PRESETS_FILE)
-        self._elements = ElementsFile(paths.settings / ELEMENTS_FILE)
+        self._elements = ElementsFile(elements_file or paths.settings / ELEMENTS_FILE)
         self._lock = FifoLock()
         self._shelf = LoraShelf(paths.loras)
         self._hashes: dict[tuple[str, int, int], str] = {}

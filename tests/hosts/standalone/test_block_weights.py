@@ -5,12 +5,16 @@ The demo checkpoint and a random LoRA on every layer of it: a block that gets an
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 import torch
 from PIL import Image
 
+from lib_trainer import cli
+from lib_trainer.blocks.elements import Elements
 from lib_trainer.blocks.layouts import LAYOUTS
+from lib_trainer.blocks.presets import Presets
 from lib_trainer.blocks.recorded import FIELD, RULES_FIELD, restored
 from lib_trainer.bootstrap import DEMO_CHECKPOINT as DEMO
 from lib_trainer.host import Picture
@@ -18,6 +22,7 @@ from lib_trainer.hosts.standalone import samplers
 from lib_trainer.hosts.standalone.host import StandaloneHost
 from lib_trainer.hosts.standalone.loader import LoadedModel, load
 from lib_trainer.hosts.standalone.prompt import encode_prompt
+from lib_trainer.lora import baked_file
 from lib_trainer.lora import file as lora_file
 from lib_trainer.lora import loaded as loaded_networks
 from lib_trainer.txt2img_host import DrawProgress, GenerateRequest
@@ -282,6 +287,38 @@ def test_files_of_presets_and_rules_may_be_edited_while_the_host_runs(
     assert picture.comments == []
     said = f"<lora:x:1:{NCNF}:lbwe=IN01/attn1_to_q@0.5,OUT11@0,MID/ff@0.25>"
     assert picture.image.tobytes() == pixels(said)
+
+
+BAKED = ["", "0.5", "0.8:lbw=NCNF", "te=0.3:unet=-0.7", f"1:{TWELVE}", "1:OUTALL:lbwe=ATTNDEEPOFF,/ff@0.5",
+         "1:lbw=R,OUT03@0"]
+
+
+@pytest.mark.parametrize("weights", BAKED)
+def test_a_baked_file_at_strength_1_draws_what_the_tag_draws(
+    host: StandaloneHost, pixels: Callable[[str], bytes], weights: str, tmp_path: Path
+) -> None:
+    folder = host.paths.loras
+    order = baked_file.Order(
+        folder / "x.safetensors", weights, Presets.shipped(), Elements.shipped(), arch="sd15", seed=1)
+    baked_file.write(order, folder / f"{tmp_path.name}.safetensors")
+    tag = f"<lora:x{f':{weights}' if weights else ''}>"
+    assert max_difference(draw(host, f"<lora:{tmp_path.name}:1>").image.tobytes(), pixels(tag)) <= 1
+
+
+def test_generate_on_the_command_line(
+    host: StandaloneHost, pixels: Callable[[str], bytes], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    presets, rules, out = (tmp_path / name for name in ("own.txt", "rules.txt", "drawn.png"))
+    presets.write_text(f"OWN:{NCNF}\n", encoding="utf8")
+    rules.write_text("SOFT:IN05-OUT05:attn:0.25\n", encoding="utf8")
+    command = ["generate", "--loras-dir", str(host.paths.loras), "--outputs-dir", str(tmp_path), "--seed", "1",
+               "--steps", str(STEPS), "--cfg", "1", "--sampler", "Euler", "--presets", str(presets),
+               "--elemental", str(rules), "--out", str(out)]
+    assert cli.main([*command, "--prompt", "1girl<lora:x:0.8:OWN:lbwe=SOFT:step=2-4><lora:y:1:NCNF>"]) == 0
+    with Image.open(out) as picture:
+        expected = f"<lora:x:0.8:lbw={NCNF}:lbwe=IN05-OUT05/attn@0.25:start=2:stop=4><lora:y:1>"
+        assert max_difference(picture.tobytes(), pixels(expected)) <= 1
+    assert "Unknown block-weight preset 'NCNF'" in capsys.readouterr().err
 
 
 class Stop(Exception):

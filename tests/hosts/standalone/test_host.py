@@ -149,6 +149,8 @@ def test_a_presets_file_of_ones_own(checkpoint: Path, tmp_path: Path) -> None:
     file = tmp_path / "mine.txt"
     with pytest.raises(UserError, match=r"no presets file .*mine\.txt"):
         StandaloneHost(checkpoint, paths_in(tmp_path), presets_file=file)
+    with pytest.raises(UserError, match=r"no file of elemental rules .*mine\.txt"):
+        StandaloneHost(checkpoint, paths_in(tmp_path), elements_file=file)
     file.write_text("MINE:1,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,1\n", encoding="utf8")
     assert StandaloneHost(checkpoint, paths_in(tmp_path), presets_file=file).presets().names == ["MINE"]
 
