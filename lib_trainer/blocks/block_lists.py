@@ -19,6 +19,7 @@ from lib_trainer.blocks.layouts import (
     FINE_MIDDLE,
     FLUX_LENGTH,
     MIDDLE,
+    names_of,
     spread,
 )
 from lib_trainer.blocks.presets import Presets
@@ -156,11 +157,12 @@ def without_effect(found: BlockList, blocks: Sequence[str]) -> list[str]:
         blocks: what the architecture has, FINE included.
     """
     idle: list[str] = []
-    open_ = set(blocks)
+    open_ = set(blocks) - {MIDDLE}  # its three parts stand for it
     for one in reversed(found.named):
         if not one.blocks & open_:
             idle.append(one.written)
         open_ -= one.blocks
-    if found.named and not open_ & set(BLOCKS_26):
+    based = {*BLOCKS_26, *FINE_MIDDLE, *(names_of(len(found.items)) if len(found.items) > 1 else ())}
+    if found.named and not open_ & based:
         idle.append(found.source.removeprefix("preset ").strip("'"))
     return idle[::-1]
