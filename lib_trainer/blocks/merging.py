@@ -33,6 +33,7 @@ class Merge:
 
     Attributes:
         text: our text with theirs merged in.
+        clashing: what becomes of names that mean something else.
         added: their entries that are new here.
         same: their entries that we have.
         clashes: names that mean something else.
@@ -42,6 +43,7 @@ class Merge:
     """
 
     text: str
+    clashing: str = KEEP
     added: list[Item] = field(default_factory=list)
     same: list[Item] = field(default_factory=list)
     clashes: list[Clash] = field(default_factory=list)
@@ -59,7 +61,7 @@ def merge(form: Format, text: str, other: str, clashing: str = KEEP) -> Merge:
         other: theirs.
         clashing: KEEP, REPLACE or BOTH.
     """
-    found = Merge(text, problems=form.problems(other))
+    found = Merge(text, clashing, problems=form.problems(other))
     theirs_text = EntryText(other, form)
     for theirs in form.items(other):
         ours = next((item for item in form.items(found.text) if item.key == theirs.key), None)
@@ -71,7 +73,7 @@ def merge(form: Format, text: str, other: str, clashing: str = KEEP) -> Merge:
                 found.same.append(theirs)
             else:
                 found.clashes.append(Clash(ours, theirs))
-                _settle(form, found, theirs, clashing)
+                _settle(form, found, theirs)
         except UserError as error:
             found.refused.append(str(error))
     return found
@@ -84,12 +86,12 @@ def _added(form: Format, text: str, theirs: Item, source: EntryText) -> str:
     return EntryText(added, form).with_comments(theirs.key, above) if above else added
 
 
-def _settle(form: Format, found: Merge, theirs: Item, clashing: str) -> None:
+def _settle(form: Format, found: Merge, theirs: Item) -> None:
     name = theirs.key.name
-    if clashing == REPLACE:
+    if found.clashing == REPLACE:
         hint = theirs.hint if theirs.hint != NO_HINT else None
         found.text = editing.change(form, found.text, theirs.key, name, theirs.body, hint)
-    elif clashing == BOTH:
+    elif found.clashing == BOTH:
         known = _known_copy(form, found.text, theirs)
         if known is None:
             known = editing.free_name(form, found.text, theirs.key)
