@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
+from lib_trainer.compare import drawing
 from lib_trainer.errors import Problems, UserError
 from lib_trainer.host import Picture
 from lib_trainer.txt2img_host import DrawProgress, GenerateRequest, Txt2ImgHost
@@ -45,6 +46,7 @@ class Txt2Img:
         self._first = first
         self._interrupt = threading.Event()
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="txt2img")
+        self._block_weights = BlockWeightPanel(host)
         self.controls: dict[str, Component] = {}
 
     def lay_out(self) -> None:
@@ -67,7 +69,7 @@ class Txt2Img:
             with gr.Column(scale=5, min_width=420):
                 self._settings()
                 self._picker()
-                BlockWeightPanel(self._host).lay_out(self.controls["prompt"])
+                self._block_weights.lay_out(self.controls["prompt"])
             with gr.Column(scale=5, min_width=420):
                 self._results()
 
@@ -132,6 +134,10 @@ class Txt2Img:
         instant = {"queue": False, **_QUIET}
         outputs = [self.progress, self.gallery, self.comments, self.infotext, self.lora]
         self.generate.click(self.on_generate, list(self.controls.values()), outputs, concurrency_limit=1, **_QUIET)
+        plot = self._block_weights.plot
+        plot.draw.click(self.on_plot, [*plot.axes, *self.controls.values()], [plot.progress, plot.gallery, plot.told],
+                        concurrency_limit=1, **_QUIET)
+        self._block_weights.analyzer.connect(self.controls["prompt"], list(self.controls.values()), self.request)
         self.interrupt.click(self._interrupt.set, None, None, **instant)
         self.random.click(lambda: -1, None, [self.controls["seed"]], **instant)
         self.reuse.click(self.on_reuse, [self.infotext], [self.controls["seed"]], **instant)
@@ -155,6 +161,25 @@ class Txt2Img:
             return
         images = [str(picture.file) if picture.file else picture.image for picture in pictures]
         yield ["", images, self._comments(pictures), pictures[0].infotext if pictures else "", self.on_refresh(None)]
+
+    def on_plot(self, *values: Value) -> Iterator[list[Any]]:
+        """Draws the plot with the tab's settings; yields what it shows: progress, grids and pictures, comments."""
+        self._interrupt.clear()
+        plots, same = self._block_weights.plot, gr.update()
+        axes, tab = values[:len(plots.axes)], values[len(plots.axes):]
+        try:
+            request = self.request(tab)
+            steps: queue.SimpleQueue[DrawProgress] = queue.SimpleQueue()
+            plot = plots.plot(request.prompt, *axes)
+            running = self._pool.submit(drawing.draw, self._host, request, plot, steps.put, self._interrupt.is_set)
+            for bar in follow(running, steps):
+                yield [bar, same, ""]
+            drawn = running.result()
+        except UserError as error:
+            yield ["", same, problems_of(error)]
+            return
+        stopped = note("Interrupted.") if self._interrupt.is_set() else ""
+        yield ["", [str(one.file) for one in (*drawn.sheets, *drawn.cells)], stopped + warnings(drawn.told)]
 
     def request(self, values: tuple[Value, ...]) -> GenerateRequest:
         """Returns the request of the controls' values.
@@ -188,7 +213,7 @@ class Txt2Img:
         return (note("Interrupted.") if self._interrupt.is_set() else "") + told
 
 
-def follow(running: Future[list[Picture]], steps: queue.SimpleQueue[DrawProgress]) -> Iterator[str]:
+def follow(running: Future[Any], steps: queue.SimpleQueue[DrawProgress]) -> Iterator[str]:
     """Yields the progress bar of a generation whenever it moved, until the generation ends."""
     yield _bar("Waiting for its turn", 0.0)
     done = False

@@ -11,9 +11,25 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
+import gradio as gr
+from PIL import Image
+
+from lib_trainer.blocks import elements, merging, presets
+from lib_trainer.blocks.element_editing import ELEMENTS
+from lib_trainer.blocks.preset_editing import PRESETS
+from lib_trainer.blocks.resolve import resolve
+from lib_trainer.blocks.tags import split
+from lib_trainer.compare import pictures, quick
+from lib_trainer.compare.analysis import PICTURES, QUICK, Analysis
+from lib_trainer.compare.block_groups import Group
+from lib_trainer.compare.picture_run import Findings
+from lib_trainer.compare.ranking import Effect
+from lib_trainer.compare.subject import NO_PRESETS, Subject
+from lib_trainer.host import Host
 from lib_trainer.training.config import GROUPS
 from lib_trainer.training.goals import GOALS
 from lib_trainer.ui import train_tab, webui_settings
+from lib_trainer.ui.block_weight import analysis_view, import_fold, panel
 from lib_trainer.ui.form import FIELDS
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -45,7 +61,7 @@ def of_scripts() -> set[str]:
 
 def of_notes() -> set[str]:
     """Good news that Python shows."""
-    sources = sorted((ROOT / "lib_trainer" / "ui").glob("*.py"))
+    sources = sorted((ROOT / "lib_trainer" / "ui").rglob("*.py"))
     return {text for path in sources for text in _NOTES.findall(path.read_text(encoding="utf8"))}
 
 
@@ -54,12 +70,41 @@ def of_blocks(config: dict[str, Any]) -> set[str]:
     found: set[str] = set()
     for component in config["components"]:
         props = component["props"]
+        if props.get("visible") is False and "_script_" in (props.get("elem_id") or ""):
+            continue  # values that only API clients send
         found |= {props.get("label"), props.get("info")} - {None, ""}
         if component["type"] == "button" and "tl-hidden" not in (props.get("elem_classes") or []):
             found.add(props["value"])
         if component["type"] == "html":
             found |= of_html(props["value"])
     return found
+
+
+def of_webui_panel(host: Host) -> set[str]:
+    """Texts of the Block Weight panel as it is under a WebUI's tab."""
+    with gr.Blocks() as page:
+        panel.BlockWeightPanel(host, "txt2img").lay_out(gr.Textbox(""))
+    return of_blocks(page.get_config_file())
+
+
+def of_analysis() -> set[str]:
+    """Texts of an analysis' results: heads of its table, what its numbers are called."""
+    about = Subject("x", Path("x"), "<lora:x:1>", "sd15", (), resolve(split("<lora:x:1>")[1][0], NO_PRESETS, "sd15"))
+    black, found = Image.new("RGB", (8, 8)), set()
+    for mode, measures in ((QUICK, (quick.WITHOUT, quick.ONLY)), (PICTURES, (pictures.MEAN, pictures.CHANGED))):
+        effects = [Effect("M00", ("M00",), 1.0, dict.fromkeys(measures, 1.0), 1.0)]
+        pairs = [pictures.Pair(Group("M00", ("M00",)), 1, black, black, black, 1.0, 1.0)] if mode == PICTURES else []
+        findings = Findings(Analysis(mode, about, "x", effects, 1.0, None, 1, 1.0), pairs=pairs)
+        found |= of_html(re.sub(r"<svg.*?</svg>", "", analysis_view.results(findings)))
+    return found | {"predictions", "pictures", "Kept in"}
+
+
+def of_entries() -> set[str]:
+    """Hints of the shipped presets and rules, and what an import tells."""
+    items = [item for form, shipped in ((PRESETS, presets.SHIPPED), (ELEMENTS, elements.SHIPPED))
+             for item in form.items(shipped.read_text(encoding="utf8"))]
+    told = of_html(import_fold.report(merging.Merge("")))
+    return {item.hint.text for item in items} | told | {"folklore", import_fold.PEER_BUTTON, *import_fold.CLASHES}
 
 
 def of_html(markup: str) -> set[str]:

@@ -12,8 +12,8 @@ from lib_trainer.training.forecast import Forecast
 from lib_trainer.ui import dataset_card, page, train_tab
 from tests.ui import page_texts
 
-AT_RUN_TIME = {"Paused. Press Continue to go on.", "Waiting for its turn"}
-"""Texts without values that the training and txt2img show."""
+AT_RUN_TIME = {"Paused. Press Continue to go on.", "Waiting for its turn", "picture", "pictures", "grid", "grids"}
+"""Texts without values that the training, txt2img and the plot show."""
 _PLACE = re.compile(r"\{\w+\}")
 
 
@@ -29,7 +29,8 @@ def texts(shared_app: App) -> set[str]:
     line = page_texts.of_html(train_tab._line(shared_app.host.checkpoint()) + train_tab._loaded_first("x"))
     webui = page_texts.of_webui_settings(shared_app.host.paths.settings)
     written = page_texts.settings() | page_texts.of_scripts() | page_texts.of_notes()
-    return blocks | card | line | webui | written | AT_RUN_TIME
+    block_weight = page_texts.of_webui_panel(shared_app.host) | page_texts.of_analysis() | page_texts.of_entries()
+    return blocks | card | line | webui | written | block_weight | AT_RUN_TIME
 
 
 @pytest.mark.parametrize("language", ["ja_JP", "zh_CN", "zh_TW"])

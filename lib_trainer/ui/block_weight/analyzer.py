@@ -25,7 +25,7 @@ from lib_trainer.host import Host, PreviewRequest
 from lib_trainer.training import check
 from lib_trainer.ui.block_weight import analysis_boxes, analysis_view
 from lib_trainer.ui.block_weight.analysis_boxes import AnalysisBoxes
-from lib_trainer.ui.notes import note, problems_of
+from lib_trainer.ui.notes import note, problems, problems_of
 
 if TYPE_CHECKING:
     from gradio.components import Component
@@ -36,8 +36,8 @@ _INSTANT: dict[str, Any] = {"queue": False, **_QUIET}
 _LOOK = 0.25
 """Seconds between two shows of the progress."""
 
-_INTRO = """<p class="tl-quiet"><span>Measures how much every block of a LoRA changes the picture, and proposes the
-fewest blocks that keep most of it.</span></p>"""
+_INTRO = ('<p class="tl-quiet"><span>Measures how much every block of a LoRA changes the picture, and proposes the '
+          "fewest blocks that keep most of it.</span></p>")
 
 Drawn = Callable[[tuple[Any, ...]], PreviewRequest]
 """Makes of the values of a page's controls how pictures are drawn."""
@@ -62,7 +62,7 @@ class AnalyzerPanel:
     Attributes:
         boxes: what is examined and compared; a WebUI's script reads them, too.
         name, weights, save: name of a preset, the proposed weights, and the button that keeps them; whoever lays out
-            the presets connects it.
+            the presets connects it. kept: says whether they were kept.
     """
 
     def __init__(self, host: Host, prefix: str) -> None:
@@ -109,6 +109,7 @@ class AnalyzerPanel:
             self.name: Component = gr.Textbox("", label="Name", elem_id=self._id("name"), max_lines=1,
                                               info="Keeps the proposal as a preset under a name.")
             self.save = gr.Button("Keep as preset", elem_id=self._id("keep_preset"), min_width=120)
+        self.kept = gr.HTML("", elem_id=self._id("kept"))
 
     def _id(self, part: str) -> str:
         return f"{self._prefix}_{part}"
@@ -145,6 +146,17 @@ class AnalyzerPanel:
         """Writes the proposed weights into the LoRA's tag."""
         name = self._name(prompt or "", lora)
         return with_weights(prompt, name, weights) if name and weights else prompt
+
+    def on_kept(self, name: str, weights: str) -> str:
+        """Says whether the proposal is among the presets now."""
+        try:
+            arch = self._host.checkpoint().family.arch
+            preset = self._host.presets().get((name or "").strip(), arch)
+        except UserError as error:
+            return problems_of(error)
+        if preset is not None and ",".join(preset.items) == weights:
+            return note("Kept among the presets.")
+        return problems(["It was not kept; the list of presets says why."])
 
     def on_cost(self, *values: Any) -> str:
         """Says what an analysis would take, as far as it is known."""

@@ -1,28 +1,27 @@
-"""The Block Weight panel under txt2img: the presets, their text to edit, and what the prompt does to the blocks.
+"""The Block Weight panel under txt2img and img2img: what the prompt does to the blocks, and all that helps with it.
 
-The text is the presets file itself, so what is saved here is found by every tool that reads `lbwpresets.txt`. Nothing
-is switched on here: a tag such as `<lora:name:0.8:NCNF>` in the prompt is all it takes.
+Nothing has to be switched on here: a tag such as `<lora:name:0.8:NCNF>` in the prompt is all it takes. Every part is a
+class of its own module; this one puts them in their order and tells them of each other.
 """
 from __future__ import annotations
 
-import contextlib
 import inspect
-import os
-import shutil
-from collections.abc import Mapping, Sequence
-from html import escape
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 from gradio.context import Context
 
-from lib_trainer.blocks import explain, layers, layouts, presets, tags
-from lib_trainer.errors import UserError
 from lib_trainer.host import Host
-from lib_trainer.lora import file as lora_file
-from lib_trainer.training import check
-from lib_trainer.ui.notes import note, problems, problems_of, warnings
+from lib_trainer.ui.block_weight import explained
+from lib_trainer.ui.block_weight.analyzer import AnalyzerPanel
+from lib_trainer.ui.block_weight.bake import BakePanel
+from lib_trainer.ui.block_weight.editor import BlockEditor
+from lib_trainer.ui.block_weight.elements import ElementManager
+from lib_trainer.ui.block_weight.entry_list import QUIET
+from lib_trainer.ui.block_weight.presets import PresetManager
+from lib_trainer.ui.block_weight.script_controls import ScriptControls
 
 if TYPE_CHECKING:
     from gradio.components import Component
@@ -32,137 +31,84 @@ _INTRO = """<p class="tl-quiet">
 <code>&lt;lora:name:0.8:NCNF&gt;</code></p>"""
 
 
-_QUIET: dict[str, Any] = {"show_progress": "hidden", "queue": False, "api_name": False}
-
-
 class BlockWeightPanel:
-    """The panel's controls."""
+    """The panel's parts.
 
-    def __init__(self, host: Host, tab: str = "") -> None:
+    Attributes:
+        explained: what the prompt does.
+        editor, presets, elements, script, plot, analyzer, bake: the parts, in their order.
+    """
+
+    def __init__(self, host: Host, tab: str = "", peer: Sequence[Path] = ()) -> None:
         """Starts an empty panel.
 
         Args:
             host: whose presets and LoRAs are shown.
             tab: name of the page's tab where there is a panel under several; part of all element ids.
+            peer: folders in which the LoRA Block Weight extension may keep its files.
         """
         self._host = host
+        self._tab = tab
         self._prefix = f"{tab}_block_weight" if tab else "block_weight"
-        self._file = host.paths.settings / presets.SHIPPED.name
+        self.editor = BlockEditor(self._prefix, tab)
+        self.presets = PresetManager(host, self._prefix, peer)
+        self.elements = ElementManager(host, self._prefix, peer)
+        self.analyzer = AnalyzerPanel(host, self._prefix)
+        self.script = ScriptControls(host, self._prefix, self.analyzer.boxes)
+        self.plot = self.script.plot
+        self.bake = BakePanel(host, self._prefix)
 
     def lay_out(self, prompt: Component | None) -> None:
         """Makes the controls; `prompt` is the prompt's text box, explained as it is typed, if it is on this page."""
-        with gr.Accordion("Block weights", open=False, elem_id=self._id("panel"), elem_classes=["tl"]):
+        with gr.Accordion("Block weights", open=False, elem_id=f"{self._prefix}_panel", elem_classes=["tl"]):
             gr.HTML(_INTRO)
-            self.explained = gr.HTML(self.on_explain(""), elem_id=self._id("explained"))
-            with gr.Accordion("Presets", open=False, elem_id=self._id("presets")):
-                self._lay_out_presets(prompt)
+            self.explained = gr.HTML(self.on_explain(""), elem_id=f"{self._prefix}_explained")
+            self.editor.lay_out()
+            self.presets.lay_out()
+            self.elements.lay_out()
+            self._lay_out_plot(prompt)
+            self._lay_out_analyzer(prompt)
+            self.bake.lay_out(prompt)
+        self._keep_presets()
+        self.presets.text.follow()
+        self.elements.text.follow()
         if prompt is not None:
-            asked = {"fn": self.on_explain, "inputs": [prompt], "outputs": [self.explained], **_QUIET}
-            prompt.change(**asked, **_of_this_gradio(prompt))
-            # gradio 3 drops what is typed while an answer is under way, the last letters too.
-            prompt.blur(**asked)
+            self._explain(prompt)
 
-    def _lay_out_presets(self, prompt: Component | None) -> None:
-        self.table = gr.HTML(self._table(), elem_id=self._id("table"))
-        self.text = gr.Textbox(
-            self._text(), lines=14, max_lines=14, label="Presets file", elem_id=self._id("text"),
-            info="One preset a line: NAME:1,0.5,... with 12, 17, 20 or 26 numbers. All else is a comment.",
-        )
-        # The WebUIs keep first values of text boxes in ui-config.json and would show a text of long ago.
-        self.text.do_not_save_to_config = True
-        with gr.Row():
-            save = gr.Button("Save presets", elem_id=self._id("save"))
-            reload = gr.Button("Read the file again", elem_id=self._id("reload"))
-        self.state = gr.HTML("", elem_id=self._id("state"))
-        if prompt is None:
-            save.click(lambda text: self.on_save(text, "")[:2], [self.text], [self.table, self.state], **_QUIET)
-        else:
-            save.click(self.on_save, [self.text, prompt], [self.table, self.state, self.explained], **_QUIET)
-        reload.click(self.on_reload, None, [self.text, self.table, self.state], **_QUIET)
+    def _lay_out_plot(self, prompt: Component | None) -> None:
+        """Makes the plot: the script's values under a WebUI's tab, a plot that draws by itself on our own page."""
+        if self._tab:
+            self.script.lay_out(prompt)
+            return
+        with gr.Accordion("Plot", open=False, elem_id=f"{self._prefix}_plot"):
+            self.plot.lay_out(prompt, draws=True)
 
-    def _id(self, part: str) -> str:
-        return f"{self._prefix}_{part}"
+    def _lay_out_analyzer(self, prompt: Component | None) -> None:
+        """Makes the analyzer; our own page joins it to its controls itself."""
+        with gr.Accordion("Which blocks matter", open=False, elem_id=f"{self._prefix}_analysis"):
+            self.analyzer.lay_out()
+        if self._tab and prompt is not None:
+            self.analyzer.connect(prompt)
 
-    def on_save(self, text: str, prompt: str) -> list[str]:
-        """Writes the presets file, keeping the one before as `.bak`, and tells what is wrong with it."""
-        try:
-            save_text(self._file, text)
-        except UserError as error:
-            return [self._table(), problems_of(error), self.on_explain(prompt)]
-        return [self._table(), note("Saved. The text before is kept beside it as .bak.") + self._faults(),
-                self.on_explain(prompt)]
+    def _keep_presets(self) -> None:
+        """Lets the other parts keep lists of theirs as presets."""
+        entries, proposed = self.presets.entries, [self.analyzer.name, self.analyzer.weights]
+        entries.on(self.analyzer.save, self.presets.on_put, proposed)
+        entries.changes[-1].then(self.analyzer.on_kept, proposed, [self.analyzer.kept], **QUIET)
+        entries.on(self.editor.save, self.presets.on_put, [self.editor.name, self.editor.numbers, self.editor.hint])
 
-    def on_reload(self) -> list[str]:
-        """Shows the presets file as it is now."""
-        return [self._text(), self._table(), self._faults()]
+    def _explain(self, prompt: Component) -> None:
+        """Explains the prompt whenever it, a preset or a rule changes."""
+        asked: dict[str, Any] = {"fn": self.on_explain, "inputs": [prompt], "outputs": [self.explained], **QUIET}
+        prompt.change(**asked, **_of_this_gradio(prompt))
+        # gradio 3 drops what is typed while an answer is under way, the last letters too.
+        prompt.blur(**asked)
+        for event in (*self.presets.entries.changes, *self.elements.entries.changes):
+            event.then(**asked)
 
     def on_explain(self, prompt: str) -> str:
-        """Returns a table of what the prompt's tags do, block by block."""
-        if not any(tag.is_lora for tag in tags.split(prompt or "")[1]):
-            return '<p class="tl-quiet">No LoRA tag in the prompt.</p>'
-        try:
-            arch = self._host.checkpoint().family.arch
-            known, sentences = self._layers(prompt)
-            answer = explain.explain(prompt, arch, known, self._host.presets())
-        except UserError as error:
-            return problems_of(error)
-        rows = "".join(_row(name, by_layer, arch) for name, by_layer in answer["loras"].items())
-        told = [*sentences, *answer["errors"]]
-        return f'<div class="tl-explain">{rows}</div>{problems(told)}{warnings(answer["warnings"])}'
-
-    def _layers(self, prompt: str) -> tuple[dict[str, list[str]], list[str]]:
-        """Returns the layers of the prompt's LoRAs, and what is wrong with their files."""
-        known: dict[str, list[str]] = {}
-        sentences: list[str] = []
-        for tag in tags.split(prompt)[1]:
-            path = check.find_lora(tag.name, self._host) if tag.is_lora and tag.name else None
-            if path is not None:
-                try:
-                    known[tag.name] = layers.layer_names(lora_file.read_header(path)[0])
-                except UserError as error:
-                    sentences.append(str(error))
-        return known, sentences
-
-    def _text(self) -> str:
-        try:
-            return self._host.presets().text
-        except UserError:
-            return ""
-
-    def _table(self) -> str:
-        try:
-            entries = self._host.presets().entries
-        except UserError as error:
-            return problems_of(error)
-        rows = "".join(
-            f"<tr><td><code>{escape(preset.name)}</code></td><td>{len(preset.items)}</td>"
-            f"<td class='tl-numbers'>{_cells(preset.items)}</td></tr>" for preset in entries
-        )
-        return ('<div class="tl-scroll"><table><tr><th>Name</th><th>Numbers</th><th>Weights of the blocks</th></tr>'
-                f"{rows}</table></div>")
-
-    def _faults(self) -> str:
-        return problems([f"{problem.line}: {problem.text}" for problem in self._host.presets().problems])
-
-
-def save_text(path: Path, text: str) -> None:
-    """Writes a text whole or not at all; the file before is kept as `path` + `.bak`.
-
-    Raises:
-        UserError: the folder cannot be written.
-    """
-    temporary = path.with_name(path.name + ".tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if path.exists():
-            shutil.copyfile(path, path.with_name(path.name + ".bak"))
-        temporary.write_text(text, encoding="utf8")
-        os.replace(temporary, path)
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
-        raise UserError(
-            f"The presets cannot be written to {path} ({error.strerror}): make room or check rights.") from None
+        """Returns what the prompt's tags do, block by block."""
+        return explained.html(prompt, self._host)
 
 
 def on_this_page(component: object | None) -> Component | None:
@@ -178,34 +124,3 @@ def _of_this_gradio(prompt: Component) -> dict[str, Any]:
     """Says that only the last of several changes need be answered, where gradio knows how (not AUTOMATIC1111's)."""
     known = inspect.signature(prompt.change).parameters
     return {"trigger_mode": "always_last"} if "trigger_mode" in known else {}
-
-
-def _cells(items: Sequence[str]) -> str:
-    """Returns the numbers of a preset as a row of small cells under their blocks' names."""
-    names = layouts.LAYOUTS.get(len(items), tuple(str(i) for i in range(len(items))))
-    return "".join(_cell(name, item) for name, item in zip(names, items, strict=True))
-
-
-def _cell(block: str, text: str) -> str:
-    """A cell whose strength of colour is the number's."""
-    try:
-        strength = min(1.0, abs(float(text)))
-    except ValueError:
-        strength = 0.5
-    shown = escape(text)
-    return f'<i style="--tl-strength:{strength:.2f}" title="{block}: {shown}"><small>{block}</small>{shown}</i>'
-
-
-def _row(name: str, by_layer: Mapping[str, float], arch: str) -> str:
-    """Returns the multipliers of one LoRA by block; layers that lie in no block stand last."""
-    found: dict[str, list[float]] = {}
-    for layer, multiplier in by_layer.items():
-        found.setdefault(layers.block_of(layer, arch) or "-", []).append(multiplier)
-    order = [block for block in (*layouts.ARCH_BLOCKS[arch], "-") if block in found]
-    cells = "".join(_cell(block, _range(found[block])) for block in order)
-    return f"<div><code>{escape(name)}</code> <span class='tl-numbers'>{cells}</span></div>"
-
-
-def _range(values: Sequence[float]) -> str:
-    least, greatest = min(values), max(values)
-    return f"{least:.3g}" if least == greatest else f"{least:.3g}..{greatest:.3g}"
