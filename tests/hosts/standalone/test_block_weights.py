@@ -17,6 +17,7 @@ from lib_trainer.blocks.layouts import LAYOUTS
 from lib_trainer.blocks.presets import Presets
 from lib_trainer.blocks.recorded import FIELD, RULES_FIELD, restored
 from lib_trainer.bootstrap import DEMO_CHECKPOINT as DEMO
+from lib_trainer.families.sd1 import SD1
 from lib_trainer.host import Picture
 from lib_trainer.hosts.standalone import samplers
 from lib_trainer.hosts.standalone.host import StandaloneHost
@@ -25,6 +26,7 @@ from lib_trainer.hosts.standalone.prompt import encode_prompt
 from lib_trainer.lora import baked_file
 from lib_trainer.lora import file as lora_file
 from lib_trainer.lora import loaded as loaded_networks
+from lib_trainer.lora.network import Network, NetworkSpec, create
 from lib_trainer.txt2img_host import DrawProgress, GenerateRequest
 from tests.hosts.standalone.conftest import paths_in
 
@@ -319,6 +321,28 @@ def test_generate_on_the_command_line(
         expected = f"<lora:x:0.8:lbw={NCNF}:lbwe=IN05-OUT05/attn@0.25:start=2:stop=4><lora:y:1>"
         assert max_difference(picture.tobytes(), pixels(expected)) <= 1
     assert "Unknown block-weight preset 'NCNF'" in capsys.readouterr().err
+
+
+def test_a_lora_in_training_takes_block_weights_and_steps(
+    host: StandaloneHost, pixels: Callable[[str], bytes]
+) -> None:
+    network = in_training(host)
+    lora_file.save(host.paths.loras / "trained.safetensors", network.state_dict(torch.float32), {})
+    with host.live(network):
+        for rest in ("1", "0.8:NCNF:step=2-4", "1:lbwe=/attn@0:stop=3"):
+            found = draw(host, f"<lora:__training__:{rest}>").image.tobytes()
+            assert max_difference(found, pixels(f"<lora:trained:{rest}>")) <= 1
+            assert not network.is_attached
+    assert draw(host, "<lora:__training__:1:NCNF>").comments
+
+
+def in_training(host: StandaloneHost) -> Network:
+    with host.borrow_model() as lease, lease.turn() as leased:
+        made = create(leased.targets(), NetworkSpec(rank=2, alpha=2.0), SD1, seed=4)
+    generator = torch.Generator().manual_seed(4)
+    for layer in made.layers.values():
+        layer.up.data.copy_(torch.randn(layer.up.shape, generator=generator) * 0.3)
+    return made
 
 
 class Stop(Exception):
