@@ -79,7 +79,7 @@ def _unknown_keyword(keyword: str, value: str, tag: Tag) -> str:
     near = difflib.get_close_matches(keyword, _KEYWORDS, 1)
     known = ", ".join(f"{one}=" for one in _KEYWORDS if one not in ("w", "dyn"))
     advice = f"did you mean '{near[0]}='?" if near else f"known are {known}."
-    return f"Unknown keyword in {tag.text}: '{shortened(keyword)}={shortened(value)}' was ignored; {advice}"
+    return f"Unknown keyword in {tag.text}: '{shortened(f'{keyword}={value}')}' was ignored; {advice}"
 
 
 def _settle_steps(tag: Tag, arguments: Arguments) -> None:

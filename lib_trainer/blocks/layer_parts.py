@@ -36,6 +36,7 @@ _ALONE = ("input_blocks_0_0", "time_embed_0", "time_embed_2", "label_emb_0_0", "
           "lora_te_text_model_final_layer_norm")
 
 
+@lru_cache(maxsize=16384)
 def has_part(layer: str, part: str) -> bool:
     """Whether a layer's name has a part.
 
@@ -48,6 +49,7 @@ def has_part(layer: str, part: str) -> bool:
     return _has(name, wanted, exactly)
 
 
+@lru_cache(maxsize=256)
 def near_part(part: str) -> str | None:
     """Tells whether a part can be in some layer's name.
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 
 from lib_trainer.blocks.layouts import ARCH_BLOCKS, BASE, MIDDLE
 
@@ -33,10 +34,14 @@ _PLACES: dict[tuple[str, str], tuple[int, ...]] = {
 
 _MIDDLE = re.compile(r"(?:middle_block_\d+|mid_block)(?:_|$)")
 
+_KEPT = 16384
+"""Layers remembered: some ten large LoRAs. A prompt asks for all of them again with every picture."""
+
 _NO_LAYERS = ("__metadata__", "bundle_emb")
 """First parts of names in a LoRA file that are not layers: the header's metadata, embeddings that travel with it."""
 
 
+@lru_cache(maxsize=_KEPT)
 def is_text_encoder(layer: str) -> bool:
     """Whether a layer belongs to a text encoder (and so takes the `te` strength)."""
     return _TEXT.match(layer) is not None
@@ -52,6 +57,7 @@ def text_path(layer: str) -> str:
     return _TEXT_PREFIX.sub("", layer, count=1)
 
 
+@lru_cache(maxsize=_KEPT)
 def block_of(layer: str, arch: str) -> str | None:
     """Finds the block of a layer.
 

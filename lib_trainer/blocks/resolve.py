@@ -141,11 +141,8 @@ def _rules(arguments: Arguments, elements: Elements, tag: Tag) -> tuple[Rule, ..
 
 
 def _window(arguments: Arguments, tag: Tag) -> Window:
-    try:
-        window = read_window(arguments.start, arguments.stop, arguments.step)
-    except UserError as fault:
-        arguments.errors.append(f"{fault} LoRA '{tag.name}' acts in every step.")
-        return ALWAYS
+    window, faults = read_window(arguments.start, arguments.stop, arguments.step)
+    arguments.errors.extend(faults)
     if window.is_empty:
         arguments.warnings.append(f"LoRA '{tag.name}' acts in no step: {tag.text} stops it before it starts.")
     return window
@@ -172,10 +169,10 @@ def _without_block_weights(arguments: Arguments, tag: Tag) -> str:
     """Says what acts in spite of a mistake."""
     if not tag.name:
         return ""
-    written = arguments.weights or ""
-    is_told = not written or any(shortened(written) in error for error in arguments.errors)
-    without = "" if is_told else f", without '{shortened(written)}'"
-    return f" LoRA '{tag.name}' acts with plain strength{without}."
+    told = "".join(arguments.errors + arguments.warnings)
+    dropped = [f"'{shortened(text)}'" for text in (arguments.weights, arguments.x) if text]
+    without = " and ".join(text for text in dropped if text not in told)
+    return f" LoRA '{tag.name}' acts with plain strength{without and f', without {without}'}."
 
 
 def _value_of_x(text: str, tag: Tag) -> float:

@@ -9,7 +9,9 @@ import re
 from dataclasses import dataclass
 
 from lib_trainer.blocks.values import shortened
-from lib_trainer.errors import UserError
+
+_DIGITS = 6
+"""Of a step, at most: no picture has more."""
 
 _RANGE = re.compile(r"([0-9]*)\s*-\s*([0-9]*)")
 
@@ -40,7 +42,7 @@ ALWAYS = Window()
 """Every step: what a tag without `start`, `stop` and `step` asks for."""
 
 
-def read_window(start: str | None, stop: str | None, step: str | None) -> Window:
+def read_window(start: str | None, stop: str | None, step: str | None) -> tuple[Window, list[str]]:
     """Reads the window of a tag.
 
     Args:
@@ -48,22 +50,27 @@ def read_window(start: str | None, stop: str | None, step: str | None) -> Window
         stop: value of `stop=`.
         step: value of `step=`, which stands in the place of both; one side of its dash may be empty.
 
-    Raises:
-        UserError: one of them is no whole number, or no range.
+    Returns:
+        the window, and sentences about values that cannot be read and do not act.
     """
+    faults: list[str] = []
     if step is not None:
         found = _RANGE.fullmatch(step)
         if found is None or not (found[1] or found[2]):
-            raise UserError(f"'step={shortened(step)}' is no range of steps: write step=5-20.")
+            return ALWAYS, [f"'step={shortened(step)}' is no range of steps and was ignored: write step=5-20."]
         start, stop = found[1] or None, found[2] or None
-    first = 1 if start is None else max(1, _whole("start", start))
-    return Window(first, None if stop is None else max(1, _whole("stop", stop)))
+    return Window(_whole("start", start, faults) or 1, _whole("stop", stop, faults)), faults
 
 
-def _whole(keyword: str, text: str) -> int:
-    if not (text.isascii() and text.isdigit()) or len(text) > 6:
-        raise UserError(f"'{keyword}={shortened(text)}' is no step: write a whole number such as {keyword}=5.")
-    return int(text)
+def _whole(keyword: str, text: str | None, faults: list[str]) -> int | None:
+    """Reads a step; 0 is that before the first, which is as good as the first."""
+    if text is None:
+        return None
+    if not (text.isascii() and text.isdigit()) or len(text) > _DIGITS:
+        faults.append(f"'{keyword}={shortened(text)}' is no step and was ignored: write a whole number such as "
+                      f"{keyword}=5.")
+        return None
+    return max(1, int(text))
 
 
 def idle(name: str, window: Window, steps: int) -> str | None:
