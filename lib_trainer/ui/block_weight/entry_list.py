@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
 QUIET: dict[str, Any] = {"show_progress": "hidden", "queue": False, "api_name": False}
 
-_BUTTONS = {"change": "Save changes", "add": "Add as new", "copy": "Duplicate", "delete": "Delete", "up": "Move up",
-            "down": "Move down", "undo": "Undo"}
+_BUTTONS = {"change": "Save changes", "add": "Add as new", "copy": "Duplicate", "delete": "Delete", "up": "Up",
+            "down": "Down", "undo": "Undo"}
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ class EntryList:
         """Makes the controls and joins them."""
         table = gr.HTML(self.shown("", Choice())[0], elem_id=self.id("table"))
         state = gr.HTML("", elem_id=self.id("state"))
-        self._chosen = self.box("chosen", label="chosen", elem_classes=HIDDEN)
+        self._chosen = self.box("chosen", show_label=False, elem_classes=HIDDEN)
         with gr.Row():
             name = self.box("name", label="Name", info=self._words.name_help, scale=2, min_width=120, max_lines=1)
             body = self.box("body", label=self._words.body, info=self._words.body_help, scale=5,

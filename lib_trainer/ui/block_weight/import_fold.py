@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 _LARGEST = 4_000_000
 """Bytes of a file that is read: hundreds of times what people have."""
 
-_CLASHES = {"Keep mine": merging.KEEP, "Take theirs": merging.REPLACE, "Keep both, theirs as NAME_2": merging.BOTH}
+PEER_BUTTON = "Open that of LoRA Block Weight here"
+
+CLASHES = {"Keep mine": merging.KEEP, "Take theirs": merging.REPLACE, "Keep both, theirs as NAME_2": merging.BOTH}
 
 
 class _Upload(Protocol):
@@ -57,7 +59,7 @@ class ImportFold:
                 "other", lines=5, max_lines=10, label="The other file",
                 info="Open a file of LoRA Block Weight, or paste its text. Comments come along.")
             with gr.Row(equal_height=True, elem_classes=["tl-with-buttons"]):
-                clashes = gr.Radio([*_CLASHES], value="Keep mine", label="Same name, other content", scale=3,
+                clashes = gr.Radio([*CLASHES], value="Keep mine", label="Same name, other content", scale=3,
                                    elem_id=self._list.id("clashes"))
                 look = gr.Button("What would change?", elem_id=self._list.id("import_look"), min_width=120)
                 take = gr.Button("Import", elem_id=self._list.id("import_take"), min_width=120)
@@ -75,7 +77,7 @@ class ImportFold:
         """A button for the peer's own file, where there is one."""
         if self._peer_file() is None:
             return None
-        button: Component = gr.Button("Open that of LoRA Block Weight here", size="sm", elem_id=self._list.id("peer"))
+        button: Component = gr.Button(PEER_BUTTON, size="sm", elem_id=self._list.id("peer"))
         return button
 
     def _peer_file(self) -> Path | None:
@@ -104,13 +106,13 @@ class ImportFold:
     def on_look(self, other: str, clashing: str) -> str:
         """Tells what an import would do."""
         try:
-            return report(merging.merge(self._list.form, self._list.file.read().text, other, _CLASHES[clashing]))
+            return report(merging.merge(self._list.form, self._list.file.read().text, other, CLASHES[clashing]))
         except UserError as error:
             return problems_of(error)
 
     def on_take(self, other: str, clashing: str) -> list[Any]:
         """Imports the other text."""
-        return self._merged(other, _CLASHES[clashing])
+        return self._merged(other, CLASHES[clashing])
 
     def on_missing(self) -> list[Any]:
         """Brings back the shipped entries whose names are missing."""
