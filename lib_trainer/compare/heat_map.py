@@ -72,10 +72,20 @@ def _cell(block: str, x: int, y: int, effect: float | None, present: bool, great
     part = (effect or 0.0) / greatest if greatest else 0.0
     fill, ink = colour(part) if known else ("none", "currentColor")
     line = 'stroke="currentColor" stroke-opacity="0.5"' + ("" if present else ' stroke-dasharray="3 3"')
-    shown = f"{effect:.3g}" if known else "?" if present else "–"
-    return (f'<g><title>{block}: {shown}</title><rect x="{x}" y="{y}" width="{_WIDTH}" height="{_HEIGHT}" rx="4" '
+    exact = f"{effect:.3g}" if known else "?" if present else "–"
+    shown = _short(effect or 0.0) if known else exact
+    return (f'<g><title>{block}: {exact}</title><rect x="{x}" y="{y}" width="{_WIDTH}" height="{_HEIGHT}" rx="4" '
             f'fill="{fill}" {line}/><text x="{x + 6}" y="{y + 16}" fill="{ink}">{block}</text>'
-            f'<text x="{x + _WIDTH - 6}" y="{y + 16}" fill="{ink}" text-anchor="end">{shown}</text></g>')
+            f'<text x="{x + _WIDTH - 6}" y="{y + 16}" fill="{ink}" text-anchor="end">{escape(shown)}</text></g>')
+
+
+def _short(effect: float) -> str:
+    """Writes a number so that it fits beside the block's name: at most six characters."""
+    if effect >= 1000 or effect == 0:
+        return f"{effect:.0f}" if effect < 100_000 else f"{effect:.0e}"
+    if effect >= 0.1:
+        return f"{effect:.3g}"
+    return f"{effect:.3f}" if effect >= 0.001 else "<0.001"
 
 
 def _in_words(effects: Mapping[str, float]) -> str:

@@ -6,7 +6,7 @@ is an estimate, and a proposal is only told together with what was measured with
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -50,7 +50,7 @@ class Proposal:
 
     Attributes:
         labels: the groups kept, the strongest first.
-        weights: the block weights as a tag takes them: the shortest list that means the same.
+        weights: the block weights as a tag and a preset take them: the shortest list that means the same.
         share: the sum of their shares (an estimate).
         kept: what was measured with these weights: 1 - distance to the whole effect / the whole effect; None = not
             measured. Below 0 where the picture is further away than without the LoRA.
@@ -123,7 +123,13 @@ def proposal(
     by_block = ratios(effects, count, arch, value)
     there = {block: weight if block in present else 0.0 for block, weight in by_block.items()}
     names = tuple(one.label for one in effects[:count])
-    return Proposal(names, writing.numbers(there, arch), sum(one.share for one in effects[:count]), kept)
+    return Proposal(names, _list(there, arch), sum(one.share for one in effects[:count]), kept)
+
+
+def _list(weights: Mapping[str, float], arch: str) -> str:
+    """Writes a list also where one number would do: a proposal may become a preset, and presets are lists."""
+    text = writing.numbers(weights, arch)
+    return text if "," in text else ",".join([text] * len(ARCH_BLOCKS[arch]))
 
 
 def smallest(count: int, most: int, keep: float, measure: Callable[[int], float]) -> tuple[int, float]:

@@ -16,7 +16,7 @@ from lib_trainer.blocks.tags import Tag
 from lib_trainer.errors import UserError
 from lib_trainer.lora import file as lora_file
 
-_PLAIN = Presets([], [], "")
+NO_PRESETS = Presets([], [], "")
 """No presets: the block weights of the tag under analysis are not read."""
 
 _LEFT_OUT = ("lbwe",)
@@ -112,7 +112,7 @@ def subject(prompt: str, name: str, file: Path, arch: str) -> Subject:
         prompt = f"{prompt} <lora:{name}:1>".strip()
         own = [tag for tag in tags.split(prompt)[1] if tag.is_lora and tag.name == name]
     layers = tuple(layer_names(lora_file.read_header(file)[0]))
-    read = [resolve(_tag_of(_bare(tag).with_weights(None)), _PLAIN, arch) for tag in own]
+    read = [resolve(_tag_of(_bare(tag).with_weights(None)), NO_PRESETS, arch) for tag in own]
     found = Subject(name, file, prompt, arch, layers, _added(read), tuple(_told(own)))
     if not found.present:
         raise UserError(f"The LoRA '{name}' has no layer in any block of {ARCH_LABELS[arch]}: load a checkpoint of its "

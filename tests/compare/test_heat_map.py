@@ -46,3 +46,11 @@ def test_lightness_rises_evenly_so_that_colours_need_not_be_told_apart() -> None
     lightness = [heat_map._luminance(list(bytes.fromhex(heat_map.colour(step / 20)[0][1:]))) for step in range(21)]
     assert lightness == sorted(lightness)
     assert heat_map.colour(-1)[0] == heat_map.colour(0)[0] and heat_map.colour(2)[0] == heat_map.colour(1)[0]
+
+
+@pytest.mark.parametrize(("effect", "shown"), [
+    (0.0, "0"), (0.433333, "0.433"), (0.00129, "0.001"), (3e-5, "<0.001"), (12.345, "12.3"), (1234.5, "1234"),
+    (5e7, "5e+07")])
+def test_numbers_fit_into_their_cells(effect: float, shown: str) -> None:
+    text = heat_map.svg({"OUT03": effect}, ["OUT03"], "sd15")
+    assert f">{shown.replace('<', '&lt;')}</text>" in text and len(shown) <= 6

@@ -16,9 +16,7 @@ import gradio as gr
 
 from lib_trainer.compare import saving
 from lib_trainer.compare.analysis import PICTURES, QUICK
-from lib_trainer.compare.asked import Asked, Plan, plan
 from lib_trainer.compare.cost import duration
-from lib_trainer.compare.picture_run import Findings
 from lib_trainer.compare.subject import lora_names, with_weights
 from lib_trainer.errors import UserError
 from lib_trainer.host import Host, PreviewRequest
@@ -29,6 +27,9 @@ from lib_trainer.ui.notes import note, problems, problems_of
 
 if TYPE_CHECKING:
     from gradio.components import Component
+
+    from lib_trainer.compare.asked import Plan
+    from lib_trainer.compare.picture_run import Findings
 
 _MODES = {"Quick, without pictures": QUICK, "With pictures": PICTURES}
 _QUIET: dict[str, Any] = {"show_progress": "hidden", "api_name": False}
@@ -95,7 +96,8 @@ class AnalyzerPanel:
             self._end = gr.Button("Stop", elem_id=self._id("stop"))
         self._state = gr.HTML("", elem_id=self._id("state"))
         self._results = gr.HTML("", elem_id=self._id("results"))
-        self._sheets = gr.Gallery(label="Sheets", elem_id=self._id("sheets"), visible=False, show_label=False)
+        self._sheets = gr.Gallery(label="Sheets", elem_id=self._id("sheets"), visible=False, show_label=False,
+                                  columns=2, object_fit="contain")
         self._proposal()
         for control in (self._lora, self._mode, self._keep, self._seed, self.name, self.weights):
             control.do_not_save_to_config = True  # ui-config.json would hold on to old first values
@@ -104,9 +106,9 @@ class AnalyzerPanel:
         self.weights: Component = gr.Textbox(
             "", label="Proposed weights", elem_id=self._id("weights"), interactive=False, max_lines=2,
             info="The blocks that keep what was asked for.")
+        self._use = gr.Button("Write into the prompt", elem_id=self._id("use"))
         with gr.Row(equal_height=True, elem_classes=["tl-with-buttons"]):
-            self._use = gr.Button("Write into the prompt", elem_id=self._id("use"), min_width=140)
-            self.name: Component = gr.Textbox("", label="Name", elem_id=self._id("name"), max_lines=1,
+            self.name: Component = gr.Textbox("", label="Name", elem_id=self._id("name"), max_lines=1, scale=3,
                                               info="Keeps the proposal as a preset under a name.")
             self.save = gr.Button("Keep as preset", elem_id=self._id("keep_preset"), min_width=120)
         self.kept = gr.HTML("", elem_id=self._id("kept"))
@@ -235,6 +237,8 @@ class AnalyzerPanel:
         Raises:
             UserError: what is wrong with them.
         """
+        from lib_trainer.compare.asked import Asked, plan
+
         said = self._read(values)
         name = self._name(said.prompt, said.lora)
         if not name:
