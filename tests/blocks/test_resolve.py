@@ -36,7 +36,10 @@ def test_strengths_follow_the_webuis(arguments: str, te: float, unet: float, wei
     "0.8:NCNF", "0.8:ncnf", "0.8:lbw=NCNF", "lbw=NCNF:0.8", "LBW= Ncnf :0.8", "w=NCNF:0.8", f"0.8:{_NCNF}",
     f"0.8:lbw={_NCNF.replace(',', ' , ')}", "NCNF:0.8", "0.8:0.8:NCNF", "te=0.8:unet=0.8:lbw=NCNF", "lbw=NCNF:0.8:0.8",
     f"0.8:{_NCNF.replace('1', 'X', 1)}", f"0.8:{_NCNF.replace('1', 'X+0.5', 1)}:x=0.5",
-    f"0.8:{_NCNF.replace('1', 'x-1', 1)}:2", "0.8:1,1,1,1,1,1,1,1,1,1,1,1,1,1,0,0,0,0,0,0,1,1,1,1,0,0",
+    f"0.8:{_NCNF.replace('1', 'x-1', 1)}:2", "NCNF:0.8:0.8", "lbw=NCNF:unet=0.8:te=0.8",
+    f"{_NCNF.replace('1', 'X', 1)}:0.8:0.8:1",
+    f"0.8:0.8:{_NCNF.replace('1', 'X', 1)}:1.0", "0.8:lbw=ALL,OUT03-OUT05 OUT10-OUT11@0", "0.8:lbw=NCNF,M00@1",
+    "0.8:1,1,1,1,1,1,1,1,1,1,1,1,1,1,0,0,0,0,0,0,1,1,1,1,0,0",
 ])
 def test_all_forms_of_the_same_weights(arguments: str) -> None:
     result = _resolve(f"<lyco:n:{arguments}>")
@@ -44,6 +47,28 @@ def test_all_forms_of_the_same_weights(arguments: str) -> None:
     assert result.ratios is not None
     named = [result.ratios[block] for block in LAYOUTS[17]]
     assert named == [1, 1, 1, 1, 1, 1, 1, 1, 0, 0, 0, 1, 1, 1, 1, 0, 0]
+
+
+def test_a_list_without_keyword_may_stand_before_both_strengths() -> None:
+    result = _resolve("<lora:n:NCNF:0.5:0.7>")
+    assert (result.te, result.unet, result.label, result.warnings) == (0.5, 0.7, "NCNF", [])
+
+
+@pytest.mark.parametrize("arguments", ["0.5@0,1@0.5:NCNF", "te=0.5@0,1@0.5:lbw=NCNF", "1:unet=0.5@0.2:NCNF"])
+def test_strengths_over_time_count_as_1_and_are_told(arguments: str) -> None:
+    result = _resolve(f"<lora:n:{arguments}>")
+    assert (result.te, result.unet, result.label, result.errors) == (1, 1, "NCNF", [])
+    assert "loractl" in result.warnings[0] and "1 was taken" in result.warnings[0]
+
+
+def test_everything_in_one_tag_in_any_order() -> None:
+    items = ["te=0.5", "LBWE=/attn@0", "Step=3-9", "x=0.3", "unet=0.7", f"lbw={_NCNF.replace('1', 'X', 1)}"]
+    found = [_resolve(f"<lora:{':'.join([*order[:2], 'n', *order[2:]])}>") for order in (items, items[::-1])]
+    assert found[0].digest == found[1].digest
+    assert (found[0].te, found[0].unet, found[0].window.start, found[0].window.stop) == (0.5, 0.7, 3, 9)
+    assert found[0].ratios is not None and found[0].ratios["BASE"] == 0.3
+    assert [str(rule) for rule in found[0].rules] == ["/attn@0"]
+    assert found[0].warnings == found[0].errors == []
 
 
 def test_one_number_is_for_all_blocks() -> None:
@@ -142,22 +167,19 @@ def test_a_tag_without_name_is_told() -> None:
 
 _NUMBERS = st.sampled_from([0.0, -0.0, 0.5, 1.0, -1.0, 0.1, 1e-9])
 _LISTS = st.sampled_from([1, 12, 17, 20, 26]).flatmap(lambda count: st.lists(_NUMBERS, min_size=count, max_size=count))
-_WEIGHTS = st.tuples(_NUMBERS, _NUMBERS, _LISTS | st.none())
-
-
-def _written(te: float, unet: float, numbers: list[float] | None) -> Weights:
-    block_weights = "" if numbers is None else ":lbw=" + ",".join(map(repr, numbers))
-    return _resolve(f"<lora:n:{te!r}:{unet!r}{block_weights}>")
+_MORE = st.lists(st.sampled_from(["lbwe=/attn@0", "lbwe=/attn@0.0", "lbwe=NOT/attn@0", "lbwe=M00/attn@0", "start=1",
+                                  "start=2", "stop=9", "step=2-9", "step=2-"]), max_size=2)
+_WEIGHTS = st.builds(
+    lambda te, unet, numbers, more: _resolve(":".join([
+        f"<lora:n:{te!r}:{unet!r}", *(["lbw=" + ",".join(map(repr, numbers))] if numbers else []), *more]) + ">"),
+    _NUMBERS, _NUMBERS, _LISTS | st.none(), _MORE)
 
 
 @given(_WEIGHTS, _WEIGHTS)
-def test_digests_are_equal_exactly_when_the_numbers_are(
-    one: tuple[float, float, list[float] | None], two: tuple[float, float, list[float] | None]
-) -> None:
-    first, second = _written(*one), _written(*two)
+def test_digests_are_equal_exactly_when_numbers_rules_and_steps_are(first: Weights, second: Weights) -> None:
     plain = dict.fromkeys(ARCH_BLOCKS["sd15"], 1.0)
-    same = (first.te, first.unet, first.ratios or plain) == (second.te, second.unet, second.ratios or plain)
-    assert (first.digest == second.digest) is same
+    facts = [(one.te, one.unet, one.ratios or plain, one.fine, one.rules, one.window) for one in (first, second)]
+    assert (first.digest == second.digest) is (facts[0] == facts[1])
 
 
 def test_digests_of_different_forms_agree() -> None:
