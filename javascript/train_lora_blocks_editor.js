@@ -174,6 +174,7 @@
 
         /** Takes a new sheet; the one before can be had back. */
         put(sheet, key) {
+            if (JSON.stringify(sheet) === JSON.stringify(this.sheet)) { this.show(); return; }
             this.history.keep(this.sheet, key || null, Date.now());
             this.become(sheet);
         }

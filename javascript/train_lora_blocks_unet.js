@@ -141,7 +141,7 @@
             const heights = {};
             for (const place of inside) if (["in", "out"].includes(place.side)) (heights[place.level] = heights[place.level] || []).push(spots[place.block].y);
             return Object.entries(heights).map(([level, ys]) => {
-                const text = svg("text", { class: "tl-be-level", x: WIDTH / 2, y: (Math.min(...ys) + Math.max(...ys)) / 2 + 4, "text-anchor": "middle" });
+                const text = svg("text", { class: "tl-be-level", x: WIDTH / 2, y: Math.round((Math.min(...ys) + Math.max(...ys)) / 2 / ROW) * ROW + 4, "text-anchor": "middle" });
                 text.textContent = level === "0" ? "1" : "1/" + 2 ** level;
                 return text;
             });

@@ -1,4 +1,4 @@
-"""The block editor's routes: tags in numbers, presets by block, layers and norms of a LoRA, nothing outside its folder."""
+"""The block editor's routes: tags in numbers, presets by block, layers and norms of LoRAs, nothing outside the folder."""
 from __future__ import annotations
 
 import math
