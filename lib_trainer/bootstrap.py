@@ -149,16 +149,22 @@ def webui_routes(page: object, web: FastAPI) -> None:
     web.include_router(routes.caller_routes(app.jobs, app.host, of_api))
 
 
-def webui_block_weight_panel(tab: str, prompt: object | None) -> None:
+def webui_block_weight_panel(tab: str, prompt: object | None) -> list[Any]:
     """Lays out the Block Weight panel where a WebUI is just building a tab's scripts.
 
     Args:
         tab: "txt2img" or "img2img".
         prompt: the tab's prompt box, or None.
+
+    Returns:
+        the components whose values are the script's, in the order that its API clients know.
     """
+    from lib_trainer.hosts.webui import paths
     from lib_trainer.ui.block_weight import panel
 
-    panel.BlockWeightPanel(webui().host, tab).lay_out(panel.on_this_page(prompt))
+    made = panel.BlockWeightPanel(webui().host, tab, paths.peer_scripts())
+    made.lay_out(panel.on_this_page(prompt))
+    return made.script.components
 
 
 def webui_before_ui() -> None:
@@ -178,8 +184,12 @@ def webui_generation(page: object, web: FastAPI) -> None:
     """
     from lib_trainer.hosts.webui import tags
 
-    host = webui().host
-    tags.stand_before_lora(host.backend, host.requests, host.adapters)
+    tags.stand_before_lora(webui().host)
+
+
+def webui_step_begins(params: object) -> None:
+    """Switches LoRAs that act in some steps only, for a WebUI's `on_cfg_denoiser`."""
+    webui().host.windows.step_begins(params)
 
 
 def webui_pasted(infotext: str, params: dict[str, Any]) -> None:

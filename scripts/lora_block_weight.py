@@ -1,8 +1,6 @@
-"""Block weights of LoRAs in a WebUI: the panel under txt2img and img2img, and the joints to generation.
+"""Block weights of LoRAs in a WebUI: the panel under txt2img and img2img, and the joints to generation in lib_trainer.
 
-The name of this file is known to other extensions (ADetailer lets it act on its own passes). Everything is done in
-lib_trainer.
-"""
+The name of this file is known to other extensions: ADetailer lets it act on its own passes."""
 from __future__ import annotations
 
 from typing import Any
@@ -13,7 +11,7 @@ from lib_trainer import bootstrap
 
 
 class LoraBlockWeight(scripts.Script):
-    """Always there, with no value of its own: a tag such as <lora:name:0.8:NCNF> in the prompt is all it takes."""
+    """Always there; a tag such as <lora:name:0.8:NCNF> in the prompt is all it takes, the values are for plots."""
 
     prompt: Any = None
 
@@ -31,15 +29,32 @@ class LoraBlockWeight(scripts.Script):
             self.prompt = component
 
     def ui(self, is_img2img: bool) -> list[Any]:
-        """Lays out the panel; with the API on the WebUI calls this more than once."""
-        bootstrap.webui_block_weight_panel("img2img" if is_img2img else "txt2img", self.prompt)
-        return []
+        """Lays out the panel and returns the script's values; with the API on the WebUI calls this more than once."""
+        return bootstrap.webui_block_weight_panel("img2img" if is_img2img else "txt2img", self.prompt)
 
     def before_process(self, p: object, *args: object) -> None:
-        """Remembers what the person draws, for previews that are like it."""
-        bootstrap.webui().host.generation_begins(p)
+        """Reads the values, and remembers what the person draws, for previews that are like it."""
+        bootstrap.webui().host.generation_begins(p, args)
+
+    def process(self, p: object, *args: object) -> None:
+        """Begins a plot, now that the prompts are known."""
+        bootstrap.webui().host.requests.prompts_known(p)
+
+    def before_process_batch(self, p: object, *args: object, **kwargs: object) -> None:
+        """Readies the next cell of a plot."""
+        bootstrap.webui().host.requests.batch_begins(p)
+
+    def process_batch(self, p: object, *args: object, **kwargs: object) -> None:
+        """Readies LoRAs that act in some steps only."""
+        bootstrap.webui().host.windows.sampling_begins(p)
+    before_hr = process_batch  # the hires pass has text states and steps of its own
+
+    def postprocess(self, p: object, processed: object, *args: object) -> None:
+        """Shows what came of a plot."""
+        bootstrap.webui().host.requests.ends(p, processed)
 
 
 script_callbacks.on_before_ui(bootstrap.webui_before_ui)
 script_callbacks.on_app_started(bootstrap.webui_generation)
+script_callbacks.on_cfg_denoiser(bootstrap.webui_step_begins)
 script_callbacks.on_infotext_pasted(bootstrap.webui_pasted)

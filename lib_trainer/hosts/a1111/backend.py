@@ -119,6 +119,11 @@ class A1111Backend:
         """Gives the activated LoRAs their block weights."""
         return self._networks.weigh(loras, self.checkpoint().family.arch)
 
+    def switch(self, processing: Any, loras: Sequence[Weighted]) -> None:
+        """Exchanges the weighted networks: every layer compares them before it runs and merges what changed."""
+        self._networks.put_back()
+        self._networks.weigh(loras, self.checkpoint().family.arch)
+
     def unweigh(self, processing: Any) -> None:
         """Undoes `weigh`."""
         self._networks.put_back()

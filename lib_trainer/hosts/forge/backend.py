@@ -82,6 +82,12 @@ class ForgeBackend:
 
         return self._patches.weigh(shared.sd_model, loras, self.checkpoint().family.arch)
 
+    def switch(self, processing: Any, loras: Sequence[Weighted]) -> None:
+        """Gives the U-Net that draws other patches, and merges them."""
+        from modules import shared
+
+        self._patches.switch(shared.sd_model, loras, self.checkpoint().family.arch)
+
     def unweigh(self, processing: Any) -> None:
         """Undoes `weigh` after the picture."""
         self._patches.put_back()

@@ -10,7 +10,6 @@ next activation of the same LoRAs finds what it left, and what is merged stays m
 """
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -33,6 +32,7 @@ class AppliedPatches:
     def __init__(self) -> None:
         # Weak: a model that the host unloads must not be kept in memory by what was once drawn with it.
         self._stock: WeakKeyDictionary[Any, Any] = WeakKeyDictionary()
+        self._switched: WeakKeyDictionary[Any, Any] = WeakKeyDictionary()
 
     def weigh(self, model: Any, loras: Sequence[Weighted], arch: str) -> list[str]:
         """Gives the LoRAs of the prompt their block weights.
@@ -45,17 +45,8 @@ class AppliedPatches:
         Returns:
             sentences for the picture's comments.
         """
-        import networks
-
-        places = lora_files.matched([lora.weights.name for lora in loras], networks.loaded_networks)
-        paths = {at: str(lora_files.path_of(networks.loaded_networks[place])) for at, place in places.items()}
-        counts = Counter(paths.values())
-        by_file: dict[str, list[Weighted]] = {}
-        for lora in loras:
-            if lora.position in paths:
-                by_file.setdefault(paths[lora.position], []).append(lora)
-        own = {path: tags for path, tags in by_file.items()
-               if counts[path] > 1 or any(changes(tag.weights) for tag in tags)}
+        by_file = _by_file(loras)
+        own = {path: tags for path, tags in by_file.items() if len(tags) > 1 or changes(tags[0].weights)}
         stock = model.forge_objects_after_applying_lora
         present = {str(key[0]) for key in (*stock.unet.lora_patches, *stock.clip.patcher.lora_patches)}
         if own:
@@ -73,11 +64,55 @@ class AppliedPatches:
         applied.clip.patcher.lora_patches = dealt(stock.clip.patcher.lora_patches, own, arch, of_text_encoder)
         _use(model, applied)
 
+    def switch(self, model: Any, loras: Sequence[Weighted], arch: str) -> None:
+        """Gives the U-Net that draws other patches in the middle of a picture, and has the host merge them.
+
+        It is the patcher as it is now, which another extension may have cloned from ours and may still need.
+        """
+        stock = self._stock.get(model, model.forge_objects_after_applying_lora)
+        unet = model.forge_objects.unet
+        found = self._switched.setdefault(unet, unet.lora_patches)
+        own = _by_file(loras)
+        others = {key: patches for key, patches in found.items() if str(key[0]) not in own}
+        unet.lora_patches = {**others, **dealt(_of_files(stock.unet.lora_patches, own), own, arch, of_unet)}
+        if unet.has_online_lora():
+            _to_device_of(unet)
+        unet.refresh_loras()
+
     def put_back(self) -> None:
         """Puts the host's own objects back into every model that is still in memory."""
+        for unet, patches in list(self._switched.items()):
+            unet.lora_patches = patches
+        self._switched.clear()
         for model, stock in list(self._stock.items()):
             _use(model, stock)
         self._stock.clear()
+
+
+def _by_file(loras: Sequence[Weighted]) -> dict[str, list[Weighted]]:
+    """Returns the LoRAs of a prompt by the file that the host has loaded for them."""
+    import networks
+
+    places = lora_files.matched([lora.weights.name for lora in loras], networks.loaded_networks)
+    by_file: dict[str, list[Weighted]] = {}
+    for lora in loras:
+        if lora.position in places:
+            path = str(lora_files.path_of(networks.loaded_networks[places[lora.position]]))
+            by_file.setdefault(path, []).append(lora)
+    return by_file
+
+
+def _of_files(
+    patches: Mapping[tuple[Any, ...], Patches], files: Mapping[str, Sequence[Weighted]]
+) -> dict[tuple[Any, ...], Patches]:
+    return {key: value for key, value in patches.items() if str(key[0]) in files}
+
+
+def _to_device_of(unet: Any) -> None:
+    """Moves patches that are applied while drawing to where the host draws, as it does before a picture."""
+    from backend import utils
+
+    utils.nested_move_to_device(unet.lora_patches, device=unet.current_device, dtype=unet.model.computation_dtype)
 
 
 def _use(model: Any, objects: Any) -> None:

@@ -82,6 +82,10 @@ class ReforgeBackend:
         """Gives the LoRAs of the prompt their block weights."""
         return self._patches.weigh(processing.sd_model, loras, self.checkpoint().family.arch)
 
+    def switch(self, processing: Any, loras: Sequence[Weighted]) -> None:
+        """Gives the U-Net that draws other patches, and merges them."""
+        self._patches.switch(processing.sd_model, loras, self.checkpoint().family.arch)
+
     def unweigh(self, processing: Any) -> None:
         """Undoes `weigh` after the picture."""
         self._patches.put_back()

@@ -64,6 +64,7 @@ class AppliedPatches:
     def __init__(self) -> None:
         # Weak: a model that the host unloads must not be kept in memory by what was once drawn with it.
         self._stock: WeakKeyDictionary[Any, Any] = WeakKeyDictionary()
+        self._switched: WeakKeyDictionary[Any, Any] = WeakKeyDictionary()
 
     def weigh(self, model: Any, loras: Sequence[Weighted], arch: str) -> list[str]:
         """Gives the LoRAs of the prompt their block weights.
@@ -78,7 +79,7 @@ class AppliedPatches:
         """
         stock, original = model.forge_objects_after_applying_lora, model.forge_objects_original
         weights = {lora.position: lora.weights for lora in loras}
-        applied = [place for place, (_, unet, te) in enumerate(ast.literal_eval(model.current_lora_hash)) if unet or te]
+        applied = _applied(model)
         unet = _parts(original.unet, stock.unet, applied, weights)
         clip = _parts(original.clip.patcher, stock.clip.patcher, applied, weights)
         if unet is None or clip is None:
@@ -94,17 +95,41 @@ class AppliedPatches:
         self._stock[model] = stock
         weighted = stock.shallow_copy()
         weighted.unet = stock.unet.clone()
-        _deal(weighted.unet, unet, arch)
+        weighted.unet.patches, weighted.unet.patches_uuid = _dealt(stock.unet, unet, arch)
         weighted.clip = stock.clip.clone()
-        _deal(weighted.clip.patcher, clip, arch)
+        patcher = weighted.clip.patcher
+        patcher.patches, patcher.patches_uuid = _dealt(stock.clip.patcher, clip, arch)
         _use(model, weighted)
+
+    def switch(self, model: Any, loras: Sequence[Weighted], arch: str) -> None:
+        """Gives the U-Net that draws other patches in the middle of a picture, and has the host merge them.
+
+        It is the patcher as it is now, which another extension may have cloned from ours and may still need.
+        """
+        stock = self._stock.get(model, model.forge_objects_after_applying_lora).unet
+        parts = _parts(model.forge_objects_original.unet, stock, _applied(model),
+                       {lora.position: lora.weights for lora in loras})
+        if parts is None:
+            return
+        unet = model.forge_objects.unet
+        self._switched.setdefault(unet, (unet.patches, unet.patches_uuid))
+        unet.patches, unet.patches_uuid = _dealt(stock, parts, arch)
+        unet.partially_load(unet.load_device)
 
     def put_back(self) -> None:
         """Puts the host's own objects back into every model that is still in memory."""
+        for unet, (patches, identity) in list(self._switched.items()):
+            unet.patches, unet.patches_uuid = patches, identity
+        self._switched.clear()
         for model, stock in list(self._stock.items()):
             if model.forge_objects_after_applying_lora is not None:  # None: the host has torn the model down
                 _use(model, stock)
         self._stock.clear()
+
+
+def _applied(model: Any) -> list[int]:
+    """Returns the places of the LoRAs for which the host has cloned its patchers."""
+    return [place for place, (_, unet, te) in enumerate(ast.literal_eval(model.current_lora_hash)) if unet or te]
 
 
 def _use(model: Any, objects: Any) -> None:
@@ -140,8 +165,8 @@ def _parts(
             for place, before, after in zip(applied, line, line[1:], strict=False)]
 
 
-def _deal(patcher: Any, parts: Sequence[_Part], arch: str) -> None:
-    """Gives a fresh clone patches of its own, and an identity that stands for their numbers."""
+def _dealt(patcher: Any, parts: Sequence[_Part], arch: str) -> tuple[dict[str, list[tuple[Any, ...]]], uuid.UUID]:
+    """Returns a patcher's patches with the LoRAs' weights, and an identity that stands for their numbers."""
     digest = hashlib.sha256()
     dealt: dict[str, list[tuple[Any, ...]]] = {}
     for key, patches in patcher.patches.items():
@@ -151,8 +176,8 @@ def _deal(patcher: Any, parts: Sequence[_Part], arch: str) -> None:
             scaled = [(patch[0] * factor, *patch[1:]) for patch in patches[part.span(key)]]
             dealt[key] += [patch for patch in scaled if patch[0]]
         digest.update(f"{key}{[patch[0] for patch in dealt[key]]}".encode())
-    patcher.patches = {key: patches for key, patches in dealt.items() if patches}
-    patcher.patches_uuid = uuid.uuid5(patcher.patches_uuid, digest.hexdigest())
+    numbers = uuid.uuid5(patcher.patches_uuid, digest.hexdigest())
+    return {key: patches for key, patches in dealt.items() if patches}, numbers
 
 
 def forget_lora(path: Path) -> None:

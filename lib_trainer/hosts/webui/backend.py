@@ -92,6 +92,17 @@ class Backend(Protocol):
         """
         ...
 
+    def switch(self, processing: Any, loras: Sequence[Weighted]) -> None:
+        """In the middle of a pass: has the U-Net draw with these weights from the next call on.
+
+        What `weigh` gave to the text encoder stays as it is. `unweigh` undoes this, too.
+
+        Args:
+            processing: as for `weigh`.
+            loras: those that `weigh` got, with other weights.
+        """
+        ...
+
     def unweigh(self, processing: Any) -> None:
         """Undoes `weigh`, after the picture and before the host's next activation; often there is nothing to undo."""
         ...

@@ -23,6 +23,7 @@ from lib_trainer.hosts.webui.lock import queue_lock
 from lib_trainer.hosts.webui.requests import Requests
 from lib_trainer.hosts.webui.state import StateDisplay
 from lib_trainer.hosts.webui.switching import base_loaded
+from lib_trainer.hosts.webui.windows import StepWindows
 
 
 class WebUIHost:
@@ -32,11 +33,13 @@ class WebUIHost:
         backend: what this WebUI does in its own way.
         adapters: the network in training, for prompts that name it.
         requests: what the script's values ask of the generations under way.
+        windows: LoRAs of the pass under way that act in some steps only.
     """
 
     def __init__(self, backend: Backend) -> None:
         self.backend = backend
         self.adapters = LiveAdapters(backend.live_targets)
+        self.windows = StepWindows(backend, self.adapters)
         self._display = StateDisplay()
         self._last = LastTxt2Img()
         self._is_previewing = False

@@ -24,6 +24,7 @@ class LiveAdapters:
         self.network: LiveNetwork | None = None
         self._targets = targets
         self._drawing = ExitStack()
+        self._acting: LiveNetwork | None = None
 
     @contextmanager
     def offered(self, network: LiveNetwork) -> Iterator[None]:
@@ -42,10 +43,17 @@ class LiveAdapters:
         if not network.is_attached:
             targets = self._drawing.enter_context(self._targets())
             self._drawing.enter_context(network.attached(targets, multipliers))
+            self._acting = network
+
+    def set_multipliers(self, multipliers: Mapping[str, float]) -> None:
+        """Has the network act with other multipliers from now on; one that the trainer has attached is left alone."""
+        if self._acting is not None:
+            self._acting.set_multipliers(multipliers)
 
     def rest(self) -> None:
         """Ends what `act` began; does nothing when there is nothing to end.
 
         A generation that died of an exception never says so: the next one, and every turn, comes here first.
         """
+        self._acting = None
         self._drawing.pop_all().close()

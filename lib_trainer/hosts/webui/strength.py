@@ -8,8 +8,6 @@ def changes(weights: Weights) -> bool:
     """Whether block weights or elemental rules make any difference to the plain strength."""
     if weights.rules or weights.fine:
         return True
-    if weights.rules or weights.fine:
-        return True
     return weights.ratios is not None and any(value != 1.0 for value in weights.ratios.values())
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lib_trainer.blocks.layers import is_text_encoder
 from lib_trainer.blocks.layouts import BASE
@@ -20,10 +20,11 @@ from lib_trainer.blocks.resolve import Weights, resolve, resolve_all
 from lib_trainer.errors import UserError
 from lib_trainer.host import TRAINING_NAME
 from lib_trainer.hosts.webui import infotext, lora_files
-from lib_trainer.hosts.webui.backend import Backend, Weighted
-from lib_trainer.hosts.webui.live import LiveAdapters
-from lib_trainer.hosts.webui.requests import Requests
+from lib_trainer.hosts.webui.backend import Weighted
 from lib_trainer.hosts.webui.tag_reading import Mark, Reading, given, read
+
+if TYPE_CHECKING:
+    from lib_trainer.hosts.webui.host import WebUIHost
 
 _COND_CACHES = ("cached_c", "cached_uc", "cached_hr_c", "cached_hr_uc")
 _NAMES = ("lora", "lyco")
@@ -46,12 +47,13 @@ class LoraTags:
         stock: the host's own network.
     """
 
-    def __init__(self, stock: Any, backend: Backend, requests: Requests, adapters: LiveAdapters) -> None:
+    def __init__(self, stock: Any, host: WebUIHost) -> None:
         self.name = _NAMES[0]
         self.stock = stock
-        self._backend = backend
-        self._requests = requests
-        self._adapters = adapters
+        self._backend = host.backend
+        self._requests = host.requests
+        self._adapters = host.adapters
+        self._windows = host.windows
 
     def activate(self, p: Any, params_list: Sequence[Any]) -> None:
         """Applies the LoRAs of a prompt; called by the host under its lock, in every pass.
@@ -80,6 +82,7 @@ class LoraTags:
         return reading.tag.name == TRAINING_NAME
 
     def _put_back(self, p: Any) -> None:
+        self._windows.end()
         self._adapters.rest()
         self._backend.unweigh(p)
 
@@ -97,6 +100,7 @@ class LoraTags:
         weighted = [Weighted(position, one.weights) for position, one in enumerate(files)]
         _tell(p, self._backend.weigh(p, weighted))
         self._draw_live(p, [one.weights for one in live])
+        self._windows.begin(p, weighted, [one.weights for one in live])
         absent = lora_files.unknown([one.weights.name for one in files])
         infotext.note(p, [one.weights for one in (*files, *live) if one.weights.name not in absent])
 
@@ -142,7 +146,7 @@ class LoraTags:
             _keep_conds_apart(p)
 
 
-def stand_before_lora(backend: Backend, requests: Requests, adapters: LiveAdapters) -> LoraTags | None:
+def stand_before_lora(host: WebUIHost) -> LoraTags | None:
     """Registers our extra network in the place of the host's `lora`, and under the name `lyco`.
 
     The host calls `on_before_ui` in the reverse order of loading, ours before its own: it is too early then.
@@ -155,7 +159,7 @@ def stand_before_lora(backend: Backend, requests: Requests, adapters: LiveAdapte
     stock = extra_networks.extra_network_registry.get(_NAMES[0])
     if stock is None or isinstance(stock, LoraTags):
         return stock
-    ours = LoraTags(stock, backend, requests, adapters)
+    ours = LoraTags(stock, host)
     extra_networks.register_extra_network(ours)
     extra_networks.register_extra_network_alias(ours, _NAMES[1])
     return ours

@@ -30,7 +30,7 @@ class ForgeCase(HostCase):
 
         self.host: WebUIHost = WebUIHost(backend.make())
         assert self.host.paths.loras.is_dir()
-        stand_before_lora(self.host.backend, self.host.requests, self.host.adapters)
+        stand_before_lora(self.host)
         self.load_checkpoint(first=True)
 
     def _start(self) -> None:
