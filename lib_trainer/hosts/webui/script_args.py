@@ -20,6 +20,7 @@ from typing import Any
 
 from lib_trainer.blocks.elements import Elements
 from lib_trainer.blocks.presets import Presets
+from lib_trainer.blocks.values import shortened
 from lib_trainer.hosts.webui import script_values
 from lib_trainer.hosts.webui.script_values import choice, flag, ignored, text, unknown
 
@@ -139,6 +140,8 @@ def _presets(value: Any, told: list[str]) -> Presets | None:
         return None
     presets = Presets.parse(written)
     told += [problem.text for problem in presets.problems]
+    if not presets.entries and not presets.problems:
+        told.append(f"The presets that were sent with the picture hold none: {shortened(repr(written))}.")
     _tell_missing("presets", value, lambda name: presets.get(name) or presets.fault(name), told)
     return presets
 
@@ -149,6 +152,8 @@ def _elements(value: Any, told: list[str]) -> Elements | None:
         return None
     elements = Elements.parse(written)
     told += [problem.text for problem in elements.problems]
+    if not elements.entries and not elements.problems:
+        told.append(f"The elemental rules that were sent with the picture hold none: {shortened(repr(written))}.")
     _tell_missing("elements", value, lambda name: elements.get(name) or elements.fault(name), told)
     return elements
 

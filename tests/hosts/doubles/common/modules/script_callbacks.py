@@ -30,3 +30,11 @@ def on_script_unloaded(callback: Callable[..., Any], *, name: str | None = None)
 
 def on_model_loaded(callback: Callable[..., Any], *, name: str | None = None) -> None:
     callback_map["model_loaded"].append(callback)
+
+
+def on_infotext_pasted(callback: Callable[..., Any], *, name: str | None = None) -> None:
+    callback_map["infotext_pasted"].append(callback)
+
+
+def on_cfg_denoiser(callback: Callable[..., Any], *, name: str | None = None) -> None:
+    callback_map["cfg_denoiser"].append(callback)
