@@ -16,6 +16,7 @@ from fastapi.responses import FileResponse
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import UploadFile
 
+from lib_trainer.api.analysis import add_analysis
 from lib_trainer.api.blocks import add_blocks
 from lib_trainer.api.boundary import Login, SecondStart, router_of
 from lib_trainer.blocks import presets
@@ -75,6 +76,7 @@ def caller_routes(jobs: Jobs, host: Host, login: Login | None = None) -> APIRout
     _add_buttons(router, jobs, host)
     _add_dataset(router, host)
     _add_presets(router, host)
+    add_analysis(router, host)
     return router
 
 
