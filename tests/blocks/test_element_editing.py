@@ -98,8 +98,8 @@ def test_a_new_hint_does_not_spoil_the_entry_for_the_peer() -> None:
 
 
 @pytest.mark.parametrize(("body", "reason"), [
-    ("", "no rule after the ID"), ("IN00:attn", "three parts.*got 2"), ("IN99:attn:0", "IN99"), ("IN00:attn:x", "'x' is not"),
-    ("# only", "three parts.*got 1"),
+    ("", "no rule after the ID"), ("IN00:attn", "three parts.*got 2"), ("IN99:attn:0", "IN99"),
+    ("IN00:attn:x", "'x' is not"), ("# only", "three parts.*got 1"),
 ])
 def test_rules_that_cannot_be_read(body: str, reason: str) -> None:
     with pytest.raises(UserError, match=reason):

@@ -1,4 +1,4 @@
-"""Builds the Train LoRA tab under AUTOMATIC1111's gradio 3.41.2; run by hand and by `.ci/run`.
+"""Builds the Train LoRA tab and the Block Weight panel under AUTOMATIC1111's gradio 3.41.2; by hand and by `.ci/run`.
 
 Needs gradio 3.41.2 and what it brings, nothing else: no torch, no pytest. Prints one line when all is well.
 """
@@ -11,10 +11,13 @@ from pathlib import Path
 
 import gradio as gr
 
+from lib_trainer.blocks.elements import Elements
+from lib_trainer.blocks.presets import Presets
 from lib_trainer.errors import UserError
 from lib_trainer.host import HostPaths
 from lib_trainer.jobs import Jobs
 from lib_trainer.ui import train_tab
+from lib_trainer.ui.block_weight.panel import BlockWeightPanel
 from lib_trainer.ui.form import FIELDS
 
 
@@ -34,6 +37,12 @@ class EmptyHost:
 
     def obstacles(self) -> list[str]:
         return []
+
+    def presets(self) -> Presets:
+        return Presets.shipped()
+
+    def elements(self) -> Elements:
+        return Elements.shipped()
 
 
 @dataclass(frozen=True)
@@ -61,7 +70,21 @@ def main() -> int:
         if len(tab.on_restore()) != 1 + 6 + len(FIELDS):
             print("Restore fills another number of controls than the form has.")
             return 1
-    print(f"The tab stands under gradio {gr.__version__}: {len(FIELDS)} settings.")
+        return panel_stands(host)
+
+
+def panel_stands(host: EmptyHost) -> int:
+    """Builds the panel, changes a preset and a rule, and asks for what a folded panel shows."""
+    with gr.Blocks() as page:
+        panel = BlockWeightPanel(host, "txt2img")
+        panel.lay_out(gr.Textbox())
+    for part, body in ((panel.presets, ",".join("1" * 17)), (panel.elements, "IN05-OUT05:attn:0.5")):
+        views = part.entries.on_copy(part.entries.on_put("MINE", body)[3])
+        if len(views) != len(part.views) or "MINE_2" not in views[0]:
+            print(f"The entries of {part.entries.id('')} cannot be changed.")
+            return 1
+    loads = [block for block in page.blocks.values() if getattr(block, "elem_id", None)]
+    print(f"Tab and panel stand under gradio {gr.__version__}: {len(FIELDS)} settings, {len(loads)} named controls.")
     return 0
 
 

@@ -41,3 +41,14 @@ def _asked(option: str) -> Path | None:
 
     value = getattr(cmd_opts, option, None)  # absent when the host was started before the extension was installed
     return Path(value).absolute() if value else None
+
+
+def peer_scripts() -> list[Path]:
+    """Returns the folders in which the LoRA Block Weight extension keeps its presets, or kept them once.
+
+    An extension's folder may have any name; it is known by the files in it, which is for the caller to see.
+    """
+    from modules.paths_internal import extensions_dir, script_path
+
+    found = sorted(Path(extensions_dir).glob("*/scripts"))
+    return [*found, Path(script_path) / "scripts"]

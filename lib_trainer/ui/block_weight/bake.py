@@ -15,13 +15,15 @@ import gradio as gr
 from lib_trainer.blocks import tags
 from lib_trainer.errors import Problems, UserError
 from lib_trainer.host import Host
-from lib_trainer.lora import baked_file, keys
 from lib_trainer.lora import file as lora_file
+from lib_trainer.lora import keys
 from lib_trainer.training import check, config_rules
 from lib_trainer.ui.notes import problems_of, warnings
 
 if TYPE_CHECKING:
     from gradio.components import Component
+
+    from lib_trainer.lora import baked_file
 
 _INTRO = ('<p class="tl-quiet"><span>Writes a LoRA with its strength and block weights into a new file, which does the '
           "same at strength 1. Steps (start, stop) cannot be written.</span></p>")
@@ -81,6 +83,8 @@ class BakePanel:
         return f'<div class="tl-note">{escape(told)}</div>{warnings(result.notes)}'
 
     def _bake(self, text: str, name: str, seed: int, prompt: str) -> baked_file.Result:
+        from lib_trainer.lora import baked_file  # needs torch, which the page is built without
+
         tag = _tag(text, prompt)
         path = check.find_lora(tag.name, self._host)
         if path is None:
