@@ -71,7 +71,7 @@ class Target:
 
     Attributes:
         name: kohya layer name, such as "lora_unet_mid_block_attentions_0_proj_in".
-        module: the host's layer (Linear- or Conv2d-like: has `weight`, is called with one tensor).
+        module: the host's layer (Linear-, Conv2d- or norm-like: has `weight`, is called with one tensor).
         rows: for a projection fused into a bigger weight, the output rows that are this layer's; None = all.
     """
 
@@ -154,7 +154,11 @@ class HostModel(Protocol):
         """The noise schedule of this checkpoint: (1000,) float32, descending in (0, 1)."""
 
     def targets(self) -> list[Target]:
-        """Every layer that some network kind may adapt (attention, text encoder, convolutions), in model order."""
+        """Every layer that may be trained on (attention, text encoder, convolutions), in model order."""
+
+    def other_targets(self) -> list[Target]:
+        """Layers that no training adapts but a LoRA file may change: norms, the time embedding, the first and last."""
+        ...
 
     def encode_images(self, pixels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Returns mean and standard deviation (B, 4, h, w) float32 of the VAE posterior, not yet scaled.

@@ -22,7 +22,7 @@ from torch import Tensor
 from lib_trainer import seeds
 from lib_trainer.blocks.layouts import BASE
 from lib_trainer.compare.subject import Subject
-from lib_trainer.host import Conditioning, HostModel, Lease
+from lib_trainer.host import Conditioning, HostModel, Lease, Target
 from lib_trainer.lora import file as lora_file
 from lib_trainer.lora import loaded
 from lib_trainer.lora.loaded import LoadedNetwork
@@ -82,7 +82,7 @@ class Probe:
         tensors = lora_file.load(subject.file).tensors
         with lease.turn() as model, torch.no_grad():
             self.checkpoint = model.checkpoint.name
-            self._network, unmatched = loaded.from_state(model.targets(), tensors)
+            self._network, unmatched = loaded.from_state(_layers(model), tensors)
             self._network.to(model.device, model.compute_dtype)
             self.told = _idle(unmatched, len(tensors))
             with self._acting(model, {}):
@@ -114,7 +114,7 @@ class Probe:
             yield
             return
         layers = list(self._network.layers)
-        with self._network.attached(model.targets(), self._subject.multipliers(ratios or None, layers)):
+        with self._network.attached(_layers(model), self._subject.multipliers(ratios or None, layers)):
             yield
 
     def _conditioning(self, model: HostModel, ratios: Ratios | None) -> Conditioning:
@@ -161,6 +161,11 @@ class Probe:
         at_once = max(1, _AT_ONCE // (noisy.shape[-1] * noisy.shape[-2]))
         pieces = zip(noisy.split(at_once), times.split(at_once), strict=True)
         return torch.cat([model.predict(some, then, _of_all(model, told, some)).float() for some, then in pieces])
+
+
+def _layers(model: HostModel) -> list[Target]:
+    """Every layer of the model that a LoRA file may change."""
+    return [*model.targets(), *model.other_targets()]
 
 
 def split(prediction: str, noisy: Tensor, said: Tensor, alpha: Tensor) -> tuple[Tensor, Tensor]:

@@ -50,6 +50,8 @@ HF, OPEN_CLIP = "hf", "open_clip"
 
 _HF_PATH = re.compile(r"(?:.*\.)?text_model\.encoder\.layers\.(\d+)\.(self_attn\.(?:q|k|v|out)_proj|mlp\.fc[12])$")
 _OPEN_CLIP_PATH = re.compile(r"(?:.*\.)?resblocks\.(\d+)\.(attn|attn\.in_proj|attn\.out_proj|mlp\.c_fc|mlp\.c_proj)$")
+_HF_NORM = re.compile(r"(?:.*\.)?text_model\.(?:encoder\.layers\.(\d+)\.layer_norm([12])|final_layer_norm)$")
+_OPEN_CLIP_NORM = re.compile(r"(?:.*\.)?(?:resblocks\.(\d+)\.ln_([12])|ln_final)$")
 _OPEN_CLIP = {"attn.out_proj": "self_attn_out_proj", "mlp.c_fc": "mlp_fc1", "mlp.c_proj": "mlp_fc2"}
 _OPEN_CLIP_BACK = {name: path for path, name in _OPEN_CLIP.items()}
 _FUSED = ("self_attn_q_proj", "self_attn_k_proj", "self_attn_v_proj")
@@ -186,6 +188,15 @@ def text_layers(path: str, prefix: str) -> dict[str, Place]:
             return {layer + _OPEN_CLIP[found[2]]: Place(path)}
         return {layer + name: Place(path, third) for third, name in enumerate(_FUSED)}
     return {}
+
+
+def text_norm(path: str, prefix: str) -> str | None:
+    """Returns the kohya layer name of a norm of a text encoder, by its module path; None of anything else."""
+    found = _HF_NORM.fullmatch(path) or _OPEN_CLIP_NORM.fullmatch(path)
+    if found is None:
+        return None
+    return f"{prefix}_text_model_" + (
+        f"encoder_layers_{found[1]}_layer_norm{found[2]}" if found[1] else "final_layer_norm")
 
 
 def text_place(layer: str, prefix: str, build: str) -> Place | None:

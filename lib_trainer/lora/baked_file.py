@@ -19,7 +19,6 @@ from lib_trainer.blocks.multipliers import multipliers
 from lib_trainer.blocks.presets import Presets
 from lib_trainer.blocks.resolve import Weights, resolve
 from lib_trainer.blocks.rules import inline
-from lib_trainer.blocks.rules import inline
 from lib_trainer.blocks.windows import ALWAYS
 from lib_trainer.errors import UserError
 from lib_trainer.lora import base_weights, file, keys, metadata

@@ -41,7 +41,7 @@ class ChangeLayer:
         self.name = target.name
         self.stored = dict(stored)
         self.multiplier = 1.0
-        self.channel_axis = 1 if isinstance(target.module, nn.Conv2d | nn.GroupNorm) else -1
+        self.channel_axis = 1 if _has_kernel(target.module) or isinstance(target.module, nn.GroupNorm) else -1
         self.workings_out = 0
         self._target = target
         self._change: Change | None = None
@@ -94,6 +94,10 @@ class ChangeLayer:
         tensors = [None if tensor is None else tensor.to(x.device, x.dtype) for tensor in (kept.weight, kept.bias)]
         self._change = Change(*tensors)
         return self._change
+
+
+def _has_kernel(module: nn.Module) -> bool:
+    return cast(Tensor, module.weight).dim() > 2
 
 
 def own_weight(target: Target) -> Tensor:

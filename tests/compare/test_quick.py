@@ -152,12 +152,12 @@ def test_sdxl_is_told_sizes_and_ranked_over_its_own_blocks(checkpoint: Path, hos
 def test_what_no_number_reaches_is_told(host: StandaloneHost) -> None:
     file = known_loras.write(host, "outside", {"OUT10": 0.5}, conv_rank=2)
     tensors = dict(lora_file.load(file).tensors)
-    tensors["lora_unet_time_embedding_linear_1.lora_up.weight"] = torch.ones(4, 1)
+    tensors["lora_unet_time_embedding_linear_3.lora_up.weight"] = torch.ones(4, 1)
     lora_file.save(file, tensors, {}, overwrite=True)
     about = subject(PROMPT, "outside", file, "sd15")
     found = analyse(host, about, groups=singles(("OUT10", "IN00")), look=SHORT)
     assert about.loose == 1 and any("1 of the LoRA's layers lie in no block" in sentence for sentence in found.told)
-    assert any("lora_unet_time_embedding_linear_1.lora_up.weight" in sentence for sentence in found.told)
+    assert any("lora_unet_time_embedding_linear_3.lora_up.weight" in sentence for sentence in found.told)
     assert [one.effect > 0 for one in found.effects] == [True, False]
 
 

@@ -121,3 +121,14 @@ def test_text_modules_without_a_layer(path: str) -> None:
 def test_text_names_of_another_encoder() -> None:
     assert ldm.text_place("lora_te2_text_model_encoder_layers_0_mlp_fc1", "lora_te1", ldm.HF) is None
     assert ldm.text_place("lora_te_text_model_final_layer_norm", "lora_te", ldm.OPEN_CLIP) is None
+
+
+@pytest.mark.parametrize(("path", "name"), [
+    ("text_model.encoder.layers.3.layer_norm2", "lora_te_text_model_encoder_layers_3_layer_norm2"),
+    ("wrapped.transformer.text_model.final_layer_norm", "lora_te_text_model_final_layer_norm"),
+    ("transformer.resblocks.11.ln_1", "lora_te_text_model_encoder_layers_11_layer_norm1"),
+    ("ln_final", "lora_te_text_model_final_layer_norm"),
+    ("text_model.encoder.layers.3.mlp.fc1", None), ("transformer.resblocks.11.attn", None),
+])
+def test_norms_of_both_builds_have_transformers_names(path: str, name: str | None) -> None:
+    assert ldm.text_norm(path, "lora_te") == name

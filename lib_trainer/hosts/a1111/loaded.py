@@ -16,7 +16,7 @@ from lib_trainer.host import Checkpoint, Target
 from lib_trainer.hosts.a1111.cleared import mergeable
 from lib_trainer.hosts.a1111.fused import Parts
 from lib_trainer.hosts.a1111.text import ClipEncoder, OpenClipEncoder, TextEncoder
-from lib_trainer.hosts.webui.ldm_targets import unet_targets
+from lib_trainer.hosts.webui.ldm_targets import other_targets, unet_targets
 from lib_trainer.hosts.webui.recompute import blocks_of
 
 _OUR_KINDS = "Choose an ordinary SD 1.x, SD 2.x or SDXL text-to-image checkpoint."
@@ -136,6 +136,13 @@ class Loaded:
         """Every adaptable layer: the text encoders', then the U-Net's."""
         text = [target for encoder in self.encoders for target in encoder.targets]
         return [*text, *unet_targets(self.unet, self.checkpoint.family)]
+
+    def other_targets(self) -> list[Target]:
+        """Returns the layers that no training adapts but a LoRA file may change."""
+        family = self.checkpoint.family
+        text = [(encoder.network, facts.prefix)
+                for encoder, facts in zip(self.encoders, family.text_encoders, strict=True)]
+        return other_targets(self.unet, text, family)
 
     @cached_property
     def fused(self) -> list[Parts]:

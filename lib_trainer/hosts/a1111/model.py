@@ -57,6 +57,10 @@ class A1111Model:
         """Every adaptable layer: the text encoders', then the U-Net's."""
         return list(self._loaded.targets)
 
+    def other_targets(self) -> list[Target]:
+        """Layers that no training adapts but a LoRA file may change."""
+        return self._loaded.other_targets()
+
     def encode_images(self, pixels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Returns mean and standard deviation (B, 4, h, w) float32 of the posterior, computed in the VAE's dtype.
 

@@ -174,3 +174,8 @@ class Loaded:
         text = [target for encoder in self.encoders
                 for target in ldm_targets.text_targets(encoder.module, encoder.facts.prefix, self.family)]
         return text + ldm_targets.unet_targets(self.diffusion_model, self.family)
+
+    def other_targets(self) -> list[Target]:
+        """Returns the layers that no training adapts but a LoRA file may change."""
+        text = [(encoder.module, encoder.facts.prefix) for encoder in self.encoders]
+        return ldm_targets.other_targets(self.diffusion_model, text, self.family)

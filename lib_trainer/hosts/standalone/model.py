@@ -43,6 +43,11 @@ class StandaloneModel:
         """Every adaptable layer: the text encoder's, then the U-Net's."""
         return list(self._loaded.targets)
 
+    def other_targets(self) -> list[Target]:
+        """Layers that only a LoRA file may change."""
+        trained = {target.name for target in self._loaded.targets}
+        return [target for target in self._loaded.loadable if target.name not in trained]
+
     def encode_images(self, pixels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Returns mean and standard deviation (B, 4, h, w) float32 of the posterior, in float32 even under autocast."""
         with torch.no_grad(), torch.autocast(self.device.type, enabled=False):
