@@ -173,7 +173,7 @@ def webui_before_ui() -> None:
 
     host = webui().host
     host.page_begins()
-    xyz.add_axes(host.presets)
+    xyz.add_axes(host.presets, host.elements)
 
 
 def webui_generation(page: object, web: FastAPI) -> None:

@@ -1,8 +1,8 @@
-"""Axes for the WebUIs' X/Y/Z plot: block weights, strength and file of one LoRA of the prompt.
+"""Axes for the WebUIs' X/Y/Z plot: block weights, elemental rules, strength and file of one LoRA of the prompt.
 
-A value acts on the prompt's first LoRA, or on the one that it names: `NCNF` or `m4_carbine=NCNF`. An axis changes the
-tag in the prompt of its cell, so every cell's parameters say by themselves how the cell was drawn. The third axis takes
-patterns, too: `zko*` stands for all epochs of a training, the finished file last.
+An axis changes the tag in the prompt of its cell (see `axis_tags`), so every cell's parameters say by themselves how
+the cell was drawn. Two axes together, blocks and their value, make a matrix. The axis of files takes patterns, too:
+`zko*` stands for all epochs of a training, the finished file last.
 """
 from __future__ import annotations
 
@@ -12,35 +12,68 @@ from collections.abc import Callable, Sequence
 from fnmatch import fnmatchcase
 from typing import Any
 
+from lib_trainer.blocks.elements import Elements, find_rules
+from lib_trainer.blocks.layouts import BLOCKS_26
 from lib_trainer.blocks.presets import Presets
 from lib_trainer.blocks.resolve import resolve
-from lib_trainer.blocks.tags import Tag, rewritten, split
-from lib_trainer.blocks.values import Unreadable, read_number
+from lib_trainer.blocks.tags import Tag, split
+from lib_trainer.blocks.values import Unreadable, is_variable, items_of, read_number, shortened
 from lib_trainer.blocks.writing import Parts
 from lib_trainer.errors import UserError
-from lib_trainer.hosts.webui import lora_files
+from lib_trainer.hosts.webui import axis_tags, lora_files
+from lib_trainer.hosts.webui.axis_tags import (
+    PLAIN,
+    Change,
+    Cut,
+    find,
+    first_prompt,
+    parted,
+    parted_blocks,
+    parted_rules,
+)
 
-PRESET, STRENGTH, FILE = "[LoRA] block preset", "[LoRA] strength", "[LoRA] file (epochs of one training)"
-PLAIN = "(plain)"
-"""The value of the first axis that stands for no block weights at all."""
+PRESET, BLOCK_VALUE = "[LoRA] block preset", "[LoRA] block value (OUT03=0.5)"
+BLOCKS, VALUE = "[LoRA] blocks (with the axis value)", "[LoRA] value (of the axis blocks)"
+RULES = "[LoRA] elemental rule"
+STRENGTH, FILE = "[LoRA] strength", "[LoRA] file (epochs of one training)"
 
 
-def add_axes(presets: Callable[[], Presets]) -> None:
-    """Appends our axes to those of the host's X/Y/Z plot; does nothing when they are there or the plot is not."""
+def add_axes(presets: Callable[[], Presets], elements: Callable[[], Elements], *, weighs: bool = True) -> None:
+    """Appends our axes to those of the host's X/Y/Z plot; does nothing when they are there or the plot is not.
+
+    Args:
+        presets, elements: what names stand for when a value is looked at.
+        weighs: whether block weights are ours; if not, there are no axes for them.
+    """
     module = _plot()
-    if module is None or any(option.label == PRESET for option in module.axis_options):
+    if module is None or any(option.label == FILE for option in module.axis_options):
         return
+    module.axis_options += [*(_weights(module, presets, elements) if weighs else ()), *_of_any_lora(module)]
 
-    def choices() -> list[str]:
-        return [PLAIN, *presets().names]
 
-    def confirm(p: Any, values: Sequence[str]) -> None:
-        _confirm_presets(p, values, presets())
+def _weights(module: Any, presets: Callable[[], Presets], elements: Callable[[], Elements]) -> list[Any]:
+    """Returns the axes of block weights and elemental rules."""
+    tags = axis_tags
+    return [
+        module.AxisOption(PRESET, str, _applied(tags.with_preset), confirm=_confirming(_check_preset(presets)),
+                          choices=lambda: [PLAIN, *presets().names]),
+        module.AxisOption(BLOCK_VALUE, str, _applied(tags.with_block_value, parted_blocks),
+                          confirm=_confirming(_check_block_value, parted_blocks)),
+        module.AxisOption(BLOCKS, str, _applied(tags.with_blocks), confirm=_confirming(_check_blocks),
+                          choices=lambda: list(BLOCKS_26)),
+        module.AxisOption(VALUE, str, _applied(tags.with_value), confirm=_confirming(_check_value)),
+        module.AxisOption(RULES, str, _applied(tags.with_rules, parted_rules),
+                          confirm=_confirming(_check_rules(elements), parted_rules),
+                          choices=lambda: [PLAIN, *elements().names]),
+    ]
 
-    module.axis_options += [
-        module.AxisOption(PRESET, str, _apply_preset, confirm=confirm, choices=choices),
-        module.AxisOption(STRENGTH, str, _apply_strength, confirm=_confirm_strengths),
-        module.AxisOption(FILE, str, _apply_file, confirm=_confirm_files, choices=epochs, prepare=files, cost=0.3),
+
+def _of_any_lora(module: Any) -> list[Any]:
+    """Returns the axes that need no block weights."""
+    return [
+        module.AxisOption(STRENGTH, str, _applied(Parts.with_strength), confirm=_confirming(_check_strength)),
+        module.AxisOption(FILE, str, _applied(Parts.with_name), confirm=_confirming(_check_file), choices=epochs,
+                          prepare=files, cost=0.3),
     ]
 
 
@@ -52,104 +85,75 @@ def _plot() -> Any:
     return next((module for module in found if hasattr(module, "axis_options")), None)
 
 
-def parted(value: str) -> tuple[str, str]:
-    """Cuts `name=value` into the name of the LoRA, empty when there is none, and the value."""
-    name, equals, rest = (part.strip() for part in value.partition("="))
-    return (name, rest) if equals else ("", name)
+def _applied(change: Change, cut: Cut = parted) -> Callable[[Any, str, Sequence[str]], None]:
+    """Returns what the plot calls for every cell."""
+    return lambda p, value, values: axis_tags.apply(p, value, change, cut)
 
 
-def changed(prompt: str, value: str, change: Callable[[Parts, str], Parts]) -> str:
-    """Returns a prompt with one tag changed.
+def _confirming(check: Callable[[Tag, str], None], cut: Cut = parted) -> Callable[[Any, Sequence[str]], None]:
+    """Returns what the plot calls before it draws: looks at every value, with the tag that it acts on."""
+    def confirm(p: Any, values: Sequence[str]) -> None:
+        for value in values:
+            name, text = cut(value)
+            check(find(first_prompt(p), name), text)
 
-    Args:
-        prompt: a prompt with LoRA tags.
-        value: the axis value, with or without the name of a LoRA.
-        change: makes the new tag from the old one and the value.
-
-    Raises:
-        UserError: the prompt has no such tag.
-    """
-    name, rest = parted(value)
-    tag = _find(prompt, name)
-    done = False
-
-    def write(one: Tag) -> str:
-        nonlocal done
-        if done or one.text != tag.text:
-            return one.text
-        done = True
-        return str(change(Parts.of(one), rest))
-
-    return rewritten(prompt, write)
+    return confirm
 
 
-def _find(prompt: str, name: str) -> Tag:
-    loras = [tag for tag in split(prompt)[1] if tag.is_lora and tag.name]
-    found = next((tag for tag in loras if name in ("", tag.name)), None)
-    if found is not None:
-        return found
-    if not loras:
-        raise UserError("The prompt has no LoRA for this axis: write a tag such as <lora:name:1> into it.")
-    near = difflib.get_close_matches(name, [tag.name for tag in loras], 1) or [loras[0].name]
-    raise UserError(f"The prompt has no LoRA '{name}' for this axis: did you mean '{near[0]}'?")
-
-
-def _apply(p: Any, value: str, change: Callable[[Parts, str], Parts]) -> None:
-    """Changes the prompt, and the hires prompt where it is one of its own."""
-    if isinstance(p.prompt, list):
-        p.prompt = [changed(one, value, change) for one in p.prompt]
-    else:
-        p.prompt = changed(p.prompt, value, change)
-    hires = getattr(p, "hr_prompt", "")
-    if isinstance(hires, str) and any(tag.is_lora for tag in split(hires)[1]):
-        p.hr_prompt = changed(hires, value, change)
-
-
-def _apply_preset(p: Any, value: str, values: Sequence[str]) -> None:
-    _apply(p, value, lambda parts, text: parts.with_weights(None if text == PLAIN else text))
-
-
-def _apply_strength(p: Any, value: str, values: Sequence[str]) -> None:
-    _apply(p, value, Parts.with_strength)
-
-
-def _apply_file(p: Any, value: str, values: Sequence[str]) -> None:
-    _apply(p, value, Parts.with_name)
-
-
-def _prompt(p: Any) -> str:
-    return p.prompt[0] if isinstance(p.prompt, list) else p.prompt
-
-
-def _confirm_presets(p: Any, values: Sequence[str], presets: Presets) -> None:
-    for value in values:
-        name, text = parted(value)
-        tag = _find(_prompt(p), name)
-        if text == PLAIN:
-            continue
-        for arch in ("sd15", "sdxl"):
-            errors = resolve(split(f"<lora:{tag.name}:lbw={text}>")[1][0], presets, arch).errors
+def _check_preset(presets: Callable[[], Presets]) -> Callable[[Tag, str], None]:
+    def check(tag: Tag, text: str) -> None:
+        for arch in ("sd15", "sdxl") if text != PLAIN else ():
+            errors = resolve(split(f"<lora:{tag.name}:lbw={text}>")[1][0], presets(), arch).errors
             if errors:
                 raise UserError(errors[0].removesuffix(f" LoRA '{tag.name}' acts with plain strength."))
 
-
-def _confirm_strengths(p: Any, values: Sequence[str]) -> None:
-    for value in values:
-        name, text = parted(value)
-        _find(_prompt(p), name)
-        try:
-            read_number(text)
-        except Unreadable as fault:
-            raise UserError(f"A strength of the axis '{STRENGTH}' cannot be read: {fault}.") from None
+    return check
 
 
-def _confirm_files(p: Any, values: Sequence[str]) -> None:
-    for value in values:
-        name, text = parted(value)
-        _find(_prompt(p), name)
-        if lora_files.unknown([text]):
-            near = difflib.get_close_matches(text, lora_files.names(), 1)
-            raise UserError(f"There is no LoRA '{text}'" + (f": did you mean '{near[0]}'?" if near else "."))
+def _check_rules(elements: Callable[[], Elements]) -> Callable[[Tag, str], None]:
+    def check(tag: Tag, text: str) -> None:
+        if text != PLAIN:
+            find_rules(text, elements())
+
+    return check
+
+
+def _check_block_value(tag: Tag, text: str) -> None:
+    blocks, equals, number = text.rpartition("=")
+    if not equals:
+        raise UserError(f"'{shortened(text)}' on the axis '{BLOCK_VALUE}' has no value: write blocks=number, such as "
+                        "OUT03=0.5.")
+    axis_tags.written_blocks(blocks)
+    _read(number, BLOCK_VALUE)
+
+
+def _check_blocks(tag: Tag, text: str) -> None:
+    axis_tags.written_blocks(text)
+    weights = Parts.of(tag).weights
+    if weights is not None and any(is_variable(item) for item in items_of(weights)):
+        raise UserError(f"The axis '{BLOCKS}' needs X for its blocks, but the block weights of {tag.text} use X: write "
+                        "a number there.")
+
+
+def _check_value(tag: Tag, text: str) -> None:
+    _read(text, VALUE)
+
+
+def _check_strength(tag: Tag, text: str) -> None:
+    _read(text, STRENGTH)
+
+
+def _read(text: str, axis: str) -> None:
+    try:
+        read_number(text)
+    except Unreadable as fault:
+        raise UserError(f"A value of the axis '{axis}' cannot be read: {fault}.") from None
+
+
+def _check_file(tag: Tag, text: str) -> None:
+    if lora_files.unknown([text]):
+        near = difflib.get_close_matches(text, lora_files.names(), 1)
+        raise UserError(f"There is no LoRA '{text}'" + (f": did you mean '{near[0]}'?" if near else "."))
 
 
 def epochs() -> list[str]:
