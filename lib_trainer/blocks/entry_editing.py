@@ -85,9 +85,11 @@ def put(form: Format, text: str, name: str, body: str, hint: Hint | None = None)
     Raises:
         UserError: as `change`.
     """
-    content, _ = form.write(name.strip(), body, hint)
-    key = form.key_of(content)
-    if key in EntryText(text, form).keys:
+    keys = EntryText(text, form).keys
+    if name.strip() not in {key.name for key in keys}:
+        return add(form, text, name, body, hint or NO_HINT)
+    key = form.key_of(form.write(name.strip(), body, hint)[0])
+    if key is not None and key in keys:
         return change(form, text, key, name, body, hint)
     return add(form, text, name, body, hint or NO_HINT)
 
