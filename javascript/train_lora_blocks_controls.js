@@ -76,14 +76,14 @@
     /** Fills the chooser of presets: those of this model first, then those made for others. */
     controls.showPresets = (editor) => {
         const { facts } = editor, now = editor.written(), at = facts.presets.findIndex((preset) => preset.name === now);
-        const fits = (preset) => facts.layouts[preset.length].every((block) => facts.blocks.includes(block)) && (preset.length === facts.usual || preset.length === facts.blocks.length);
+        const fits = (preset) => !preset.level_items;
         const hidden = (preset) => !fits(preset) && facts.presets.some((other) => other.name === preset.name && fits(other));
         const group = (label, wanted) => {
             const rows = facts.presets.map((preset, i) => [preset, i]).filter(([preset]) => wanted(preset));
             return rows.length && el("optgroup", { label }, ...rows.map(([preset, i]) => option(i, preset.name, i === at)));
         };
         editor.presetChoice.replaceChildren(...[option("", at < 0 ? t("(own weights)") : "–", at < 0), group(facts.label, fits),
-            group(t("for other models"), (preset) => !fits(preset) && !hidden(preset))].filter(Boolean));
+            group(t("for other models, level by level"), (preset) => !fits(preset) && !hidden(preset))].filter(Boolean));
         const { hint, folklore } = facts.presets[at] || {};
         editor.hint.textContent = !hint ? "" : folklore ? t("Folklore: {hint}", { hint }) : hint;
     };

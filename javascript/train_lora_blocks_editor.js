@@ -4,7 +4,7 @@
     "use strict";
     const ours = window.trainLora;
     const { el, t, blocks } = ours;
-    const WRITE_AFTER = 120, FACTS_LIVE = 3000; // milliseconds
+    const WRITE_AFTER = 120, FACTS_LIVE = 3000, ANNOUNCED = 6000; // milliseconds
     const known = new Map(); // the server's answers about architectures: arch -> { at, answer }
 
     /** Presets, layouts and U-Net of an architecture ("" = the loaded checkpoint's); presets may be edited meanwhile. */
@@ -147,6 +147,7 @@
         /** Writes the weights into the tag in the prompt; the caret stays where it is in the text. */
         write() {
             clearTimeout(this.timer);
+            this.timer = 0;
             const field = this.prompt(), tag = field && this.sheet && blocks.tags(field.value)[this.place];
             if (!tag || !this.tag || tag.name !== this.tag.name) return;
             const text = this.wrote = blocks.withWeights(tag.text, this.written());
@@ -205,7 +206,7 @@
         setPreset(value) {
             const preset = value !== "" && this.facts.presets[Number(value)];
             if (!preset) return;
-            const items = { ...preset.items };
+            const items = { ...(preset.level_items || preset.items) };
             this.put({ layout: this.layoutFor({ ratios: true, length: preset.length }, items), items, liked: preset.name, also: [] });
         }
 
@@ -277,7 +278,14 @@
         }
 
         tell(errors, warnings, news) {
-            this.told.replaceChildren(...blocks.controls.notes(errors, warnings || [], news || []));
+            const announced = Date.now() - this.announcedAt < ANNOUNCED ? this.announced : [];
+            this.told.replaceChildren(...blocks.controls.notes(errors, warnings || [], news || []), ...announced);
+        }
+
+        /** Shows notes from elsewhere on the page, for some seconds also beside what is told meanwhile. */
+        announce(notes) {
+            Object.assign(this, { announced: notes, announcedAt: Date.now() });
+            this.told.replaceChildren(...notes);
         }
     };
 })();

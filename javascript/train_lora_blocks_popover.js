@@ -6,6 +6,7 @@
     const { el, t, blocks } = ours;
     const PROMPTS = ["txt2img_prompt", "img2img_prompt", "hires_prompt"];
     const LOOK = 300; // milliseconds between two looks at the prompts
+    const ANSWERED = 5000; // milliseconds after which what is said of presets answers something else
     const WIDEST = 700, MARGIN = 12; // pixels
     const panels = new Map(); // node -> editor
     const popover = blocks.popover = { node: null, editor: null, field: null, button: null };
@@ -15,17 +16,28 @@
 
     // --- in the panel ---
 
-    /** Fills the panels that are new on the page; the list goes into the hidden box that "Save as preset" reads. */
+    /** Fills the panels that are new on the page; the list goes into the hidden box that "Keep as preset" reads. */
     function fillPanels() {
         for (const node of ours.root().querySelectorAll(".tl-block-editor")) {
             if (panels.has(node)) continue;
-            const list = (text) => {
-                const box = ours.root().querySelector(`#${node.dataset.numbers} textarea, #${node.dataset.numbers} input`);
-                if (box && box.value !== text) ours.type(box, text);
+            const { prefix, prompt } = node.dataset;
+            const keep = (list) => {
+                const box = ours.root().querySelector(`#${prefix}_editor_numbers :is(textarea, input)`);
+                if (box && box.value !== list) ours.type(box, list);
             };
-            panels.set(node, new blocks.Editor(node, () => fieldOf(node.dataset.prompt), list));
+            panels.set(node, new blocks.Editor(node, () => fieldOf(prompt), keep));
         }
         for (const node of panels.keys()) if (!node.isConnected) panels.delete(node);
+    }
+
+    /** Repeats beside the editor what the presets' part, which may be folded, says of a preset that was kept. */
+    function tellKept(button) {
+        const prefix = button.id.replace(/_editor_keep$/, ""), state = ours.find(prefix + "_presets_state");
+        const entry = [...panels].find(([node]) => node.dataset.prefix === prefix);
+        if (!state || !entry) return;
+        const watch = new MutationObserver(() => entry[1].announce([...state.querySelectorAll(".tl-note")].map((note) => note.cloneNode(true))));
+        watch.observe(state, { childList: true, subtree: true, characterData: true });
+        setTimeout(() => watch.disconnect(), ANSWERED);
     }
 
     /** The presets as the panel's own list of them says now; it is written anew after every change. */
@@ -112,6 +124,14 @@
         if (field && field.isConnected) field.focus({ preventScroll: true });
     }
 
+    document.addEventListener("click", (event) => {
+        const button = event.target.closest && event.target.closest("[id$=_editor_keep]");
+        if (button) tellKept(button);
+    }, true);
+    document.addEventListener("keydown", (event) => {
+        if (event.key !== "Enter" || !(event.ctrlKey || event.metaKey)) return;
+        for (const editor of [...panels.values(), popover.editor]) if (editor && editor.timer && editor.live) editor.write(); // the picture shall have it
+    }, true);
     document.addEventListener("keydown", (event) => {
         if (!(event.ctrlKey || event.metaKey) || !event.shiftKey || event.altKey || event.code !== "KeyB") return;
         const spot = here();

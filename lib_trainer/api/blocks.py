@@ -16,6 +16,7 @@ from fastapi import APIRouter, Body
 from lib_trainer.blocks import places
 from lib_trainer.blocks.arguments import arrange
 from lib_trainer.blocks.block_lists import BlockList, find_list
+from lib_trainer.blocks.conversion import converted, fitting_length, layout_for
 from lib_trainer.blocks.layers import block_of, layer_names
 from lib_trainer.blocks.layouts import ARCH_BLOCKS, ARCH_LABELS, BLOCKS_26, LAYOUTS, LORA_BLOCKS, spread
 from lib_trainer.blocks.presets import Preset, Presets
@@ -38,19 +39,15 @@ class LoraBlocks:
 
     Attributes:
         path: the file. arch: "sd15" or "sdxl". kind: its algorithm.
+        layout: length of the shortest list that names all of its blocks.
         layers: number of layers by block; "" holds the layers in no block.
     """
 
     path: Path
     arch: str
     kind: str
+    layout: int
     layers: Mapping[str, int]
-
-    @property
-    def layout(self) -> int:
-        """Length of the shortest list that names every block of the file."""
-        usual = LORA_BLOCKS[self.arch]
-        return len(usual if {*self.layers} - {""} <= {*usual} else ARCH_BLOCKS[self.arch])
 
     def facts(self) -> dict[str, Any]:
         """The header's part of the answers."""
@@ -106,8 +103,9 @@ def find(name: str, host: Host) -> LoraBlocks | None:
     header, metadata = lora_file.read_header(path)
     family = keys.family({tensor: shape for tensor, (_, shape) in header.items()}, metadata)
     arch = keys.ARCH_BY_FAMILY[family] if family else host.checkpoint().family.arch
-    layers = Counter(block_of(layer, arch) or "" for layer in layer_names(header))
-    return LoraBlocks(path, arch, keys.algorithm(header), layers)
+    names = layer_names(header)
+    layers = Counter(block_of(name, arch) or "" for name in names)
+    return LoraBlocks(path, arch, keys.algorithm(header), layout_for(names, arch), layers)
 
 
 def _inside(path: Path, folder: Path) -> bool:
@@ -122,9 +120,15 @@ def _known(arch: str) -> str:
 
 
 def _preset(preset: Preset, arch: str) -> dict[str, Any]:
+    """A preset: its items and numbers by block, as its name in a tag means them; `level_items` are those of the same
+    levels of the U-Net where it is made for another architecture, else null.
+    """
     items = _by_block(BlockList(preset.items, preset.name), arch)
+    length = fitting_length(len(preset.items), arch)
+    own = length == len(preset.items)
+    levels = None if own else _by_block(BlockList(converted(preset.items, length), preset.name), arch)
     return {"name": preset.name, "length": len(preset.items), "hint": preset.hint, "folklore": preset.folklore,
-            "items": items, "values": {block: _number(item) for block, item in items.items()}}
+            "items": items, "values": {block: _number(item) for block, item in items.items()}, "level_items": levels}
 
 
 def _by_block(found: BlockList, arch: str) -> dict[str, str]:

@@ -41,7 +41,7 @@
     document.addEventListener("keydown", (event) => {
         if (event.key !== "Enter" || !(event.ctrlKey || event.metaKey) || event.altKey) return;
         const tab = ours.find("tab_txt2img"), button = ours.find("txt2img_generate");
-        if (!tab || !button || !tab.contains(event.target)) return;
+        if (!tab || !button || !(tab.contains(event.target) || event.target.closest(".tl-be-popover"))) return;
         event.preventDefault();
         event.stopPropagation();
         button.click();

@@ -1,4 +1,4 @@
-"""The block editor's routes: tags in numbers, presets by block, layers and norms of LoRAs, nothing outside the folder."""
+"""The editor's routes: tags in numbers, presets by block, layers and norms of LoRAs; only in its folder."""
 from __future__ import annotations
 
 import math

@@ -175,6 +175,22 @@ def test_weights_are_typed_and_rounded_as_text(editor: Page) -> None:
     tag_becomes(editor, "lbw=BODY>")
 
 
+def test_the_sliders_are_kept_as_a_preset(editor: Page, site: Site) -> None:
+    slider(editor, "OUT03").send_keys("1")
+    tag_becomes(editor, "lbw=1,1,1,1,1,1,1,1,1,0,0,1,1,1,1,0,0>")
+    editor.put("block_weight_editor_name", "MINE")
+    editor.put("block_weight_editor_hint", "with OUT03")
+    editor.press("block_weight_editor_keep")
+    editor.until("the answer", lambda: "Kept" in editor.text(f"{PANEL} .tl-be-told"))
+    file = site.folder / "outputs" / "settings" / "lbwpresets.txt"
+    assert "MINE:1,1,1,1,1,1,1,1,1,0,0,1,1,1,1,0,0" in file.read_text(encoding="utf8")
+    editor.until("the new preset", lambda: editor.text(f"{PANEL} .tl-be-hint") == "with OUT03")
+    slider(editor, "OUT03").send_keys("0")
+    tag_becomes(editor, "lbw=NCNF>")
+    choose(editor, "preset", "MINE")
+    tag_becomes(editor, "lbw=MINE>")
+
+
 def test_what_is_no_slider_stays_and_the_prompt_leads(editor: Page) -> None:
     opened(editor, "1girl, <lora:four:te=1:unet=0.5:lbw=R,1,1,1,X,1,1,1,1,1,1,1,1,1,1,1,1:x=0.4:start=2> smile")
     editor.until("the tag's items", lambda: slider(editor, "OUT03").get_attribute("value") == "1")

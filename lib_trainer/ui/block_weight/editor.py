@@ -36,15 +36,14 @@ class BlockEditor:
 
     def lay_out(self) -> None:
         """Makes the editor's place and the controls that keep a preset."""
-        numbers = f"{self._prefix}_editor_numbers"
-        gr.HTML(f'<div id="{escape(self._prefix)}_editor" class="tl-block-editor" data-prompt="{escape(self._prompt)}" '
-                f'data-numbers="{escape(numbers)}"></div>')
+        gr.HTML(f'<div id="{escape(self._prefix)}_editor" class="tl-block-editor" '
+                f'data-prefix="{escape(self._prefix)}" data-prompt="{escape(self._prompt)}"></div>')
         with gr.Row(elem_classes=["tl-be-keep"]):
             self.name = self._box("Name of a new preset", "name", 2)
             self.hint = self._box("What it is for", "hint", 3)
             self.save = gr.Button("Keep as preset", elem_id=f"{self._prefix}_editor_keep", min_width=120, scale=1)
         self.numbers: Component = gr.Textbox(
-            "", elem_id=numbers, elem_classes=["tl-hidden"], label="Numbers of the sliders")
+            "", elem_id=f"{self._prefix}_editor_numbers", elem_classes=["tl-hidden"], label="Numbers of the sliders")
         self.numbers.do_not_save_to_config = True
 
     def _box(self, label: str, part: str, scale: int) -> Component:
