@@ -1,4 +1,7 @@
-"""docs/BLOCK_WEIGHT.md says what is so: every tag, sentence, command and test that it names is tried here."""
+"""docs/BLOCK_WEIGHT.md says what is so: every tag, sentence, command and test that it names is tried here.
+
+Tags and commands of README.md, too.
+"""
 from __future__ import annotations
 
 import itertools
@@ -49,7 +52,8 @@ def read(tag: Tag, arch: str = "sd15") -> Weights:
 
 
 FAULTY = rows_under("tag", "what is said")
-GOOD = sorted({tag.text for tag in split(re.sub(r"```json\n.*?```", "", TEXT, flags=re.DOTALL))[1]} - {one_tag(row[0]).text for row in FAULTY})
+WITHOUT_REQUESTS = re.sub(r"```json\n.*?```", "", TEXT, flags=re.DOTALL)
+GOOD = sorted({tag.text for tag in split(WITHOUT_REQUESTS)[1]} - {one_tag(row[0]).text for row in FAULTY})
 SAME = [(row[0], row[2]) for row in rows_under("tag", "what it does", "the same as") if row[2]]
 
 
@@ -59,6 +63,11 @@ def test_every_tag_is_understood(written: str) -> None:
         assert read(one_tag(written), arch).errors == []
     told = [read(one_tag(written), arch).warnings for arch in ARCH_BLOCKS]
     assert [] in told or "dyn" in written
+
+
+@pytest.mark.parametrize("tag", split((ROOT / "README.md").read_text(encoding="utf8"))[1], ids=lambda tag: tag.text)
+def test_every_tag_of_the_readme_is_understood(tag: Tag) -> None:
+    assert read(tag).errors == read(tag).warnings == []
 
 
 @pytest.mark.parametrize(("tag", "same"), SAME, ids=[tag for tag, _ in SAME])
@@ -86,8 +95,9 @@ def _named(word: str) -> list[str]:
 
 
 def test_commands_are_understood(capsys: pytest.CaptureFixture[str]) -> None:
-    lines = re.findall(r"^python -m lib_trainer (.+)$", TEXT.replace("\\\n", " "), re.MULTILINE)
-    assert lines
+    readme = (ROOT / "README.md").read_text(encoding="utf8")
+    lines = re.findall(r"^python -m lib_trainer (.+)$", f"{TEXT}\n{readme}".replace("\\\n", " "), re.MULTILINE)
+    assert len(lines) > 8
     for line in map(" ".join, map(str.split, lines)):
         cli._parser().parse_args(shlex.split(line, comments=True))
 
