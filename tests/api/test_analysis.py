@@ -51,8 +51,9 @@ def test_pictures(client: TestClient) -> None:
 
 @pytest.mark.parametrize(("values", "quoted"), [
     ({"lora": "nobody"}, "nobody"), ({"lora": ""}, "lora"), ({"keep": "much"}, "keep = 'much'"),
-    ({"keep": 2}, "at most"), ({"keeep": 1}, "'keeep' is not known"), ({"mode": "slow"}, "slow"), ({"seed": True}, "seed = True"),
-    ({"blocks": "IN99"}, "IN99"), ({"range": "1"}, "range"), ({"threshold": 300}, "300"), ({"seeds": 0}, "got 0")])
+    ({"keep": 2}, "at most"), ({"keeep": 1}, "'keeep' is not known"), ({"mode": "slow"}, "slow"),
+    ({"seed": True}, "seed = True"), ({"blocks": "IN99"}, "IN99"), ({"range": "1"}, "range"),
+    ({"threshold": 300}, "300"), ({"seeds": 0}, "got 0")])
 def test_faults_are_sentences(client: TestClient, values: dict[str, Any], quoted: str) -> None:
     code, answer = asked(client, **values)
     assert code == 400 and quoted in " ".join(answer["problems"])

@@ -72,6 +72,14 @@ class StableDiffusionProcessing:
         self.cached_c = StableDiffusionProcessing.cached_c  # type: ignore[misc]
         self.cached_uc = StableDiffusionProcessing.cached_uc  # type: ignore[misc]
 
+    @property  # type: ignore[no-redef]
+    def sd_model(self) -> Any:  # noqa: F811  # as the hosts do: an argument for old callers, always the loaded model
+        return shared.sd_model
+
+    @sd_model.setter
+    def sd_model(self, value: Any) -> None:
+        pass
+
     @property
     def script_args(self) -> Any:
         return self.script_args_value
