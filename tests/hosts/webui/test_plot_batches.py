@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from lib_trainer import bootstrap
+from lib_trainer.host import PreviewRequest
 from lib_trainer.hosts.webui.infotext import FIELD
 from lib_trainer.hosts.webui.requests import FAULTS_FIELD
 from tests.contract.case import HostCase
@@ -216,6 +217,14 @@ def test_faults_of_the_values_are_told(script: Any) -> None:
     told = " ".join(p.comments)
     assert "got 3" in told and "'active'" in told and "'xyzsetting'" in told and len(done.images) == 1
     assert "got 3" in done.infotexts[0]
+
+
+def test_a_preview_like_the_last_picture_is_no_plot(case: HostCase, script: Any) -> None:
+    generate(args=PLOT)
+    with case.host.borrow_model() as lease, lease.turn() as model:
+        drawn = model.preview(PreviewRequest("a dog<lora:one:1:XYZ>", seed=4, like_txt2img=True))
+    assert drawn.image.size == (64, 64) and "LoRA plot" not in drawn.infotext
+    assert drawn.infotext.startswith("a dog<lora:one:1:XYZ>\n")
 
 
 def test_a_picture_within_a_picture_is_no_plot(script: Any) -> None:
