@@ -70,6 +70,22 @@ def test_explain_reads_lora_and_presets_files(tmp_path: Path, capsys: pytest.Cap
     assert (code, answer["loras"]) == (0, {"zko": {KEYS[0]: 0.5}})
 
 
+def test_explain_reads_elemental_rules(keys: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rules = tmp_path / "rules.txt"
+    rules.write_text("MINE::proj_in:0.5", "utf-8")
+    prompt = ("--prompt", "<lora:zko:0.8:lbwe=MINE>", "--keys", f"zko={keys}")
+    code, answer = explained(capsys, *prompt, "--elemental", str(rules))
+    assert (code, answer["details"][0]["rules"]) == (0, ["/proj_in@0.5"])
+    assert answer["loras"]["zko"] == pytest.approx({key: 0.4 if "proj_in" in key else 0.8 for key in KEYS})
+    assert explained(capsys, *prompt)[0] == 1  # the shipped rules have no such ID
+
+
+def test_explain_draws_from_a_seed(keys: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    prompt = ("--prompt", "<lora:zko:1:lbw=R>", "--keys", f"zko={keys}")
+    answers = [explained(capsys, *prompt, "--seed", seed)[1]["loras"]["zko"] for seed in ("1", "1", "2")]
+    assert answers[0] == answers[1] != answers[2]
+
+
 def test_explain_prints_json_with_exit_code_1(keys: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code, answer = explained(capsys, "--prompt", "<lora:zko:1:NFNC>", "--keys", f"zko={keys}")
     assert code == 1 and answer["loras"]["zko"][KEYS[0]] == 1.0
