@@ -29,7 +29,7 @@ class Reading:
     """A tag, sorted.
 
     Attributes:
-        tag: what `blocks.resolve` reads: without `dyn`, which is the host's.
+        tag: what `blocks.resolve` reads: without the `dyn` that the host gets.
         is_plain: whether the host's network understands the tag as it is written.
         dyn: the host's `dyn` argument as text, where a tag of ours has one that is a number; else None.
     """
@@ -47,7 +47,9 @@ def read(items: Sequence[object]) -> Reading:
     if _is_plain(tag):
         return Reading(tag, True)
     dyn = tag.named.get("dyn") or _third(tag)
-    return Reading(_without_dyn(tag), False, dyn if dyn and dyn.isdigit() else None)
+    if dyn is None or not (dyn.isascii() and dyn.isdigit()):
+        return Reading(tag, False)
+    return Reading(_without_dyn(tag), False, dyn)
 
 
 def given(reading: Reading, te: float, unet: float) -> list[str]:
@@ -89,6 +91,7 @@ def _third(tag: Tag) -> str | None:
 
 
 def _without_dyn(tag: Tag) -> Tag:
-    named = {key: value for key, value in tag.named.items() if key != "dyn"}
-    kept = tag.positional if _third(tag) is None else (*tag.positional[:2], *tag.positional[3:])
-    return replace(tag, named=named, positional=kept)
+    """Takes the `dyn` out that the host gets; another one stays, and is told to have no effect."""
+    if tag.named.get("dyn"):
+        return replace(tag, named={key: value for key, value in tag.named.items() if key != "dyn"})
+    return replace(tag, positional=(*tag.positional[:2], *tag.positional[3:]))

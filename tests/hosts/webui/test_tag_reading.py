@@ -3,6 +3,8 @@ from __future__ import annotations
 
 import pytest
 
+from lib_trainer.blocks.presets import Presets
+from lib_trainer.blocks.resolve import resolve
 from lib_trainer.hosts.webui.tag_reading import Mark, given, read
 
 
@@ -29,9 +31,19 @@ def test_the_host_gets_name_strengths_and_dyn() -> None:
     assert given(read(["a", "lbw=NCNF", "dyn=many"]), 1.0, 1.0) == ["a", "1.0", "1.0"]
 
 
-def test_dyn_is_not_told_to_be_ignored() -> None:
-    tag = read(["a", "1", "0.5", "64", "NCNF", "dyn=3"]).tag
-    assert tag.positional == ("1", "0.5", "NCNF") and not tag.named
+def test_a_dyn_that_the_host_gets_is_not_told_to_be_ignored() -> None:
+    assert read(["a", "1", "0.5", "64", "NCNF"]).tag.positional == ("1", "0.5", "NCNF")
+    assert not read(["a", "NCNF", "dyn=3"]).tag.named
+
+
+@pytest.mark.parametrize(("items", "piece"), [
+    (["a", "lbw=NCNF", "dyn=many"], "'many' (dyn)"), (["a", "1", "1", "6.5", "NCNF"], "'6.5' (dyn)"),
+    (["a", "1", "1", "64", "NCNF", "dyn=3"], "'64' (dyn)"), (["a", "NCNF", "dyn=\u00b2"], "'\u00b2' (dyn)"),
+])
+def test_another_dyn_is(items: list[str], piece: str) -> None:
+    reading = read(items)
+    assert piece in " ".join(resolve(reading.tag, Presets.shipped(), "sd15").warnings)
+    assert given(reading, 1.0, 1.0)[3:] == (["dyn=3"] if "dyn=3" in items else [])
 
 
 def test_a_mark_is_no_argument() -> None:
