@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,8 +47,7 @@ class Subject:
     @property
     def present(self) -> tuple[str, ...]:
         """The blocks in which the LoRA has layers, in the order of the layout."""
-        found = {block_of(layer, self.arch) for layer in self.layers}
-        return tuple(block for block in ARCH_BLOCKS[self.arch] if block in found)
+        return _blocks(self.layers, self.arch)
 
     @property
     def loose(self) -> int:
@@ -120,6 +119,20 @@ def subject(prompt: str, name: str, file: Path, arch: str) -> Subject:
     if not found.strengths.te and not found.strengths.unet:
         raise UserError(f"The LoRA '{name}' has strength 0 in this prompt, so no block can do anything: write 1.")
     return found
+
+
+def blocks_of(file: Path, arch: str) -> tuple[str, ...]:
+    """Returns the blocks in which a LoRA file has layers, in the order of the layout.
+
+    Raises:
+        UserError: the file cannot be read.
+    """
+    return _blocks(layer_names(lora_file.read_header(file)[0]), arch)
+
+
+def _blocks(layers: Iterable[str], arch: str) -> tuple[str, ...]:
+    found = {block_of(layer, arch) for layer in layers}
+    return tuple(block for block in ARCH_BLOCKS[arch] if block in found)
 
 
 def with_weights(prompt: str, name: str, weights: str) -> str:

@@ -23,6 +23,12 @@ def names() -> list[str]:
     return sorted(networks.available_networks, key=str.lower)
 
 
+def file_of(name: str) -> Path | None:
+    """Returns the file of a LoRA of the host's list, by a name as in a tag; None where there is none."""
+    entry = _entry(name)
+    return None if entry is None else Path(entry.filename)  # type: ignore[attr-defined]
+
+
 def _entry(name: str) -> object | None:
     """Finds a LoRA as the host does: an alias that two files share counts for neither."""
     import networks

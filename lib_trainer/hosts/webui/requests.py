@@ -9,12 +9,13 @@ from dataclasses import replace
 from typing import Any
 
 from lib_trainer.blocks.elements import Elements
+from lib_trainer.blocks.layouts import ARCH_BLOCKS
 from lib_trainer.blocks.presets import Presets
 from lib_trainer.blocks.tags import Tag, split
 from lib_trainer.blocks.writing import Parts
 from lib_trainer.compare.cells import Comparison
 from lib_trainer.errors import Problems, UserError
-from lib_trainer.hosts.webui import script_args
+from lib_trainer.hosts.webui import lora_files, script_args
 from lib_trainer.hosts.webui.generations import OfGeneration
 from lib_trainer.hosts.webui.plot_batches import PlotBatches
 from lib_trainer.hosts.webui.script_args import ANALYSIS, OFF, PLOT, ScriptArgs
@@ -121,10 +122,26 @@ class Requests:
 
         prompt = p.all_prompts[0]
         if args.mode == ANALYSIS:
-            return peer_analysis.analysis_of(args.analysis, prompt, p.all_seeds[0], self._arch())
+            arch = self._arch()
+            return peer_analysis.analysis_of(args.analysis, prompt, p.all_seeds[0], arch, _present(prompt, arch))
         assert args.mode == PLOT
         names = peer_plot.Names(self.presets(p), self.elements(p), self._arch())
         return peer_plot.plot_of(args.axes, names, prompt)
+
+
+def _present(prompt: str, arch: str) -> list[str] | None:
+    """Returns the blocks that the LoRAs to be compared have; None where a file cannot be found.
+
+    Raises:
+        UserError: a file cannot be read.
+    """
+    from lib_trainer.compare import placeholder, subject
+
+    files = [lora_files.file_of(name) for name in placeholder.names(prompt)]
+    if not files or None in files:
+        return None
+    found = {block for file in files if file is not None for block in subject.blocks_of(file, arch)}
+    return [block for block in ARCH_BLOCKS[arch] if block in found] or None
 
 
 def _plain(tag: Tag) -> Tag:
