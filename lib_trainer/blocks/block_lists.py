@@ -24,10 +24,8 @@ from lib_trainer.blocks.layouts import (
 )
 from lib_trainer.blocks.presets import Presets
 from lib_trainer.blocks.selection import parse_blocks
-from lib_trainer.blocks.values import items_of, looks_like_item, shortened
+from lib_trainer.blocks.values import PLACEHOLDERS, items_of, looks_like_item, shortened
 from lib_trainer.errors import UserError
-
-_PLACEHOLDERS = ("XYZ", "ZYX")
 
 
 @dataclass(frozen=True)
@@ -136,7 +134,7 @@ def _named(piece: str) -> NamedBlocks:
 def _unknown_preset(name: str, presets: Presets) -> str:
     if not name:
         return "The block weights after 'lbw=' are missing: write a preset's name or 17 numbers."
-    if name.upper() in _PLACEHOLDERS:
+    if name.upper() in PLACEHOLDERS:
         return (f"'{shortened(name)}' is the place that a plot of block weights fills: no plot is drawn, and no preset "
                 "has this name.")
     near, names = presets.near(name), presets.names

@@ -133,6 +133,6 @@ def _layout_notes(found: BlockList, every: Mapping[str, float], arch: str) -> li
                      "effect.")
     if notes and ARCH_OF_LENGTH[length] != arch:
         wanted = fitting_length(length, arch)
-        notes[-1] += (f" With {wanted} numbers, the same levels of the U-Net are "
-                      f"lbw={','.join(converted(found.items, wanted))}")
+        notes[-1] += (f" The same levels of the U-Net in {wanted} numbers: "
+                      f"'lbw={','.join(converted(found.items, wanted))}'.")
     return [note[0].upper() + note[1:] for note in notes]

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from lib_trainer.blocks.edited_file import EditedFile, Problem, created, lines_of, read_text
 from lib_trainer.blocks.rules import Rule, notes_on, read_inline, read_rule
-from lib_trainer.blocks.values import Unreadable, shortened
+from lib_trainer.blocks.values import PLACEHOLDERS, Unreadable, shortened
 from lib_trainer.errors import UserError
 
 SHIPPED = Path(__file__).resolve().parent.parent / "assets" / "elempresets.txt"
@@ -153,6 +153,9 @@ def _inline_or_unknown(item: str, elements: Elements) -> Rule:
         return read_inline(item)
     if not item:
         raise UserError("An elemental rule after 'lbwe=' is missing: write an ID or blocks/elements@ratio.")
+    if item.upper() in PLACEHOLDERS and not elements.fault(item):
+        raise UserError(f"'{shortened(item)}' is the place that a plot of elemental rules fills: no plot is drawn, and "
+                        "no rule has this name.")
     near, names = elements.near(item), elements.names
     advice = f"did you mean '{near[0]}'?" if near else f"known are {', '.join(names[:5])}." if names else (
         "the file of rules has none.")

@@ -18,6 +18,10 @@ _LIMIT = 1e6
 """Beyond any use, and small enough that strength times block weight stays a number even in single precision."""
 
 
+PLACEHOLDERS = ("XYZ", "ZYX")
+"""Names that the plot of the LoRA Block Weight extension fills; ordinary names where no plot is drawn."""
+
+
 class Unreadable(ValueError):
     """Why a written number cannot be read, as the end of a sentence: "'a' is not a number"."""
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lib_trainer.blocks.block_lists import items_by_block
-from lib_trainer.blocks.layouts import ARCH_BLOCKS, BLOCKS_26, FINE_MIDDLE, LAYOUTS
+from lib_trainer.blocks.layouts import ARCH_BLOCKS, ARCH_OF_LENGTH, BLOCKS_26, FINE_MIDDLE, LAYOUTS, names_of
 from lib_trainer.blocks.multipliers import multipliers
 from lib_trainer.blocks.presets import Presets
 from lib_trainer.blocks.resolve import Weights, resolve
@@ -104,6 +104,18 @@ def test_items_by_block_stay_text(text: str, expected: dict[str, str]) -> None:
 
 def test_what_cannot_be_read_has_no_items() -> None:
     assert items_by_block("ALLES", _PRESETS, "sd15") is None
+
+
+@given(st.sampled_from(sorted(ARCH_BLOCKS)), st.sampled_from(sorted(ARCH_OF_LENGTH)), st.integers(0, 60))
+def test_every_number_of_a_list_acts_or_is_told_to_have_no_effect(arch: str, length: int, place: int) -> None:
+    numbers_ = ["0.5"] * length
+    before = _resolve(",".join(numbers_), arch)
+    numbers_[place % length] = "0.25"
+    after = _resolve(",".join(numbers_), arch)
+    if after.digest == before.digest:
+        block = names_of(length)[place % length]
+        assert block not in ARCH_BLOCKS[arch]
+        assert "these numbers have no effect" in " ".join(after.warnings)
 
 
 _PIECES = st.tuples(st.sampled_from([*BLOCKS_26, *FINE_MIDDLE, "EMBED", "FINAL", "IN04-IN07", "OUT00 OUT02", "mid"]),

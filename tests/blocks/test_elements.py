@@ -18,7 +18,10 @@ from hypothesis import strategies as st
 from lib_trainer.blocks.elements import SHIPPED, Elements, ElementsFile, find_rules
 from lib_trainer.blocks.layers import block_of
 from lib_trainer.blocks.layouts import BLOCKS_26
+from lib_trainer.blocks.presets import Presets
+from lib_trainer.blocks.resolve import resolve
 from lib_trainer.blocks.rules import Rule, inline, read_inline
+from lib_trainer.blocks.tags import split
 from lib_trainer.errors import UserError
 
 _PEER: dict[str, Any] = json.loads((Path(__file__).parent.parent / "data" / "peer_elements.json").read_text("utf-8"))
@@ -150,6 +153,17 @@ def test_mistakes_in_a_tag_are_quoted(text: str, sentence: str) -> None:
     with pytest.raises(UserError) as caught:
         find_rules(text, Elements.parse(_PEERS_FILE))
     assert sentence in str(caught.value)
+
+
+def test_the_plots_name_is_told_where_no_rule_has_it() -> None:
+    with pytest.raises(UserError, match="'xyz' is the place that a plot of elemental rules fills"):
+        find_rules("xyz", Elements.parse(""))
+
+
+def test_an_exact_part_survives_the_cutting_of_a_tag() -> None:
+    (tag,) = split("<lora:n:1:lbwe=/=proj@0,NOT IN01-IN02 mid/NOT =to_q attn1.to_out@0.5>")[1]
+    rules = resolve(tag, Presets.parse(""), "sd15").rules
+    assert inline(rules) == "/=proj@0,NOT IN01-IN02 M00/NOT =to_q attn1.to_out@0.5"
 
 
 def test_ids_and_rules_mix_in_a_tag() -> None:
