@@ -1,79 +1,29 @@
-"""Forge under the contract of every host: the doubles with a tiny U-Net, and the person before them."""
+"""Forge under the contract of every host: the doubles with a tiny U-Net."""
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from lib_trainer.hosts.webui.host import WebUIHost
-from lib_trainer.hosts.webui.lock import waiting_for
-from tests import tiny_checkpoint
-from tests.contract.case import HostCase
-from tests.hosts import doubles
+from tests.hosts.webui.case import WebUICase
 
 
-class ForgeCase(HostCase):
-    """Forge of doubles, with two tiny checkpoints."""
+class ForgeCase(WebUICase):
+    """Forge of doubles."""
 
+    kind = "forge"
     levels = 2  # merged into the text encoder's float16 weights, a LoRA's effect is rounded
 
-    def __init__(self, folder: Path) -> None:
-        self._files = [tiny_checkpoint.write(folder / "models", f"{seed}.safetensors", seed) for seed in (0, 1)]
-        self._doubles = ExitStack()
-        self._doubles.enter_context(doubles.installed("forge", folder))
-        self._start()
-        from lib_trainer.hosts.forge import backend
-        from lib_trainer.hosts.webui.tags import stand_before_lora
-
-        self.host: WebUIHost = WebUIHost(backend.make())
-        assert self.host.paths.loras.is_dir()
-        stand_before_lora(self.host)
-        self.load_checkpoint(first=True)
-
-    def _start(self) -> None:
-        """Does what the program does when it starts."""
-        import extra_networks_lora
-        from modules import extra_networks, sd_models
-
+    def _make_model(self, info: Any) -> Any:
         from tests.hosts.forge.engine import Engine
 
-        sd_models.model_path = str(self._files[0].parent)
-        sd_models.model_maker = lambda info: Engine(Path(info.filename))
-        sd_models.list_models()
-        extra_networks.initialize()
-        stock = extra_networks_lora.ExtraNetworkLora()
-        extra_networks.register_extra_network(stock)
-        extra_networks.register_extra_network_alias(stock, "lyco")
-
-    def close(self) -> None:
-        self._doubles.close()
-
-    @property
-    def engine(self) -> Any:
-        """The program's model."""
-        from modules import sd_models
-
-        return sd_models.model_data.sd_model
+        return Engine(Path(info.filename))
 
     def networks(self) -> Sequence[torch.nn.Module]:
-        parts = self.engine.forge_objects_original
+        parts = self.model.forge_objects_original
         return [parts.unet.model, parts.clip.cond_stage_model, parts.vae.first_stage_model]
-
-    def draw(self, prompt: str = "a cat", seed: int = 3) -> bytes:
-        from modules import call_queue, processing, shared
-
-        with call_queue.queue_lock:
-            shared.state.begin(job="txt2img")
-            try:
-                p = processing.StableDiffusionProcessingTxt2Img(
-                    prompt=prompt, seed=seed, steps=4, width=64, height=64, sampler_name="Euler", cfg_scale=7.0)
-                pixels: bytes = processing.process_images(p).images[0].tobytes()
-                return pixels
-            finally:
-                shared.state.end()
 
     def load_checkpoint(self, first: bool) -> None:
         """Chooses it at the top of the page and draws with it, which loads it."""
@@ -82,18 +32,5 @@ class ForgeCase(HostCase):
         main_entry.checkpoint_change(self.checkpoint_file(first).name)
         self.draw()
 
-    def checkpoint_file(self, first: bool) -> Path:
-        return self._files[0 if first else 1]
-
-    def interrupt(self) -> None:
-        from modules import shared
-
-        shared.state.interrupt()
-
-    def waiting(self) -> int:
-        from modules.call_queue import queue_lock
-
-        return waiting_for(queue_lock)
-
     def states_of(self, ids: Sequence[int]) -> torch.Tensor:
-        return self.engine.states(torch.tensor([list(ids)]))[0].clone()
+        return self.model.states(torch.tensor([list(ids)]))[0].clone()

@@ -106,7 +106,7 @@ def test_layers_in_main_memory_are_refused(case: ForgeCase) -> None:
     """A network whose device is not where (a part of) its weights are."""
     from lib_trainer.hosts.forge.placement import require_whole
 
-    patcher = case.engine.forge_objects_original.unet.clone()
+    patcher = case.model.forge_objects_original.unet.clone()
     require_whole(patcher)
     patcher.load_device = torch.device("meta")
     with pytest.raises(UserError, match=r"Forge keeps \d+ MB of the KModel in main memory.*GPU Weights"):
@@ -133,7 +133,7 @@ def test_an_unchanged_turn_places_nothing(case: ForgeCase, monkeypatch: pytest.M
 
 
 def test_quantised_storage_is_refused(case: ForgeCase, monkeypatch: pytest.MonkeyPatch) -> None:
-    model = case.engine.forge_objects_original.unet.model
+    model = case.model.forge_objects_original.unet.model
     assert case.host.obstacles() == []
     monkeypatch.setattr(model, "storage_dtype", "nf4")
     assert "stored as nf4" in case.host.obstacles()[0]
@@ -144,17 +144,17 @@ def test_quantised_storage_is_refused(case: ForgeCase, monkeypatch: pytest.Monke
 def test_a_model_of_another_kind_says_what_it_is(case: ForgeCase, monkeypatch: pytest.MonkeyPatch) -> None:
     from lib_trainer.hosts.forge.loaded import family_of
 
-    monkeypatch.setattr(type(case.engine), "is_sd1", False)
+    monkeypatch.setattr(type(case.model), "is_sd1", False)
     with pytest.raises(UserError, match="of the kind 'Engine'"):
-        family_of(case.engine)
+        family_of(case.model)
     monkeypatch.undo()
-    monkeypatch.setattr(case.engine.forge_objects_original.unet.model.diffusion_model, "in_channels", 9)
+    monkeypatch.setattr(case.model.forge_objects_original.unet.model.diffusion_model, "in_channels", 9)
     with pytest.raises(UserError, match="9 channels"):
-        family_of(case.engine)
+        family_of(case.model)
 
 
 def test_the_transformer_block_gives_forges_own_values(case: ForgeCase) -> None:
-    unet = case.engine.forge_objects_original.unet.model.diffusion_model
+    unet = case.model.forge_objects_original.unet.model.diffusion_model
     block = unet.input_blocks[1][1].transformer_blocks[0]
     generator = torch.Generator().manual_seed(0)
     x, context = torch.randn((2, 9, 64), generator=generator), torch.randn((2, 77, 32), generator=generator)
