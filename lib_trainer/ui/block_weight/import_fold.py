@@ -57,12 +57,13 @@ class ImportFold:
                                     elem_id=self._list.id("restore"))
             self.other = self._list.box(
                 "other", lines=5, max_lines=10, label="The other file",
-                info="Open a file of LoRA Block Weight, or paste its text. Comments come along.")
-            with gr.Row(equal_height=True, elem_classes=["tl-with-buttons"]):
-                clashes = gr.Radio([*CLASHES], value="Keep mine", label="Same name, other content", scale=3,
-                                   elem_id=self._list.id("clashes"))
-                look = gr.Button("What would change?", elem_id=self._list.id("import_look"), min_width=120)
-                take = gr.Button("Import", elem_id=self._list.id("import_take"), min_width=120)
+                info="Open a file of LoRA Block Weight, or paste its text. Comments come along.",
+                elem_classes=["tl-mono"])
+            clashes = gr.Radio([*CLASHES], value="Keep mine", label="Same name, other content",
+                               elem_id=self._list.id("clashes"))
+            with gr.Row(elem_classes=["tl-small-buttons"]):
+                look = gr.Button("What would change?", size="sm", elem_id=self._list.id("import_look"))
+                take = gr.Button("Import", size="sm", elem_id=self._list.id("import_take"))
             self._told = gr.HTML("", elem_id=self._list.id("import_state"))
         opened = [self.other, self._told]
         upload.upload(self.on_upload, [upload], opened, **QUIET)

@@ -37,7 +37,8 @@ class TextFold:
         """Makes the controls and joins them; the list must stand already. `follow` is to be called at the end."""
         text, seen = self._now()
         with gr.Accordion("The file as text", open=False, elem_id=self._list.id("text_fold")):
-            self.text = self._list.box("text", text, lines=14, max_lines=14, label="Text", info=self._help)
+            self.text = self._list.box("text", text, lines=14, max_lines=14, label="Text", info=self._help,
+                                       elem_classes=["tl-mono"])
             self._seen = gr.State(value=seen)
             with gr.Row(elem_classes=["tl-small-buttons"]):
                 save = gr.Button("Save the text", size="sm", elem_id=self._list.id("save"))
