@@ -41,6 +41,12 @@ _FAMILY_BY_METADATA = (
 )
 _FAMILY_BY_CONTEXT = {768: "sd1", 1024: "sd2", 2048: "sdxl"}
 _CONTEXT_LAYER = re.compile(r"^lora_unet_.*attn2_to_[kv]$")
+_OF_INPUTS = (DOWN, "hada_w1_b", "diff", "a2.weight")
+"""Factors whose second side is the layer's inputs."""
+
+_KRONECKER = (("lokr_w1", "lokr_w1_b"), ("lokr_w2", "lokr_w2_b"))
+"""Factors whose second sides, multiplied, are the layer's inputs."""
+
 _RESIDUAL_LAYER = re.compile(
     r"resnets|samplers|conv_in|conv_out|time_embed|in_layers|out_layers|emb_layers|skip_connection|_op$|_conv$"
 )
@@ -106,8 +112,16 @@ def family(shapes: Mapping[str, Sequence[int]], metadata: Mapping[str, str]) -> 
     layers = {split(tensor)[0] for tensor in shapes}
     if any(layer.startswith(("lora_te1_", "lora_te2_")) for layer in layers):
         return "sdxl"
-    for tensor, shape in shapes.items():
-        layer, part = split(tensor)
-        if _CONTEXT_LAYER.match(layer) and part == DOWN and shape[1] in _FAMILY_BY_CONTEXT:
-            return _FAMILY_BY_CONTEXT[shape[1]]
+    for layer, parts in by_layer(shapes).items():
+        if _CONTEXT_LAYER.match(canonical(layer)) and (width := _inputs(parts)) in _FAMILY_BY_CONTEXT:
+            return _FAMILY_BY_CONTEXT[width]
     return None
+
+
+def _inputs(parts: Mapping[str, Sequence[int]]) -> int:
+    """Returns how many inputs a matrix layer has, by its factors' shapes; 0 where they do not tell."""
+    for part in _OF_INPUTS:
+        if part in parts and len(parts[part]) > 1:
+            return parts[part][1]
+    first, second = (next((parts[part] for part in names if part in parts), ()) for names in _KRONECKER)
+    return first[1] * second[1] if len(first) > 1 and len(second) > 1 else 0

@@ -61,3 +61,16 @@ def test_family_by_the_width_of_the_text_states(width: int, expected: str | None
 
 def test_two_text_encoders_are_sdxl() -> None:
     assert keys.family({"lora_te2_text_model_encoder_layers_0_mlp_fc1.alpha": ()}, {}) == "sdxl"
+
+
+@pytest.mark.parametrize("shapes", [
+    {"hada_w1_a": (320, 4), "hada_w1_b": (4, 1024), "hada_w2_a": (320, 4), "hada_w2_b": (4, 1024)},
+    {"lokr_w1": (8, 16), "lokr_w2": (40, 64)}, {"lokr_w1_a": (8, 2), "lokr_w1_b": (2, 16), "lokr_w2": (40, 64)},
+    {"lokr_w1": (8, 16), "lokr_w2_a": (40, 4), "lokr_w2_b": (4, 64)}, {"diff": (320, 1024)},
+    {"a1.weight": (1024, 4), "a2.weight": (4, 1024), "b1.weight": (320, 4), "b2.weight": (4, 1024)},
+])
+def test_family_by_the_factors_of_other_kinds(shapes: dict[str, tuple[int, ...]]) -> None:
+    layer = "lora_unet_mid_block_attentions_0_transformer_blocks_0_attn2_to_k"
+    named = {f"{layer}.{part}": shape for part, shape in ({"alpha": ()} | shapes).items()}
+    assert keys.family(named, {}) == "sd2"
+    assert keys.family({f"{layer}.oft_blocks": (80, 4, 4)}, {}) is None
