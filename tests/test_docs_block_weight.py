@@ -21,6 +21,7 @@ from lib_trainer.blocks.presets import Presets
 from lib_trainer.blocks.resolve import Weights, resolve
 from lib_trainer.blocks.selection import parse_blocks
 from lib_trainer.blocks.tags import Tag, split
+from lib_trainer.compare import peer_plot
 from lib_trainer.hosts.webui import script_args
 
 ROOT = Path(__file__).parents[1]
@@ -110,12 +111,15 @@ def test_written_rules_are_rules() -> None:
         assert len(read_rules.entries) == 2 and not read_rules.problems
 
 
-@pytest.mark.parametrize("request_", REQUESTS)
+@pytest.mark.parametrize("request_", REQUESTS, ids=lambda request_: request_["prompt"])
 def test_requests_are_understood(request_: dict[str, Any]) -> None:
-    values = request_["alwayson_scripts"]["LoRA Block Weight"]["args"]
-    args = script_args.read(values)
-    assert args.faults == [] and args.says_something and args.presets and args.elements
-    weights = resolve(one_tag(request_["prompt"]), args.presets, "sd15", args.elements)
+    args = script_args.read(request_["alwayson_scripts"]["LoRA Block Weight"]["args"])
+    assert args.faults == [] and args.says_something
+    if args.mode == script_args.PLOT:
+        plot = peer_plot.plot_of(args.axes, peer_plot.Names(PRESETS, ELEMENTS, "sd15"), request_["prompt"])
+        assert len(plot.cells) > 1 and not plot.told
+        return
+    weights = resolve(one_tag(request_["prompt"]), args.presets or PRESETS, "sd15", args.elements or ELEMENTS)
     assert not weights.errors and weights.ratios and weights.rules
 
 
