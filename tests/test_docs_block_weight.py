@@ -28,7 +28,8 @@ ROOT = Path(__file__).parents[1]
 TEXT = (ROOT / "docs" / "BLOCK_WEIGHT.md").read_text(encoding="utf8")
 PRESETS = Presets.shipped()
 ELEMENTS = Elements.shipped()
-REQUESTS = [json.loads(text) for text in re.findall(r"```json\n(.*?)```", TEXT, re.DOTALL)]
+FENCED = re.findall(r"^```(\w*)\n(.*?)^```", TEXT, re.DOTALL | re.MULTILINE)
+REQUESTS = [json.loads(text) for kind, text in FENCED if kind == "json"]
 
 
 def tables() -> Iterator[tuple[list[str], list[list[str]]]]:
@@ -104,7 +105,7 @@ def test_commands_are_understood(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_written_rules_are_rules() -> None:
-    found = [text for text in re.findall(r"```\n(.*?)```", TEXT, re.DOTALL) if "python" not in text]
+    found = [text for kind, text in FENCED if not kind and "python" not in text]
     assert found
     for text in found:
         read_rules = Elements.parse(text)
