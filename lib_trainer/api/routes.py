@@ -199,7 +199,8 @@ def _add_presets(router: APIRouter, host: Host) -> None:
     def names() -> dict[str, list[str]]:
         """Names of the block presets that fit a Stable Diffusion, in the order of their file."""
         found = presets.read_or_create(host.paths.settings / presets.SHIPPED.name)
-        return {"presets": [preset.name for preset in found.entries if len(preset.items) in LAYOUTS]}
+        fitting = (preset.name for preset in found.entries if len(preset.items) in LAYOUTS)
+        return {"presets": list(dict.fromkeys(fitting))}
 
 
 def _locale_routes(locales: Path) -> APIRouter:

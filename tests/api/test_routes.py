@@ -168,6 +168,7 @@ def test_dropped_pictures_become_a_folder(client: TestClient, app: App) -> None:
 
 def test_presets_of_this_family_are_offered(client: TestClient) -> None:
     names = get(client, "presets").json()["presets"]
+    assert len(names) == len(set(names)), "a name with a list for each architecture is offered once"
     assert {"NCNF", "OUTD", "ALL"} <= set(names) and "FLUXALL" not in names
 
 
