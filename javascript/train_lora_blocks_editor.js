@@ -40,6 +40,7 @@
             const net = el("div", { class: "tl-be-net" });
             this.unet = new blocks.Unet(net, (block, item, key) => this.change(block, item, key));
             this.node.replaceChildren(make.fields(this), this.hint, make.tools(this), net, make.textRow(this), make.legend(), this.told);
+            for (const one of this.tagButtons) one.hidden = this.live;
         }
 
         // --- the prompt ---

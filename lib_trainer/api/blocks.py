@@ -31,6 +31,8 @@ from lib_trainer.lora.norms import NormsCache
 from lib_trainer.training import check
 
 _PROMPT = Body(embed=True)
+_LAYOUTS = {str(length): names for length, names in LAYOUTS.items()}
+"""AUTOMATIC1111 writes JSON with orjson, which takes no numbers for keys."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,7 +77,7 @@ def add_blocks(router: APIRouter, host: Host) -> None:
     def block_presets(arch: str = "") -> dict[str, Any]:
         """Presets, layouts and the U-Net of an architecture; without `arch` that of the loaded checkpoint."""
         chosen = _known(arch or host.checkpoint().family.arch)
-        return {"arch": chosen, "label": ARCH_LABELS[chosen], "layouts": LAYOUTS, "blocks": ARCH_BLOCKS[chosen],
+        return {"arch": chosen, "label": ARCH_LABELS[chosen], "layouts": _LAYOUTS, "blocks": ARCH_BLOCKS[chosen],
                 "usual": len(LORA_BLOCKS[chosen]),
                 "unet": [dataclasses.asdict(place) for place in places.places(chosen)],
                 "presets": [_preset(preset, chosen) for preset in host.presets().entries

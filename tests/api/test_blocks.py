@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 import torch
-from fastapi import HTTPException
+from fastapi import FastAPI, HTTPException
+from fastapi.responses import JSONResponse
 from fastapi.testclient import TestClient
 from safetensors.torch import save_file
 
@@ -47,9 +48,25 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> App:
     return App(host, Jobs(host))
 
 
+class StrictResponse(JSONResponse):
+    """Refuses what orjson refuses, with which AUTOMATIC1111 answers: keys that are no texts."""
+
+    def render(self, content: Any) -> bytes:
+        def check(value: Any) -> None:
+            for key, inner in value.items() if isinstance(value, dict) else enumerate(value):
+                assert isinstance(value, list | tuple) or type(key) is str, key
+                if isinstance(inner, dict | list | tuple):
+                    check(inner)
+
+        check(content)
+        return super().render(content)
+
+
 @pytest.fixture
 def client(app: App) -> TestClient:
-    return client_of(routes.page_routes(app.jobs, app.host))
+    web = FastAPI(default_response_class=StrictResponse)
+    web.include_router(routes.page_routes(app.jobs, app.host))
+    return TestClient(web, raise_server_exceptions=False)
 
 
 def tags(client: TestClient, prompt: str) -> list[dict[str, Any]]:
