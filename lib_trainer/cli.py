@@ -1,4 +1,4 @@
-"""The command line: `serve`, `train`, `generate`, `blocks explain|analyze`, `lora inspect|bake`, `bench`.
+"""The command line: `serve`, `train`, `generate`, `blocks explain|convert|analyze`, `lora inspect|bake`, `bench`.
 
 Exit codes: 0 = done, 1 = the person's mistake (one sentence on stderr), 2 = a bug of ours (a traceback). JSON goes to
 stdout, alone, and is printed with exit code 1 as well. Everything heavy is imported inside the command that needs it:
@@ -7,15 +7,15 @@ stdout, alone, and is printed with exit code 1 as well. Everything heavy is impo
 from __future__ import annotations
 
 import argparse
-import json
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from lib_trainer import cli_lora
+from lib_trainer import cli_blocks, cli_lora
+from lib_trainer.cli_arguments import pair, print_json
 from lib_trainer.errors import UserError
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_train(commands.add_parser("train", help="train a LoRA as a settings file says"))
     _add_generate(commands.add_parser("generate", help="draw one picture"))
     blocks = commands.add_parser("blocks", help="per-block weights").add_subparsers(required=True, metavar="COMMAND")
-    _add_explain(blocks.add_parser("explain", help="show the strength of every layer that a prompt asks for"))
+    cli_blocks.add_commands(blocks)
     _add_analyze(blocks.add_parser("analyze", help="tell which blocks of a LoRA matter"))
     lora = commands.add_parser("lora", help="LoRA files")
     cli_lora.add_commands(lora.add_subparsers(required=True, metavar="COMMAND"))
@@ -101,20 +101,6 @@ def _add_generate(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(command=_generate)
 
 
-def _add_explain(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--prompt", required=True)
-    parser.add_argument("--arch", choices=("sd15", "sdxl"), required=True)
-    parser.add_argument("--lora", action="append", default=[], metavar="NAME=FILE", help="a LoRA file of the prompt")
-    parser.add_argument("--keys", action="append", default=[], metavar="NAME=KEYS.json",
-                        help="layer names instead of a file: a list, or an object whose keys are tensor names")
-    parser.add_argument("--presets", type=Path, help="file of presets (default: the shipped ones)")
-    parser.add_argument("--elemental", type=Path, metavar="FILE",
-                        help="file of elemental rules (default: the shipped ones)")
-    parser.add_argument("--seed", type=int, default=0, help="the picture's seed, which decides random weights (R, U)")
-    parser.add_argument("--json", action="store_true", help="print JSON")
-    parser.set_defaults(command=_explain)
-
-
 def _add_bench(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("what", nargs="?", choices=("speed", "teach"), default="speed")
     parser.add_argument("--model", type=Path, help="checkpoint file (default: the demo checkpoint)")
@@ -128,22 +114,6 @@ def _add_analyze(parser: argparse.ArgumentParser) -> None:
     _add_folders(parser)
     cli_analyze.add_options(parser)
     parser.set_defaults(command=_analyze)
-
-
-def _print_json(value: object) -> None:
-    print(json.dumps(value), flush=True)
-
-
-def _pair(text: str, option: str) -> tuple[str, str]:
-    """Splits NAME=VALUE.
-
-    Raises:
-        UserError: there is no `=` or no name.
-    """
-    name, equals, value = text.partition("=")
-    if not equals or not name.strip():
-        raise UserError(f"{option} {text!r} must be written as NAME=VALUE.")
-    return name.strip(), value
 
 
 def _app(arguments: argparse.Namespace, presets: Path | None = None, elements: Path | None = None) -> EmbeddedApp:
@@ -172,10 +142,10 @@ def _bench(arguments: argparse.Namespace) -> int:
     with tempfile.TemporaryDirectory() as folder:
         app = bootstrap.standalone(arguments.model, *(Path(folder) / name for name in ("models", "loras", "outputs")))
         if arguments.what == "speed":
-            _print_json(speed.speed(app.host, app.jobs, report).to_json())
+            print_json(speed.speed(app.host, app.jobs, report).to_json())
             return DONE
         taught = teach.teach(app.host, app.jobs, report, arguments.pictures)
-    _print_json(taught.to_json())
+    print_json(taught.to_json())
     broken = taught.broken(teach.Promises())
     for sentence in broken:
         report(sentence)
@@ -185,7 +155,7 @@ def _bench(arguments: argparse.Namespace) -> int:
 def _train(arguments: argparse.Namespace) -> int:
     from lib_trainer import cli_training
 
-    changes = dict(_pair(text, "--set") for text in arguments.set)
+    changes = dict(pair(text, "--set") for text in arguments.set)
     return cli_training.run(lambda: _app(arguments), arguments.config, changes, arguments.json)
 
 
@@ -217,60 +187,3 @@ def _analyze(arguments: argparse.Namespace) -> int:
     from lib_trainer import cli_analyze
 
     return cli_analyze.run(lambda: _app(arguments), arguments)
-
-
-def _explain(arguments: argparse.Namespace) -> int:
-    try:
-        return _explained(arguments)
-    except UserError as error:
-        if arguments.json:
-            _print_json({"loras": {}, "warnings": [], "errors": [str(error)], "details": []})
-        raise
-
-
-def _explained(arguments: argparse.Namespace) -> int:
-    from lib_trainer.blocks import elements, explain, presets
-
-    if not arguments.lora and not arguments.keys:
-        raise UserError("Give the layers of the prompt's LoRAs: --lora NAME=FILE or --keys NAME=KEYS.json.")
-    layers = {name: _layers_of_file(Path(file)) for name, file in (_pair(text, "--lora") for text in arguments.lora)}
-    layers |= {name: _layers_of_keys(Path(file)) for name, file in (_pair(text, "--keys") for text in arguments.keys)}
-    result = explain.explain(
-        arguments.prompt, arguments.arch, layers, presets.Presets.load(arguments.presets or presets.SHIPPED),
-        elements.Elements.load(arguments.elemental or elements.SHIPPED), arguments.seed)
-    if arguments.json:
-        _print_json(result)
-    else:
-        _print_multipliers(result["loras"])
-    for sentence in (*result["warnings"], *result["errors"]):
-        print(sentence, file=sys.stderr)
-    return MISTAKE if result["errors"] else DONE
-
-
-def _print_multipliers(loras: dict[str, dict[str, float]]) -> None:
-    for name, multipliers in loras.items():
-        print(name)
-        for layer, multiplier in multipliers.items():
-            print(f"  {multiplier:8.4g}  {layer}")
-
-
-def _layer_names(tensors: Iterable[str]) -> list[str]:
-    """Returns the layer names of tensor names (`layer.lora_up.weight`) or of layer names, each once."""
-    return list(dict.fromkeys(name.partition(".")[0] for name in tensors))
-
-
-def _layers_of_file(path: Path) -> list[str]:
-    from lib_trainer.lora import file
-
-    tensors, _ = file.read_header(path)
-    return _layer_names(tensors)
-
-
-def _layers_of_keys(path: Path) -> list[str]:
-    try:
-        names = json.loads(path.read_text(encoding="utf-8-sig"))
-    except (OSError, ValueError) as error:
-        raise UserError(f"The layer names in {path} cannot be read ({error}): give a JSON list or object.") from None
-    if not isinstance(names, (list, dict)) or not all(isinstance(name, str) for name in names):
-        raise UserError(f"{path} must hold a JSON list of layer names, or an object whose keys are tensor names.")
-    return _layer_names(names)

@@ -2,12 +2,12 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lib_trainer.cli_arguments import print_json
 from lib_trainer.errors import Problems, UserError
 from lib_trainer.training import check, config_values
 from lib_trainer.training.config import TrainConfig
@@ -40,7 +40,7 @@ def run(start: Callable[[], App], settings: Path, changes: Mapping[str, str], as
     except UserError as error:
         if as_json:
             problems = error.problems if isinstance(error, Problems) else [str(error)]
-            _print_json({"kind": "Failed", "message": str(error), "user": True, "problems": problems})
+            print_json({"kind": "Failed", "message": str(error), "user": True, "problems": problems})
         raise
     return _follow(job, as_json)
 
@@ -71,13 +71,9 @@ def _interrupt(controls: Controls) -> None:
           "Press Ctrl+C again to stop without saving.", file=sys.stderr)
 
 
-def _print_json(value: object) -> None:
-    print(json.dumps(value), flush=True)
-
-
 def _show(event: dict[str, Any], as_json: bool) -> None:
     if as_json:
-        _print_json(event)
+        print_json(event)
         return
     kind = event["kind"]
     if kind == "Stepped":

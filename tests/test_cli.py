@@ -86,6 +86,25 @@ def test_explain_draws_from_a_seed(keys: Path, capsys: pytest.CaptureFixture[str
     assert answers[0] == answers[1] != answers[2]
 
 
+@pytest.mark.parametrize(("weights", "length", "answer", "told"), [
+    ("NCNF", "12", "1,1,1,1,1,1,0,0,0,1,1,1", ""),
+    ("1" + ",0.5" * 25, "20", "1" + ",0.5" * 19, "IN09, IN10, IN11, OUT00, OUT01, OUT02"),
+    ("SDXL-MID", "17", "1,0,0,0,0,0,0,1,0,0,0,0,0,0,0,0,0", ""), ("X" + ",R" * 11, "12", "X" + ",R" * 11, ""),
+    ("0.5" + ",1" * 16, "25", "0,1,1,0,1,1,0,1,1,0,0,0,1,0,0,0,1,1,1,1,1,1,1,1,1", "BASE"),
+])
+def test_convert(weights: str, length: str, answer: str, told: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["blocks", "convert", weights, "--to", length]) == 0
+    printed = capsys.readouterr()
+    assert printed.out == f"{answer}\n"
+    assert told in printed.err and bool(told) == bool(printed.err)
+
+
+@pytest.mark.parametrize("weights", ["NOPE", "0.5", "ALL,MID@0", "1,1", "FLUXALL"])
+def test_what_cannot_be_converted_is_quoted(weights: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["blocks", "convert", weights, "--to", "12"]) == 1
+    assert f"'{weights}'" in capsys.readouterr().err
+
+
 def test_explain_prints_json_with_exit_code_1(keys: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code, answer = explained(capsys, "--prompt", "<lora:zko:1:NFNC>", "--keys", f"zko={keys}")
     assert code == 1 and answer["loras"]["zko"][KEYS[0]] == 1.0

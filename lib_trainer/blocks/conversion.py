@@ -28,7 +28,10 @@ def converted(items: Sequence[str], length: int) -> tuple[str, ...]:
 
 
 def lost(items: Sequence[str], length: int) -> tuple[str, ...]:
-    """Names the parts of a list that its conversion cannot hold: those that would be otherwise in the new list."""
+    """Names the parts of a list that its conversion cannot hold: those that would be otherwise in the new list.
+
+    Of blocks that the other architecture lacks only those with a fraction are named: on and off say nothing there.
+    """
     if ARCH_OF_LENGTH[len(items)] != ARCH_OF_LENGTH[length]:
         kept = {_counterpart(name, ARCH_OF_LENGTH[length]) for name in names_of(length)}
         return tuple(name for name, item in zip(names_of(len(items)), items, strict=True)
