@@ -15,10 +15,10 @@ from fastapi import APIRouter, Body
 
 from lib_trainer.blocks import places
 from lib_trainer.blocks.arguments import arrange
-from lib_trainer.blocks.block_lists import BlockList, find_list
+from lib_trainer.blocks.block_lists import BlockList, by_block, find_list
 from lib_trainer.blocks.conversion import converted, fitting_length, layout_for
 from lib_trainer.blocks.layers import block_of, layer_names
-from lib_trainer.blocks.layouts import ARCH_BLOCKS, ARCH_LABELS, BLOCKS_26, LAYOUTS, LORA_BLOCKS, spread
+from lib_trainer.blocks.layouts import ARCH_BLOCKS, ARCH_LABELS, LAYOUTS, LORA_BLOCKS
 from lib_trainer.blocks.presets import Preset, Presets
 from lib_trainer.blocks.resolve import Weights, resolve
 from lib_trainer.blocks.tags import Tag, split
@@ -125,21 +125,12 @@ def _preset(preset: Preset, arch: str) -> dict[str, Any]:
     """A preset: its items and numbers by block, as its name in a tag means them; `level_items` are those of the same
     levels of the U-Net where it is made for another architecture, else null.
     """
-    items = _by_block(BlockList(preset.items, preset.name), arch)
+    items = by_block(BlockList(preset.items, preset.name), arch)
     length = fitting_length(len(preset.items), arch)
     own = length == len(preset.items)
-    levels = None if own else _by_block(BlockList(converted(preset.items, length), preset.name), arch)
+    levels = None if own else by_block(BlockList(converted(preset.items, length), preset.name), arch)
     return {"name": preset.name, "length": len(preset.items), "hint": preset.hint, "folklore": preset.folklore,
             "items": items, "values": {block: _number(item) for block, item in items.items()}, "level_items": levels}
-
-
-def _by_block(found: BlockList, arch: str) -> dict[str, str]:
-    """Gives a list's items to the blocks of an architecture; those that it does not name are 0."""
-    one = found.items[0]
-    every = dict.fromkeys(BLOCKS_26, one) if len(found.items) == 1 else spread(found.items, "0", "1")
-    for named in found.named:
-        every |= dict.fromkeys(named.blocks, named.item)
-    return {block: every[block] for block in ARCH_BLOCKS[arch]}
 
 
 def _number(item: str) -> float | None:
@@ -175,6 +166,6 @@ def _weights(tag: Tag, weights: Weights, presets: Presets, arch: str) -> dict[st
     preset = presets.get(written, arch) if written else None
     found = find_list(written, presets, arch) if written is not None and weights.ratios is not None else None
     return {"weights": written, "preset": preset.name if preset else None, "ratios": weights.ratios,
-            "items": _by_block(found, arch) if found else None,
+            "items": by_block(found, arch) if found else None,
             "also": [f"{name}@{number_text(value)}" for name, value in weights.fine.items()],
             "length": len(found.items) if found and len(found.items) in LAYOUTS else None}

@@ -13,8 +13,6 @@ from lib_trainer.blocks.layouts import (
     ARCH_BLOCKS,
     ARCH_OF_LENGTH,
     BLOCKS_26,
-    EMBED,
-    FINAL,
     FINE,
     FINE_MIDDLE,
     FLUX_LENGTH,
@@ -78,27 +76,16 @@ def find_list(text: str, presets: Presets, arch: str) -> BlockList:
     return BlockList(base.items, base.source, tuple(_named(piece) for piece in pieces[first:]))
 
 
-def items_by_block(text: str, presets: Presets, arch: str) -> dict[str, str] | None:
-    """Returns what a text says of every block of an architecture, still as text: "0.5", "X", "R".
+def by_block(found: BlockList, arch: str) -> dict[str, str]:
+    """Returns the item of every block of an architecture, still as text: "0.5", "X", "R".
 
-    Args:
-        text, presets, arch: as for `find_list`.
-
-    Returns:
-        an item by block ("0" for blocks that a list does not name), FINE behind them where they differ; None where the
-        text cannot be read.
+    Blocks that a list does not name have "0", and M00 has its attention's; what is finer is in the numbers alone.
     """
-    try:
-        found = find_list(text, presets, arch)
-    except UserError:
-        return None
-    every = dict.fromkeys((*BLOCKS_26, *FINE_MIDDLE), found.items[0]) | {EMBED: "1", FINAL: "1"} if len(
-        found.items) == 1 else spread(found.items, "0", "1")
+    items = found.items
+    every = dict.fromkeys((*BLOCKS_26, *FINE_MIDDLE), items[0]) if len(items) == 1 else spread(items, "0", "1")
     for one in found.named:
         every |= dict.fromkeys(one.blocks, one.item)
-    every[MIDDLE] = every[FINE_MIDDLE[1]]
-    fine = {name: every[name] for name in FINE if every[name] != (every[MIDDLE] if name in FINE_MIDDLE else "1")}
-    return {block: every[block] for block in ARCH_BLOCKS[arch]} | fine
+    return {block: every[block] for block in ARCH_BLOCKS[arch]} | {MIDDLE: every[FINE_MIDDLE[1]]}
 
 
 def _plain(text: str, presets: Presets) -> BlockList:
@@ -135,8 +122,8 @@ def _unknown_preset(name: str, presets: Presets) -> str:
     if not name:
         return "The block weights after 'lbw=' are missing: write a preset's name or 17 numbers."
     if name.upper() in PLACEHOLDERS:
-        return (f"'{shortened(name)}' is the place that a plot of block weights fills: no plot is drawn, and no preset "
-                "has this name.")
+        return (f"'{shortened(name)}' is the place that a plot of block weights fills; where no plot is drawn, it names "
+                "no preset.")
     near, names = presets.near(name), presets.names
     if near:
         advice = f"did you mean '{near[0]}'?"

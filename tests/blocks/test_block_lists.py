@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lib_trainer.blocks.block_lists import items_by_block
+from lib_trainer.blocks.block_lists import by_block, find_list
 from lib_trainer.blocks.layouts import ARCH_BLOCKS, ARCH_OF_LENGTH, BLOCKS_26, FINE_MIDDLE, LAYOUTS, names_of
 from lib_trainer.blocks.multipliers import multipliers
 from lib_trainer.blocks.presets import Presets
@@ -92,18 +92,12 @@ def test_finer_weights_that_say_nothing_new_are_none() -> None:
 
 @pytest.mark.parametrize(("text", "expected"), [
     ("ALL,OUT03@R", {"BASE": "1", "OUT03": "R", "IN00": "0"}), ("X", {"IN00": "X", "OUT11": "X"}),
-    ("VAR", {"BASE": "X", "IN01": "0"}), ("1,MID1@0.5", {"M00": "0.5", "MID0": "1", "MID2": "1"}),
-    ("1,FINAL@0", {"FINAL": "0"}),
+    ("VAR", {"BASE": "X", "IN01": "0"}), ("1,MID1@0.5", {"M00": "0.5"}), ("1,MID@0.5", {"M00": "0.5"}),
 ])
 def test_items_by_block_stay_text(text: str, expected: dict[str, str]) -> None:
-    items = items_by_block(text, _PRESETS, "sd15")
-    assert items is not None
+    items = by_block(find_list(text, _PRESETS, "sd15"), "sd15")
     assert expected.items() <= items.items()
-    assert tuple(items)[:26] == ARCH_BLOCKS["sd15"]
-
-
-def test_what_cannot_be_read_has_no_items() -> None:
-    assert items_by_block("ALLES", _PRESETS, "sd15") is None
+    assert tuple(items) == ARCH_BLOCKS["sd15"]
 
 
 @given(st.sampled_from(sorted(ARCH_BLOCKS)), st.sampled_from(sorted(ARCH_OF_LENGTH)), st.integers(0, 60))
