@@ -7,7 +7,7 @@
     const PROMPTS = ["txt2img_prompt", "img2img_prompt", "hires_prompt"];
     const LOOK = 300; // milliseconds between two looks at the prompts
     const ANSWERED = 5000; // milliseconds after which what is said of presets answers something else
-    const WIDEST = 700, MARGIN = 12; // pixels
+    const WIDEST = 620, MARGIN = 12; // pixels
     const panels = new Map(); // node -> editor
     const popover = blocks.popover = { node: null, editor: null, field: null, button: null };
 
