@@ -122,8 +122,8 @@ def _unknown_preset(name: str, presets: Presets) -> str:
     if not name:
         return "The block weights after 'lbw=' are missing: write a preset's name or 17 numbers."
     if name.upper() in PLACEHOLDERS:
-        return (f"'{shortened(name)}' is the place that a plot of block weights fills; where no plot is drawn, it names "
-                "no preset.")
+        return (f"'{shortened(name)}' is the place that a plot of block weights fills; where no plot is drawn, it "
+                "names no preset.")
     near, names = presets.near(name), presets.names
     if near:
         advice = f"did you mean '{near[0]}'?"

@@ -154,8 +154,8 @@ def _inline_or_unknown(item: str, elements: Elements) -> Rule:
     if not item:
         raise UserError("An elemental rule after 'lbwe=' is missing: write an ID or blocks/elements@ratio.")
     if item.upper() in PLACEHOLDERS and not elements.fault(item):
-        raise UserError(f"'{shortened(item)}' is the place that a plot of elemental rules fills: no plot is drawn, and "
-                        "no rule has this name.")
+        raise UserError(f"'{shortened(item)}' is the place that a plot of elemental rules fills; where no plot is "
+                        "drawn, it names no rule.")
     near, names = elements.near(item), elements.names
     advice = f"did you mean '{near[0]}'?" if near else f"known are {', '.join(names[:5])}." if names else (
         "the file of rules has none.")
