@@ -64,7 +64,7 @@ class Requests:
             comparison = self._comparison(p, args)
         except UserError as error:
             sentences = error.problems if isinstance(error, Problems) else [str(error)]
-            tell(p, [f"{sentence} Nothing was compared." for sentence in sentences[:1]] + sentences[1:])
+            tell(p, [*sentences, "Nothing was compared: this is one ordinary picture."])
             return
         if p.batch_size * p.n_iter > 1:
             tell(p, ["Every picture of a comparison is drawn once: batch count and batch size are 1 there."])

@@ -74,7 +74,9 @@ class PlotPanel:
         if draws:
             self._lay_out_results()
         if prompt is not None:
-            for changed in (prompt.blur, *(axis.change for axis in self.axes)):
+            # gradio 3 drops what is typed while an answer is under way, so a box is looked at when it is left, too.
+            events = [prompt.blur, *(axis.change for axis in self.axes), *(axis.blur for axis in self.axes[1::2])]
+            for changed in events:
                 changed(self.on_estimate, [prompt, *self.axes], [self.estimate], **_QUIET)
 
     def _lay_out_results(self) -> None:

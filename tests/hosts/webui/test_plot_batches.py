@@ -167,7 +167,7 @@ def test_an_interrupted_plot_shows_the_cells_there_are(script: Any, monkeypatch:
 
 
 @pytest.mark.parametrize(("request_", "prompt", "sentence"), [
-    ({"plot": {"x": ["values", "0"]}}, PROMPT, "An axis 'values' needs another axis 'Block ID'. Nothing was compared."),
+    ({"plot": {"x": ["values", "0"]}}, PROMPT, "An axis 'values' needs another axis 'Block ID'."),
     (PLOT, "a cat<lora:one:0.8>", "The plot needs a place in the prompt"),
     ({"plot": {"x": ["valeus", "0"]}}, PROMPT, "did you mean 'values'"),
     ({"analysis": {"range": "a,b"}}, PROMPT, "a,b"),
@@ -177,6 +177,7 @@ def test_what_makes_no_plot_is_one_picture_and_a_sentence(
 ) -> None:
     p, done = generate(prompt, request_)
     assert len(done.images) == 1 and any(sentence in line for line in p.comments), p.comments
+    assert "Nothing was compared" in " ".join(p.comments)
     assert sentence[:10] in p.extra_generation_params[FAULTS_FIELD]
 
 
