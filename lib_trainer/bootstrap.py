@@ -157,11 +157,15 @@ def webui_block_weight_panel(tab: str, prompt: object | None) -> list[Any]:
         prompt: the tab's prompt box, or None.
 
     Returns:
-        the components whose values are the script's, in the order that its API clients know.
+        the components whose values are the script's, in the order that its API clients know; none while the LoRA Block
+        Weight extension acts in our place.
     """
     from lib_trainer.hosts.webui import paths
-    from lib_trainer.ui.block_weight import panel
+    from lib_trainer.ui.block_weight import aside, panel
 
+    if webui().host.other.acts:
+        aside.lay_out(tab)
+        return []
     made = panel.BlockWeightPanel(webui().host, tab, paths.peer_scripts())
     made.lay_out(panel.on_this_page(prompt))
     return made.script.components
@@ -173,7 +177,7 @@ def webui_before_ui() -> None:
 
     host = webui().host
     host.page_begins()
-    xyz.add_axes(host.presets, host.elements)
+    xyz.add_axes(host.presets, host.elements, weighs=not host.other.acts)
 
 
 def webui_generation(page: object, web: FastAPI) -> None:

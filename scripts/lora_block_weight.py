@@ -1,8 +1,4 @@
-"""Block weights of LoRAs in a WebUI: the panel under txt2img and img2img, and the joints to generation in lib_trainer.
-
-The name of this file is known to other extensions: ADetailer lets it act on its own passes."""
-from __future__ import annotations
-
+"""Block weights of LoRAs in a WebUI: its panel and its joints to generation. ADetailer knows this file by its name."""
 from typing import Any
 
 from modules import script_callbacks, scripts
@@ -16,8 +12,8 @@ class LoraBlockWeight(scripts.Script):
     prompt: Any = None
 
     def title(self) -> str:
-        """The name in the page and in the API's `alwayson_scripts`."""
-        return "LoRA Block Weight"
+        """The name in the page and in the API's `alwayson_scripts`: "LoRA Block Weight", unless that is taken."""
+        return bootstrap.webui().host.other.our_title
 
     def show(self, is_img2img: bool) -> object:
         """Shown under both tabs."""
@@ -31,6 +27,10 @@ class LoraBlockWeight(scripts.Script):
     def ui(self, is_img2img: bool) -> list[Any]:
         """Lays out the panel and returns the script's values; with the API on the WebUI calls this more than once."""
         return bootstrap.webui_block_weight_panel("img2img" if is_img2img else "txt2img", self.prompt)
+
+    def run(self, p: object, *args: object) -> object:
+        """Called by the LoRA Block Weight extension alone, which means its own script."""
+        return bootstrap.webui().host.other.run(p)
 
     def before_process(self, p: object, *args: object) -> None:
         """Reads the values, and remembers what the person draws, for previews that are like it."""

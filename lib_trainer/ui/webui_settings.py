@@ -32,10 +32,13 @@ def rows(folder: Path) -> list[SettingRow]:
         ("lora_trainer_esc_stops", True, "Esc stops the training",
          "On the Train LoRA tab, outside of its boxes, as it interrupts a picture; what was learnt is saved.",
          None, {}),
+        ("lora_trainer_take_over_block_weights", False, "Take over block weights",
+         "Where the LoRA Block Weight extension is installed, too, that one acts; switched on, this one acts and the "
+         "script of that one is left out, its files untouched. Press 'Reload UI' after a change.", None, {}),
     ]
 
 
 def preset_names(folder: Path) -> list[str]:
     """Returns the names of the block presets that fit a Stable Diffusion, in the order of their file."""
     found = presets.read_or_create(folder / presets.SHIPPED.name)
-    return [preset.name for preset in found.entries if len(preset.items) in LAYOUTS]
+    return list(dict.fromkeys(preset.name for preset in found.entries if len(preset.items) in LAYOUTS))

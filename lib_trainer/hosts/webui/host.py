@@ -20,6 +20,7 @@ from lib_trainer.hosts.webui.last_txt2img import LastTxt2Img
 from lib_trainer.hosts.webui.lease import WebUILease
 from lib_trainer.hosts.webui.live import LiveAdapters
 from lib_trainer.hosts.webui.lock import queue_lock
+from lib_trainer.hosts.webui.other_script import OtherScript
 from lib_trainer.hosts.webui.requests import Requests
 from lib_trainer.hosts.webui.state import StateDisplay
 from lib_trainer.hosts.webui.switching import base_loaded
@@ -34,12 +35,14 @@ class WebUIHost:
         adapters: the network in training, for prompts that name it.
         requests: what the script's values ask of the generations under way.
         windows: LoRAs of the pass under way that act in some steps only.
+        other: the LoRA Block Weight extension, which may act in our place.
     """
 
     def __init__(self, backend: Backend) -> None:
         self.backend = backend
         self.adapters = LiveAdapters(backend.live_targets)
         self.windows = StepWindows(backend, self.adapters)
+        self.other = OtherScript()
         self._display = StateDisplay()
         self._last = LastTxt2Img()
         self._is_previewing = False
@@ -88,6 +91,7 @@ class WebUIHost:
     def page_begins(self) -> None:
         """Told before the host builds its page, at the start and at every "Reload UI"."""
         self._display.outlive_reloads()
+        self.other.look()
 
     def generation_begins(self, processing: Any, values: Sequence[Any] = ()) -> None:
         """Told of every generation before scripts change it, with our script's values.

@@ -17,10 +17,12 @@ from lib_trainer.blocks.layouts import BASE
 from lib_trainer.blocks.multipliers import multipliers
 from lib_trainer.blocks.presets import Presets
 from lib_trainer.blocks.resolve import Weights, resolve, resolve_all
+from lib_trainer.blocks.rules import inline
 from lib_trainer.errors import UserError
 from lib_trainer.host import TRAINING_NAME
 from lib_trainer.hosts.webui import infotext, lora_files
 from lib_trainer.hosts.webui.backend import Weighted
+from lib_trainer.hosts.webui.hidden_tags import HiddenTags
 from lib_trainer.hosts.webui.tag_reading import Mark, Reading, given, read
 
 if TYPE_CHECKING:
@@ -54,6 +56,8 @@ class LoraTags:
         self._requests = host.requests
         self._adapters = host.adapters
         self._windows = host.windows
+        self._other = host.other
+        self._hidden = HiddenTags()
 
     def activate(self, p: Any, params_list: Sequence[Any]) -> None:
         """Applies the LoRAs of a prompt; called by the host under its lock, in every pass.
@@ -64,6 +68,9 @@ class LoraTags:
         """
         self._put_back(p)
         infotext.forget(p)
+        if self._other.acts:
+            self._activate_aside(p, params_list)
+            return
         readings = [read(params.items) for params in params_list]
         missing = self._backend.unknown_loras(
             [reading.tag.name for reading in readings if reading.tag.name and not self._is_live(reading)])
@@ -103,6 +110,19 @@ class LoraTags:
         self._windows.begin(p, weighted, [one.weights for one in live])
         absent = lora_files.unknown([one.weights.name for one in files])
         infotext.note(p, [one.weights for one in (*files, *live) if one.weights.name not in absent])
+
+    def _activate_aside(self, p: Any, params_list: Sequence[Any]) -> None:
+        """Leaves files and their block weights to the host and the other script; adapters in training are ours."""
+        live = [(params, reading) for params in params_list
+                if self._is_live(reading := read(self._hidden.items(params)))]
+        ours = [params for params, _ in live]
+        self._hidden.hide(p, ours)
+        self.stock.activate(p, [params for params in params_list if not any(params is one for one in ours)])
+        if live:
+            weights = self._resolved(p, [reading for _, reading in live])
+            self._draw_live(p, weights)
+            self._windows.begin(p, [], weights)
+            infotext.note(p, weights)
 
     def _activate_stock(self, p: Any, params_list: list[Any]) -> None:
         applied = False
@@ -181,8 +201,9 @@ def _for_host(one: _Given) -> Any:
 def _mark(params: Any, weights: Weights) -> None:
     """Writes the text encoder's numbers into the arguments by which the host keeps text states."""
     base = 1.0 if weights.ratios is None else weights.ratios[BASE]
+    rules = [rule for rule in weights.rules if not rule.blocks or rule.not_blocks or BASE in rule.blocks]
     kept = [item for item in params.items if not isinstance(item, Mark)]
-    params.items[:] = [*kept, Mark(f"~{weights.te!r}*{base!r}")]
+    params.items[:] = [*kept, Mark(f"~{weights.te!r}*{base!r}{inline(rules)}")]
 
 
 def _keep_conds_apart(p: Any) -> None:

@@ -73,7 +73,8 @@ def test_settings_stand_in_one_section(callbacks: dict[str, Any]) -> None:
     before = set(opts.data_labels)
     callbacks["ui_settings"]()
     ours = {key: info for key, info in opts.data_labels.items() if key not in before}
-    assert set(ours) == {"lora_trainer_prompt_strength", "lora_trainer_preset", "lora_trainer_esc_stops"}
+    assert set(ours) == {"lora_trainer_prompt_strength", "lora_trainer_preset", "lora_trainer_esc_stops",
+                         "lora_trainer_take_over_block_weights"}
     assert {info.section for info in ours.values()} == {("train_lora", "Train LoRA")}
     assert all(info.label and "<span class='info'>" in info.comment_after for info in ours.values())
     assert "NCNF" in ours["lora_trainer_preset"].component_args["choices"]

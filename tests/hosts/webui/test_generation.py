@@ -93,6 +93,36 @@ def test_text_states_follow_the_numbers_and_nothing_else(host: Host, case: HostC
     assert with_base("1").pixels == full.pixels
 
 
+def test_text_states_follow_the_rules(host: Host, case: HostCase) -> None:
+    """Only the rule behind the name changes, and only that of the text encoder."""
+    rules = host.paths.settings / "elempresets.txt"
+    host.elements()
+    before = rules.read_text(encoding="utf8")
+
+    def with_rule(rule: str) -> Drawn:
+        rules.write_text(f"MINE:{rule}\n", encoding="utf8")
+        return draw("a cat<lora:one:1:lbw=1:lbwe=MINE>")
+
+    try:
+        full, off = with_rule("BASE::1"), with_rule("BASE::0")
+        assert full.pixels == draw("a cat<lora:one:1>").pixels != off.pixels
+        assert close(case, off, draw("a cat<lora:one:1:lbw=BASE@0>"))
+        assert with_rule("NOT BASE::1").pixels == full.pixels
+    finally:
+        rules.write_text(before, encoding="utf8")
+
+
+def test_drawn_weights_depend_on_the_seed_alone(case: HostCase) -> None:
+    tag = f"a cat<lora:one:1:lbw=R,{','.join('U' * 16)}>"
+    first, other = draw(tag), draw(tag, seed=4)
+    assert first.pixels == draw(tag).pixels and first.parameters[FIELD] == draw(tag).parameters[FIELD]
+    assert first.parameters[FIELD] != other.parameters[FIELD]
+    numbers = first.parameters[FIELD].partition(": ")[2].rpartition("=")[2]
+    assert close(case, first, draw(f"a cat<lora:one:1:lbw={numbers}>"))
+    hires = draw(tag, enable_hr=True)
+    assert hires.parameters[FIELD] == first.parameters[FIELD] and f"Hires {FIELD}" not in hires.parameters
+
+
 @pytest.mark.parametrize(("tag", "sentence"), [
     (":0.8:NCNG", "did you mean 'NCNF'"), (":0.8:lbw=1,2,3", "got 3"), (":0.8:lbw=1,a,0", "got 3"),
     (":0.8:" + ",".join("a" * 17), "'a' is not a number"), (":0.8::", "nothing between two colons"),
