@@ -114,6 +114,7 @@ class EntryText:
         self._units = form.cut(text.removeprefix("\ufeff"))
         self._gap = _line_end(text) * form.line_ends
         self._keys = [form.key_of(unit.content) for unit in self._units]
+        self._last = {key: place for place, key in enumerate(self._keys) if key is not None}
 
     @property
     def keys(self) -> list[Key]:
@@ -127,12 +128,21 @@ class EntryText:
             UserError: there is an entry with its key.
         """
         key = self._form.key_of(content)
-        if key in self._keys:
+        if key in self._last:
             raise UserError(f"There is a {self._form.noun} '{key.name if key else ''}' already: "
                             "change that one, or take another name.")
-        places = self._places()
-        index = places[-1] + 1 if places else len(self._units)
-        return self._join(self._with(list(self._units), index, self._block(content, comment)))
+        return self.add_all([[comment, content] if comment else [content]])
+
+    def add_all(self, groups: Sequence[Sequence[str]]) -> str:
+        """Puts entries behind the last one.
+
+        Args:
+            groups: for each entry the comments that stand above it, its hint the last of them, and the entry; the keys
+                are new. An entry that has comments but no hint has a bare `#` as its last.
+        """
+        index = max(self._last.values(), default=len(self._units) - 1) + 1
+        block = [Unit(content, self._gap) for group in groups for content in group]
+        return self._join(self._with(list(self._units), index, block)) if block else self._join(self._units)
 
     def replace(self, key: Key, content: str, comment: str | None) -> str:
         """Writes an entry anew where it stands.
@@ -208,24 +218,17 @@ class EntryText:
         Raises:
             UserError: no such entry.
         """
-        if key not in self._keys:
+        if key not in self._last:
             raise self._absent(key)
-        stop = start = self._start(max(i for i, found in enumerate(self._keys) if found == key))
+        stop = start = self._start(self._last[key])
         while start and self._units[start - 1].content.lstrip().startswith(BARE) and self._form.hints_above:
             start -= 1
         return [unit.content for unit in self._units[start:stop]]
 
-    def with_comments(self, key: Key, comments: Sequence[str]) -> str:
-        """Returns the text with comments above an entry, above its hint where it has one.
-
-        Raises:
-            UserError: no such entry, or more than one.
-        """
-        place = self._place(key)
-        start = self._start(place)
-        hint = [] if start < place else [Unit(BARE, self._gap)]
-        block = [Unit(comment, self._gap) for comment in comments]
-        return self._join([*self._units[:start], *block, *hint, *self._units[start:]])
+    @property
+    def contents(self) -> set[str]:
+        """Everything that stands in the text, entries and comments alike."""
+        return {unit.content for unit in self._units}
 
     def _places(self) -> list[int]:
         return [i for i, key in enumerate(self._keys) if key is not None]
@@ -257,13 +260,10 @@ class EntryText:
     def _is_entry(self, content: str) -> bool:
         return self._form.key_of(content) is not None
 
-    def _block(self, content: str, comment: str) -> list[Unit]:
-        return [*([Unit(comment, self._gap)] if comment else []), Unit(content, self._gap)]
-
     def _with(self, units: list[Unit], index: int, block: Sequence[Unit]) -> list[Unit]:
         """Returns the units with a block put in; the last unit of the text goes on ending as it did."""
         block = [unit if self._parts(unit.end) else replace(unit, end=self._gap) for unit in block]
-        if len(block) == 1 and self._may_be_hint(units, index - 1):
+        if self._is_entry(block[0].content) and self._may_be_hint(units, index - 1):
             block.insert(0, Unit(BARE, self._gap))
         if units and index == len(units) and not self._parts(units[-1].end):
             block[-1] = replace(block[-1], end=units[-1].end)

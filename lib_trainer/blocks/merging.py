@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from lib_trainer.blocks import entry_editing as editing
 from lib_trainer.blocks.edited_file import Problem
 from lib_trainer.blocks.entry_text import EntryText, Format, Item, Key
-from lib_trainer.blocks.hints import NO_HINT
+from lib_trainer.blocks.hints import BARE, NO_HINT
 from lib_trainer.errors import UserError
 
 KEEP, REPLACE, BOTH = "keep", "replace", "both"
@@ -62,28 +62,38 @@ def merge(form: Format, text: str, other: str, clashing: str = KEEP) -> Merge:
         clashing: KEEP, REPLACE or BOTH.
     """
     found = Merge(text, clashing, problems=form.problems(other))
-    theirs_text = EntryText(other, form)
+    known = {item.key: item for item in form.items(text)}
     for theirs in form.items(other):
-        ours = next((item for item in form.items(found.text) if item.key == theirs.key), None)
+        ours = known.get(theirs.key)
+        if ours is None:
+            found.added.append(theirs)
+        elif ours.meaning == theirs.meaning:
+            found.same.append(theirs)
+        else:
+            found.clashes.append(Clash(ours, theirs))
+    _add(form, found, EntryText(other, form))
+    for clash in found.clashes:
         try:
-            if ours is None:
-                found.text = _added(form, found.text, theirs, theirs_text)
-                found.added.append(theirs)
-            elif ours.meaning == theirs.meaning:
-                found.same.append(theirs)
-            else:
-                found.clashes.append(Clash(ours, theirs))
-                _settle(form, found, theirs)
+            _settle(form, found, clash.theirs)
         except UserError as error:
             found.refused.append(str(error))
     return found
 
 
-def _added(form: Format, text: str, theirs: Item, source: EntryText) -> str:
-    """Returns the text with one of their entries behind the last, under the comments that it has there."""
-    added = editing.add(form, text, theirs.key.name, theirs.body, theirs.hint)
-    above = [line for line in source.comments_above(theirs.key) if line not in text or not line.strip("# ")]
-    return EntryText(added, form).with_comments(theirs.key, above) if above else added
+def _add(form: Format, found: Merge, source: EntryText) -> None:
+    """Puts their new entries behind our last, each under the comments that it has there and that we have not."""
+    ours, taken, groups = EntryText(found.text, form), list[Item](), list[list[str]]()
+    contents = ours.contents
+    for theirs in found.added:
+        try:
+            content, comment = form.write(editing.checked_name(theirs.key.name, form.noun), theirs.body, theirs.hint)
+        except UserError as error:
+            found.refused.append(str(error))
+            continue
+        above = [line for line in source.comments_above(theirs.key) if line not in contents or not line.strip("# ")]
+        groups.append([*above, *([comment] if comment else [BARE] if above else []), content])
+        taken.append(theirs)
+    found.text, found.added = ours.add_all(groups), taken
 
 
 def _settle(form: Format, found: Merge, theirs: Item) -> None:

@@ -68,10 +68,18 @@ class Presets:
         """Reads the text of a presets file; nothing in it can fail."""
         entries: list[Preset] = []
         problems: list[Problem] = []
-        lines = lines_of(text)
+        lines, places = lines_of(text), dict[tuple[str, str | None], int]()
         for number, line in enumerate(lines, start=1):
-            _read_line(number, line, entries, problems)
-        return cls([_with_hint(preset, lines) for preset in entries], problems, text)
+            found = _read_line(number, line)
+            if isinstance(found, Problem):
+                problems.append(found)
+            elif found is not None:
+                earlier = places.get((found.name, found.arch))
+                if earlier:
+                    problems.append(_again(found, earlier))
+                places[found.name, found.arch] = number
+                entries.append(_with_hint(found, lines))
+        return cls(entries, problems, text)
 
     @classmethod
     def load(cls, path: Path) -> Presets:
@@ -116,21 +124,22 @@ class Presets:
         return next((p.text for p in reversed(self.problems) if p.line and p.name.casefold() == wanted), None)
 
 
-def _read_line(number: int, line: str, entries: list[Preset], problems: list[Problem]) -> None:
+def _read_line(number: int, line: str) -> Preset | Problem | None:
     name, colon, written = (part.strip() for part in line.partition(":"))
+    if not colon or "#" in line:
+        return None
     items = items_of(written)
-    if not colon or "#" in line or not any(looks_like_item(item) for item in items):
-        return
+    if not any(looks_like_item(item) for item in items):
+        return None
     fault = _fault(name, items)
     if fault:
-        problems.append(Problem(number, name, f"Line {number} of the presets, '{shortened(line.strip())}': {fault}"))
-        return
-    preset = Preset(name, items, number)
-    earlier = next((one.line for one in entries if (one.name, one.arch) == (name, preset.arch)), None)
-    if earlier:
-        problems.append(Problem(number, name, f"Line {number} of the presets defines '{name}' again: it acts instead "
-                                              f"of line {earlier}; remove one of them."))
-    entries.append(preset)
+        return Problem(number, name, f"Line {number} of the presets, '{shortened(line.strip())}': {fault}")
+    return Preset(name, items, number)
+
+
+def _again(preset: Preset, earlier: int) -> Problem:
+    return Problem(preset.line, preset.name, f"Line {preset.line} of the presets defines '{preset.name}' again: it "
+                                             f"acts instead of line {earlier}; remove one of them.")
 
 
 def _with_hint(preset: Preset, lines: Sequence[str]) -> Preset:
@@ -139,9 +148,7 @@ def _with_hint(preset: Preset, lines: Sequence[str]) -> Preset:
 
 
 def _is_preset(line: str) -> bool:
-    entries: list[Preset] = []
-    _read_line(1, line, entries, [])
-    return bool(entries)
+    return isinstance(_read_line(1, line), Preset)
 
 
 def _fault(name: str, items: tuple[str, ...]) -> str | None:

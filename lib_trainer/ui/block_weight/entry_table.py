@@ -11,8 +11,12 @@ from html import escape
 from typing import NamedTuple
 
 from lib_trainer.blocks.entry_text import Item, Key
+from lib_trainer.ui.notes import warnings
 
 NOBODY = Key("")
+
+MOST = 400
+"""Rows that are drawn: a browser stays quick, and longer files are edited as text."""
 
 
 class Choice(NamedTuple):
@@ -65,11 +69,15 @@ class EntryTable:
 
     def html(self, items: Sequence[Item], choice: Choice) -> str:
         """Returns the list."""
-        rows = "".join(self._row(item, item.key == choice.key) for item in items if choice.lists(item))
+        listed = [item for item in items if choice.lists(item)]
+        drawn = [item for place, item in enumerate(listed) if place < MOST or item.key == choice.key]
+        rows = "".join(self._row(item, item.key == choice.key) for item in drawn)
+        more = ([f"{len(listed) - len(drawn)} more are not listed here: the file as text has them all."]
+                if len(listed) > len(drawn) else [])
         heads = "".join(f"<th>{column}</th>" for column in ("Name", *self._columns, "Hint"))
         return (f'<div class="tl-entries" data-box="{self._box}" data-choice="{escape(str(choice))}">'
                 f'{self._parts(choice.show)}<div class="tl-scroll"><table><thead><tr>{heads}</tr></thead>'
-                f"<tbody>{rows}</tbody></table></div></div>")
+                f"<tbody>{rows}</tbody></table></div></div>{warnings(more)}")
 
     def _parts(self, show: str) -> str:
         buttons = "".join(f'<button type="button" data-show="{arch}" aria-pressed="{str(arch == show).lower()}">{word}'

@@ -18,6 +18,8 @@ from lib_trainer.ui.notes import note, problems, problems_of, warnings
 if TYPE_CHECKING:
     from gradio.components import Component
 
+_SUFFIXES = (".txt", ".bak")
+
 _LARGEST = 4_000_000
 """Bytes of a file that is read: hundreds of times what people have."""
 
@@ -51,7 +53,8 @@ class ImportFold:
         """Makes the controls and joins them; the list must stand already."""
         with gr.Accordion("Import", open=False, elem_id=self._list.id("import")):
             with gr.Row(elem_classes=["tl-small-buttons"]):
-                upload = gr.UploadButton("Open a file", size="sm", elem_id=self._list.id("upload"))
+                upload = gr.UploadButton("Open a file", size="sm", file_types=[".txt", ".bak"],
+                                         elem_id=self._list.id("upload"))
                 peer = self._peer_button()
                 missing = gr.Button("Bring back shipped ones that are missing", size="sm",
                                     elem_id=self._list.id("restore"))
@@ -86,7 +89,10 @@ class ImportFold:
 
     def on_upload(self, file: _Upload) -> list[Any]:
         """Shows an uploaded file's text."""
-        return self._opened(Path(file.name), Path(file.name).name)
+        path = Path(file.name)
+        if path.suffix.lower() not in _SUFFIXES:
+            return [gr.update(), problems([f"'{path.name}' is no text file: choose one that ends in .txt."])]
+        return self._opened(path, path.name)
 
     def on_peer(self) -> list[Any]:
         """Shows the text of the peer's own file."""

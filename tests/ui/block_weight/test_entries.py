@@ -16,7 +16,7 @@ from lib_trainer.blocks.presets import SHIPPED
 from lib_trainer.bootstrap import App
 from lib_trainer.ui.block_weight.elements import ElementManager
 from lib_trainer.ui.block_weight.entry_part import EntryPart
-from lib_trainer.ui.block_weight.entry_table import Choice
+from lib_trainer.ui.block_weight.entry_table import MOST, Choice
 from lib_trainer.ui.block_weight.presets import PresetManager
 
 ONES, ZEROS, XL = ",".join("1" * 17), ",".join("0" * 17), ",".join("1" * 12)
@@ -68,6 +68,13 @@ def test_the_list_shows_one_architecture(part: EntryPart) -> None:
     table = part.entries.on_show(chosen("FACE", "sdxl", "sdxl"))[0]
     assert table.count("data-key") == 1 and "BODY" not in table
     assert 'data-show="sdxl" aria-pressed="true">SDXL' in table
+
+
+def test_a_very_long_list_is_cut_and_said_to_be(part: EntryPart) -> None:
+    part.entries.file.path.write_text("".join(f"P{i}:{XL}\n" for i in range(MOST + 20)), encoding="utf8")
+    table = part.entries.on_show(chosen(f"P{MOST + 9}", "sdxl"))[0]
+    assert table.count("data-key") == MOST + 1 and 'aria-selected="true"' in table
+    assert "19 more are not listed here" in table
 
 
 def test_change_keeps_what_the_form_does_not_change(part: EntryPart) -> None:
@@ -197,6 +204,8 @@ def test_files_of_others_are_opened_whatever_their_encoding(part: EntryPart, tmp
     file.write_bytes(f"# 顔\r\nA:{ONES}\r\n".encode("cp932"))
     text, told = part.imports.on_upload(SimpleNamespace(name=str(file)))
     assert text.startswith("# 顔") and "theirs.txt: 1, read as Shift-JIS" in told
+    picture = part.imports.on_upload(SimpleNamespace(name=str(tmp_path / "picture.png")))
+    assert "is no text file" in picture[1]
     assert "is not there any more" in part.imports.on_peer()[1]
     assert "cannot be read" in part.imports.on_upload(SimpleNamespace(name=str(tmp_path / "gone.txt")))[1]
 
