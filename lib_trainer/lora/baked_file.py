@@ -21,7 +21,7 @@ from lib_trainer.blocks.resolve import Weights, resolve
 from lib_trainer.blocks.rules import inline
 from lib_trainer.blocks.windows import ALWAYS
 from lib_trainer.errors import UserError
-from lib_trainer.lora import base_weights, file, keys, metadata
+from lib_trainer.lora import base_weights, file, keys, metadata, whole
 from lib_trainer.lora.bake import Baked, bake, layers_of
 
 PREFIX = "block_weight."
@@ -87,7 +87,7 @@ def write(order: Order, out: Path) -> Result:
         UserError: the tag cannot be understood, a layer cannot be written so, or the file cannot be.
     """
     if out.exists():
-        raise file.whole.taken(out)
+        raise whole.taken(out)
     source = file.load(order.source)
     shapes = {name: tuple(tensor.shape) for name, tensor in source.tensors.items()}
     family = keys.family(shapes, source.metadata)

@@ -81,6 +81,8 @@ def from_state(targets: Sequence[Target], state: Mapping[str, Tensor]) -> tuple[
 
 
 def _layer(target: Target, parts: Mapping[str, Tensor]) -> LoraLayer | ChangeLayer:
-    if parts.keys() - keys.LORA_PARTS:
+    algorithm = registry.find(parts)
+    carries_more = registry.EVERYWHERE.intersection(parts) - set(keys.LORA_PARTS)
+    if carries_more or (algorithm is not None and algorithm.name != keys.LORA_ALGORITHMS[0]):
         return ChangeLayer(target, parts)
     return low_rank_layer(target, parts).requires_grad_(False)

@@ -209,7 +209,7 @@ def test_what_is_not_understood_is_told() -> None:
     state = {f"{TEXT}.{part}": tensor for part, tensor in kinds.draw("lora", targets[-1]).items()}
     state |= {f"{TEXT}.mystery": torch.ones(1), f"{ATTENTION}.mystery": torch.ones(1), "elsewhere.diff": torch.ones(1)}
     network, unmatched = loaded.from_state(targets, state)
-    assert list(network.layers) == [TEXT]
+    assert list(network.layers) == [TEXT] and isinstance(network.layers[TEXT], LoraLayer)
     assert sorted(unmatched) == sorted([f"{TEXT}.mystery", f"{ATTENTION}.mystery", "elsewhere.diff"])
 
 
@@ -239,3 +239,12 @@ def test_coordinates_outside_the_weight_are_a_damaged_file() -> None:
 def test_nothing_that_fits_is_refused() -> None:
     with pytest.raises(UserError, match="None of the LoRA's 1 layers"):
         loaded.from_state(layers(), {"lora_te2_x.diff": torch.ones(1)})
+
+
+def test_half_a_layer_is_a_damaged_file() -> None:
+    target = layers()[0]
+    with pytest.raises(UserError, match=r"incomplete.*lora_up\.weight' is missing"):
+        loaded.from_state([target], {f"{ATTENTION}.lora_down.weight": torch.ones(2, 6)})
+    with pytest.raises(UserError, match=r"no known kind|incomplete"):
+        loaded.from_state([target], {f"{ATTENTION}.lora_down.weight": torch.ones(2, 6),
+                                     f"{ATTENTION}.dora_scale": torch.ones(8, 1)})

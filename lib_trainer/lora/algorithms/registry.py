@@ -95,7 +95,9 @@ def find(parts: Collection[str]) -> Algorithm | None:
 def unknown(parts: Collection[str]) -> list[str]:
     """Returns the parts of a layer that nothing here reads, so that nobody believes they act."""
     algorithm = find(parts)
-    known = algorithm.parts if algorithm else EVERYWHERE.intersection(BIASES) if has_bias(parts) else frozenset()
+    if algorithm is None:
+        return [part for part in parts if not (has_bias(parts) and part in (*BIASES, *layer_parts.NUMBERS))]
+    known = algorithm.parts
     return [part for part in parts if part not in known]
 
 
