@@ -183,12 +183,12 @@ class StepWindows:
 
 
 def step_of(denoiser: Any) -> int:
-    """Returns the step, counted from 1, that the host's denoiser is about to draw.
+    """Returns the step, counted from 1, that the host's denoiser is about to draw; UniPC's last call is in the last.
 
     Args:
         denoiser: its `CFGDenoiser`: `step` calls were made, `total_steps` will be made for `steps` steps.
     """
     steps = denoiser.steps or denoiser.total_steps or 1
     calls_of_a_step = max(1, (denoiser.total_steps or steps) // steps)
-    return int(denoiser.step) // calls_of_a_step + 1
+    return min(int(denoiser.step) // calls_of_a_step + 1, steps)
 

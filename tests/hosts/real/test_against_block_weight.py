@@ -61,6 +61,30 @@ def test_pictures_equal_the_peers_where_it_is_right(pair: tuple[Server, Server])
     assert same(ours.draw(PROMPT), theirs.draw(PROMPT))
 
 
+def test_rules_equal_the_peers(pair: tuple[Server, Server]) -> None:
+    distances = {}
+    for arguments in ("lbw=ALL:lbwe=ATTNDEEPOFF", "lbw=OUTALL:lbwe=PROJDEEPOFF", "lbw=MIDD:lbwe=ATTNDEEPON"):
+        a, b = (host.draw(f"{PROMPT}<lora:shared:0.8:{arguments}>") for host in pair)
+        distances[arguments] = furthest(a, b)
+    print(distances)
+    assert set(distances.values()) == {0}
+
+
+def test_steps_beside_the_peers(pair: tuple[Server, Server]) -> None:
+    """The peer counts by the WebUI's `sampling_step`, which lags by one from the second step on."""
+    ours, theirs = pair
+    unet = "te=0:unet=0.8"
+    found: dict[str, dict[int, int]] = {}
+    for kind in ("start", "stop"):
+        for step in (1, 3):
+            peer = theirs.draw(f"{PROMPT}<lora:shared:{unet}:{kind}={step}>", steps=6)
+            found[f"{kind}={step}"] = {
+                mine: furthest(peer, ours.draw(f"{PROMPT}<lora:shared:{unet}:{kind}={mine}>", steps=6))
+                for mine in range(1, 6)}
+    print(found)
+    assert all(0 in row.values() for row in found.values()), "some number of ours means the same"
+
+
 def test_seconds_per_picture_and_file_reads(pair: tuple[Server, Server], record_property: Any) -> None:
     ours, theirs = pair
     table: dict[str, dict[str, tuple[float, float]]] = {}

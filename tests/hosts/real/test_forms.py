@@ -44,7 +44,7 @@ def draw(host: Server, arguments: str, name: str = "k_lora", **values: Any) -> I
     (("0.8:OUTALL", "0.8:lbw=outall", "w=OUTALL:0.8", "lbw=OUTALL:0.8:0.8", "0.8:lbw=0,BASE OUT03-OUT11@1",
       "0.8:X,0,0,0,0,0,0,0,X,X,X,X,X,X,X,X,X:1"), f"0.8:{OUTALL}"),
     (("0.8:lbw=ALL,OUT03-OUT05@0,MID@0.5",), "0.8:1,1,1,1,1,1,1,0.5,0,0,0,1,1,1,1,1,1"),
-    (("1:lbwe=ATTNDEEPOFF", "1:ALL:ATTNDEEPOFF", "1:lbwe=ATTNDEEPON,ATTNDEEPOFF"), "1:lbwe=IN05-OUT05/attn@0"),
+    (("1:lbwe=ATTNDEEPOFF", "1:ALL:lbwe=ATTNDEEPOFF", "1:lbwe=ATTNDEEPON,ATTNDEEPOFF"), "1:lbwe=IN05-OUT05/attn@0"),
     (("te=0.5:unet=0.8:lbw=1",), "0.5:0.8"),
 ])
 def test_spellings_of_one_thing_are_one_picture(host: Server, arguments: Sequence[str], same_as: str) -> None:
@@ -134,8 +134,8 @@ def test_eighteen_values_and_a_plot_by_the_api(host: Server) -> None:
     assert same(plain, draw(host, "1", steps=2))
     plot = {"plot": {"x": ["values", "0,1"], "y": ["Block ID", "IN01-OUT05,BASE"]}}
     images = asked([plot], f"{PROMPT}<lora:k_lora:1:XYZ>")
-    assert len(images) == 1 + 4
-    assert same(images[2], draw(host, "1:1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1", steps=2))
+    assert len(images) == 1 + 3, "two of the four cells are the same picture"
+    assert any(same(image, draw(host, "1:lbw=1", steps=2)) for image in images[1:])
 
 
 def test_a_baked_file_is_its_tag(host: Server) -> None:
