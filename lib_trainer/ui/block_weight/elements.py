@@ -8,7 +8,6 @@ from pathlib import Path
 from lib_trainer.blocks.element_editing import ELEMENTS
 from lib_trainer.blocks.elements import SHIPPED
 from lib_trainer.blocks.entry_text import Item
-from lib_trainer.host import Host
 from lib_trainer.ui.block_weight.entry_list import Words
 from lib_trainer.ui.block_weight.entry_part import EntryPart, Kind
 from lib_trainer.ui.block_weight.entry_table import EntryTable
@@ -28,10 +27,10 @@ _KIND = Kind(
 class ElementManager(EntryPart):
     """The rules' part of the panel."""
 
-    def __init__(self, host: Host, prefix: str, peer: Sequence[Path] = ()) -> None:
+    def __init__(self, settings: Path, prefix: str, peer: Sequence[Path] = ()) -> None:
         """Starts an empty part; see `EntryPart`."""
         prefix = f"{prefix}_elements"
-        super().__init__(host, prefix, _KIND, EntryTable(f"{prefix}_chosen", ("Rules",), _cells, {}), peer)
+        super().__init__(settings, prefix, _KIND, EntryTable(f"{prefix}_chosen", ("Rules",), _cells, {}), peer)
 
 
 def _cells(item: Item) -> tuple[str]:

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 
 from lib_trainer.blocks.entry_text import Format
-from lib_trainer.host import Host
 from lib_trainer.ui.block_weight.entry_list import EntryList, Words
 from lib_trainer.ui.block_weight.entry_table import EntryTable
 from lib_trainer.ui.block_weight.import_fold import ImportFold
@@ -49,16 +48,16 @@ class EntryPart:
         entries: list and form. text: the file as text. imports: what other files have.
     """
 
-    def __init__(self, host: Host, prefix: str, kind: Kind, table: EntryTable, peer: Sequence[Path]) -> None:
+    def __init__(self, settings: Path, prefix: str, kind: Kind, table: EntryTable, peer: Sequence[Path]) -> None:
         """Starts an empty part.
 
         Args:
-            host: whose file it is.
+            settings: the folder of the file and its backups.
             prefix: begins all element ids.
             kind: the kind of file. table: how its entries are listed.
             peer: folders in which the LoRA Block Weight extension may keep its files.
         """
-        settings, name = host.paths.settings, kind.shipped.name
+        name = kind.shipped.name
         self._kind = kind
         self.entries = EntryList(KeptFile(settings / name, kind.shipped, settings / "backups", kind.label), kind.form,
                                  prefix, kind.words, table)

@@ -51,8 +51,8 @@ class BlockWeightPanel:
         self._tab = tab
         self._prefix = f"{tab}_block_weight" if tab else "block_weight"
         self.editor = BlockEditor(self._prefix, tab)
-        self.presets = PresetManager(host, self._prefix, peer)
-        self.elements = ElementManager(host, self._prefix, peer)
+        self.presets = PresetManager(host.paths.settings, self._prefix, peer)
+        self.elements = ElementManager(host.paths.settings, self._prefix, peer)
         self.analyzer = AnalyzerPanel(host, self._prefix)
         self.script = ScriptControls(host, self._prefix, self.analyzer.boxes)
         self.plot = self.script.plot

@@ -8,7 +8,6 @@ from lib_trainer.blocks.entry_text import Item
 from lib_trainer.blocks.layouts import ARCH_LABELS, FLUX_LENGTH, LAYOUTS
 from lib_trainer.blocks.preset_editing import PRESETS
 from lib_trainer.blocks.presets import SHIPPED
-from lib_trainer.host import Host
 from lib_trainer.ui.block_weight.bars import bars
 from lib_trainer.ui.block_weight.entry_list import Words
 from lib_trainer.ui.block_weight.entry_part import EntryPart, Kind
@@ -25,11 +24,11 @@ _KIND = Kind(
 class PresetManager(EntryPart):
     """The presets' part of the panel."""
 
-    def __init__(self, host: Host, prefix: str, peer: Sequence[Path] = ()) -> None:
+    def __init__(self, settings: Path, prefix: str, peer: Sequence[Path] = ()) -> None:
         """Starts an empty part; see `EntryPart`."""
         prefix = f"{prefix}_presets"
         table = EntryTable(f"{prefix}_chosen", ("For", "Blocks"), _cells, {"": "All", **ARCH_LABELS})
-        super().__init__(host, prefix, _KIND, table, peer)
+        super().__init__(settings, prefix, _KIND, table, peer)
 
 
 def _cells(item: Item) -> tuple[str, str]:

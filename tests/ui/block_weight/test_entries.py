@@ -10,10 +10,11 @@ import gradio as gr
 import pytest
 
 from lib_trainer.blocks.element_editing import ELEMENTS
+from lib_trainer.blocks.elements import SHIPPED as RULES
+from lib_trainer.blocks.elements import Elements
 from lib_trainer.blocks.entry_text import Key
 from lib_trainer.blocks.preset_editing import PRESETS
 from lib_trainer.blocks.presets import SHIPPED
-from lib_trainer.bootstrap import App
 from lib_trainer.ui.block_weight.elements import ElementManager
 from lib_trainer.ui.block_weight.entry_part import EntryPart
 from lib_trainer.ui.block_weight.entry_table import MOST, Choice
@@ -31,8 +32,8 @@ def _laid_out(part: EntryPart) -> EntryPart:
 
 
 @pytest.fixture
-def part(app: App, tmp_path: Path) -> Iterator[EntryPart]:
-    part = _laid_out(PresetManager(app.host, "bw", [tmp_path / "peer"]))
+def part(tmp_path: Path) -> Iterator[EntryPart]:
+    part = _laid_out(PresetManager(tmp_path, "bw", [tmp_path / "peer"]))
     part.entries.file.path.write_text(TEXT, encoding="utf8")
     yield part
 
@@ -210,11 +211,11 @@ def test_files_of_others_are_opened_whatever_their_encoding(part: EntryPart, tmp
     assert "cannot be read" in part.imports.on_upload(SimpleNamespace(name=str(tmp_path / "gone.txt")))[1]
 
 
-def test_the_peers_own_file_has_a_button_where_it_is(app: App, tmp_path: Path) -> None:
+def test_the_peers_own_file_has_a_button_where_it_is(tmp_path: Path) -> None:
     (tmp_path / "scripts").mkdir()
     (tmp_path / "scripts" / SHIPPED.name).write_text(f"THEIRS:{ONES}\n", encoding="utf-8-sig")
     for folder, there in ((tmp_path / "scripts", True), (tmp_path / "none", False)):
-        part = PresetManager(app.host, "bw", [tmp_path / "old", folder])
+        part = PresetManager(tmp_path, "bw", [tmp_path / "old", folder])
         with gr.Blocks() as page:
             part.lay_out()
         assert ("bw_presets_peer" in [block.elem_id for block in page.blocks.values()]) is there
@@ -229,22 +230,20 @@ def test_missing_shipped_presets_come_back(part: EntryPart) -> None:
     assert text_of(part).startswith(TEXT) and "FACE" in report
 
 
-def test_rules_are_edited_as_presets_are(app: App) -> None:
-    part = _laid_out(ElementManager(app.host, "bw"))
+def test_rules_are_edited_as_presets_are(tmp_path: Path) -> None:
+    part = _laid_out(ElementManager(tmp_path, "bw"))
     views = part.entries.on_show(str(Choice(Key("ATTNDEEPOFF"))))
     assert views[4:] == ["ATTNDEEPOFF", "IN05-OUT05:attn:0", "attention of the deep blocks off", False]
     assert "tl-parts" not in views[0]
     part.entries.on_change(views[3], "SOFT", "IN05-OUT05:attn:0.5\nM00::0", "softer", True)
     item = next(item for item in ELEMENTS.items(text_of(part)) if item.key.name == "SOFT")
     assert (item.body, *item.hint) == ("IN05-OUT05:attn:0.5\nM00::0", "softer", True)
-    assert len(app.host.elements().entries) == 4
-    assert app.host.elements().get("SOFT") is not None
+    assert [entry.id for entry in Elements.load(tmp_path / RULES.name).entries] == [
+        "ATTNDEEPON", "SOFT", "PROJDEEPOFF", "XYZ"]
 
 
-def test_a_folder_that_cannot_be_written_is_told(app: App) -> None:
-    path = app.host.paths.settings / SHIPPED.name
-    path.unlink(missing_ok=True)
-    path.mkdir(parents=True)
-    part = _laid_out(PresetManager(app.host, "bw"))
+def test_a_folder_that_cannot_be_written_is_told(tmp_path: Path) -> None:
+    (tmp_path / SHIPPED.name).mkdir()
+    part = _laid_out(PresetManager(tmp_path, "bw"))
     assert "cannot be read" in part.entries.on_show("")[0]
     assert "cannot be read" in "".join(part.entries.on_add("", "A", ONES, "", False)[:2])
