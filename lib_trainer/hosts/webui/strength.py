@@ -2,11 +2,16 @@
 from __future__ import annotations
 
 from lib_trainer.blocks.resolve import Weights
+from lib_trainer.blocks.windows import ALWAYS
 
 
 def changes(weights: Weights) -> bool:
-    """Whether block weights or elemental rules make any difference to the plain strength."""
-    if weights.rules or weights.fine:
+    """Whether a tag makes any difference to the plain strength, be it in some steps only.
+
+    What is switched in the middle of a picture must be ours: Forge merges only what it loads, and takes an object of its
+    own that it has loaded before for merged, whatever was merged since.
+    """
+    if weights.rules or weights.fine or weights.window != ALWAYS:
         return True
     return weights.ratios is not None and any(value != 1.0 for value in weights.ratios.values())
 
