@@ -29,19 +29,35 @@
     /** The place among the tags of the one that a caret is in or touches; -1 = in none. */
     blocks.tagAt = (tags, caret) => tags.findIndex((tag) => tag.start <= caret && caret <= tag.end);
 
-    /** The tag with other block weights; all its other arguments stay as they are written. */
+    const keyword = (part) => (part.includes("=") ? part.slice(0, part.indexOf("=")).trim().toLowerCase() : null);
+    const isNumber = (part) => keyword(part) === null && NUMBER_LIKE.test(part.trim());
+
+    /** The tag with other block weights; all its other arguments stay as they are written, or mean what they meant. */
     blocks.withWeights = (tag, weights) => {
-        const [kind, ...parts] = tag.slice(1, -1).split(":");
-        const keyword = (part) => (part.includes("=") ? part.slice(0, part.indexOf("=")).trim().toLowerCase() : null);
-        const last = (wanted) => parts.map(keyword).lastIndexOf(wanted);
-        let place = last("lbw");
-        if (place < 0) place = last("w");
-        const named = parts.findIndex((part) => keyword(part) === null);
-        if (place < 0) place = parts.findIndex((part, i) => i > named && keyword(part) === null && part.trim() && !NUMBER_LIKE.test(part.trim()));
-        if (place < 0) parts.push("lbw=" + weights);
-        else parts[place] = "lbw=" + weights;
+        const [kind, ...parts] = tag.slice(1, -1).split(":"), keywords = parts.map(keyword);
+        const named = Math.max(keywords.lastIndexOf("lbw"), keywords.includes("lbw") ? -1 : keywords.lastIndexOf("w"));
+        const name = keywords.indexOf(null);
+        const place = parts.findIndex((part, i) => i > name && keywords[i] === null && part.trim() && !isNumber(part));
+        if (named >= 0) parts[named] = "lbw=" + weights;
+        else if (place < 0) parts.push("lbw=" + weights);
+        else return `<${[kind, ...parts.slice(0, place), "lbw=" + weights, ...behind(parts, place, name)].join(":")}>`;
         return `<${[kind, ...parts].join(":")}>`;
     };
+
+    /**
+     * The arguments behind block weights without keyword, once these have one: numbers there are strengths (two, or as
+     * many as stand before), the next is X, which needs its keyword now, and any further ones are ignored.
+     */
+    function behind(parts, place, name) {
+        const before = parts.slice(0, place).filter((part, i) => i > name && isNumber(part)).length;
+        let strengths = before, x = parts.some((part) => keyword(part) === "x");
+        return parts.slice(place + 1).flatMap((part) => {
+            if (!isNumber(part) || strengths++ < (before || 2)) return [part];
+            if (x) return [];
+            x = true;
+            return ["x=" + part.trim()];
+        });
+    }
 
     /** What a pasted text asks for: the weights of a tag, what follows `lbw=`, or the text itself. */
     blocks.pasted = (text) => {

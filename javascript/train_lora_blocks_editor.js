@@ -4,7 +4,7 @@
     "use strict";
     const ours = window.trainLora;
     const { el, t, blocks } = ours;
-    const WRITE_AFTER = 120, FACTS_LIVE = 3000, ANNOUNCED = 6000; // milliseconds
+    const WRITE_AFTER = 120, FACTS_LIVE = 3000, ANNOUNCED = 6000, AGAIN = 5000; // milliseconds
     const known = new Map(); // the server's answers about architectures: arch -> { at, answer }
 
     /** Presets, layouts and U-Net of an architecture ("" = the loaded checkpoint's); presets may be edited meanwhile. */
@@ -60,13 +60,20 @@
 
         /** Edits another tag of the prompt. */
         choose(place) {
+            if (this.timer) this.write();
             Object.assign(this, { place, tag: null, wrote: null });
             return this.read();
         }
 
+        /** Lets go of a change that is not written yet, and of what was written. */
+        forget() {
+            clearTimeout(this.timer);
+            Object.assign(this, { timer: 0, wrote: null });
+        }
+
         /** Reads the weights of the tag into the sliders, whatever they are. */
         fromTag() {
-            this.wrote = null;
+            this.forget();
             return this.read();
         }
 
@@ -74,16 +81,17 @@
         async read() {
             const field = this.prompt(), ask = ++this.asked;
             if (!field) return;
-            this.seen = field.value;
-            const tags = blocks.tags(field.value);
+            const prompt = this.seen = field.value, tags = blocks.tags(prompt);
             try {
-                const answer = tags.length ? await ours.read("block-tags", { prompt: field.value }) : { tags: [] };
+                const answer = tags.length ? await ours.read("block-tags", { prompt }) : { tags: [] };
                 const place = this.follow(tags), tag = answer.tags[place] || null, facts = await factsOf(tag ? tag.arch : "");
                 if (ask !== this.asked) return;
+                if (this.timer || field.value !== prompt) { this.seen = null; return; } // sliders or prompt have gone on: ask again
                 this.take_tag(tag, place, facts);
                 blocks.controls.showTags(this, tags);
             } catch (error) {
                 if (ask === this.asked) this.tell([error.message]);
+                setTimeout(() => { this.seen = null; }, AGAIN); // a checkpoint may be loading
             }
         }
 
@@ -185,7 +193,7 @@
             this.sheet = sheet;
             this.show();
             clearTimeout(this.timer);
-            if (this.live) this.timer = setTimeout(() => this.write(), WRITE_AFTER);
+            this.timer = this.live ? setTimeout(() => this.write(), WRITE_AFTER) : 0;
         }
 
         step(kind) {

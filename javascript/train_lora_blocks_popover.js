@@ -58,10 +58,13 @@
 
     // --- on a tag ---
 
-    /** The prompt that is being edited and the place of the tag at its caret; null when the caret is in none. */
+    /**
+     * The prompt that is being edited and the place of the tag at its caret; null when the caret is in none, and where
+     * another extension acts on block weights: the panel then is only a note about it.
+     */
     function here() {
         const field = document.activeElement;
-        if (!field || !isPrompt(field)) return null;
+        if (!field || !isPrompt(field) || ours.root().querySelector("[id$=_block_weight_aside]")) return null;
         const place = blocks.tagAt(blocks.tags(field.value), field.selectionStart);
         return place < 0 ? null : { field, place };
     }

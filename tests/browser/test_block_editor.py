@@ -276,7 +276,11 @@ def test_it_is_dark_where_the_page_is_and_speaks_the_persons_language(
 
 REPLACED = {
     "<lora:n>": "<lora:n:lbw=W>",
-    "<lora:n:0.8:NCNF:0.5>": "<lora:n:0.8:lbw=W:0.5>",
+    "<lora:n:0.8:NCNF:0.5>": "<lora:n:0.8:lbw=W:x=0.5>",
+    "<lora:n:0.8:0.7:NCNF:0.5:0.4:start=3>": "<lora:n:0.8:0.7:lbw=W:x=0.5:start=3>",
+    "<lora:n:NCNF:0.8:0.7:0.5>": "<lora:n:lbw=W:0.8:0.7:x=0.5>",
+    "<lora:n:1:NCNF:0.5:x=2>": "<lora:n:1:lbw=W:x=2>",
+    "<lora:n:1:NCNF:te=0.5:lbwe=A>": "<lora:n:1:lbw=W:te=0.5:lbwe=A>",
     "<lora:n:0.8:1,0,1>": "<lora:n:0.8:lbw=W>",
     "<lora:n: LBW = A :te=1>": "<lora:n:lbw=W:te=1>",
     "<lora:n:w=A:start=3>": "<lora:n:lbw=W:start=3>",
