@@ -47,15 +47,16 @@ class BakePanel:
         """Makes the controls; `prompt` is the prompt's text box, if it is on this page."""
         with gr.Accordion("Bake into a file", open=False, elem_id=self._prefix):
             gr.HTML(_INTRO)
+            self.tag = gr.Dropdown(
+                [], label="LoRA tag", allow_custom_value=True, elem_id=f"{self._prefix}_tag",
+                info="One of the prompt's, or written here: <lora:name:0.8:NCNF>. Empty: the prompt's first.")
             with gr.Row():
-                self.tag = gr.Dropdown(
-                    [], label="LoRA tag", allow_custom_value=True, elem_id=f"{self._prefix}_tag", scale=3,
-                    info="One of the prompt's, or written here: <lora:name:0.8:NCNF>. Empty: the prompt's first.")
                 self.name = gr.Textbox(
-                    "", label="Name of the new LoRA", elem_id=f"{self._prefix}_name", scale=2,
+                    "", label="Name of the new LoRA", max_lines=1, elem_id=f"{self._prefix}_name", scale=3,
                     info="Empty: the LoRA's name with that of the preset.")
                 self.seed = gr.Number(
-                    0, precision=0, label="Seed", elem_id=f"{self._prefix}_seed", info="For R and U only.")
+                    0, precision=0, label="Seed", elem_id=f"{self._prefix}_seed", scale=1, min_width=120,
+                    info="For R and U only.")
             self.button = gr.Button("Bake", elem_id=f"{self._prefix}_button")
             self.state = gr.HTML("", elem_id=f"{self._prefix}_state")
         for component in (self.tag, self.name, self.seed):
