@@ -1,8 +1,8 @@
 """How much a LoRA changes one layer: the Frobenius norm of its weight delta, worked out without the base weight.
 
-`lora/layers.py` says what the delta of a LoRA is; LoHa and LoKr are those of LyCORIS (Yeh et al. 2023, eq. 5 and 8).
-Where the delta is a product, only Gram matrices of rank size are formed: ||U D||_F^2 = tr(U^T U  D D^T). Some kinds
-need the base weight for their exact delta; what is given for those is named an approximation:
+`lora/algorithms` says what each kind does. Where the delta is a product of factors, only Gram matrices of rank size
+are formed: ||U D||_F^2 = tr(U^T U  D D^T). Some kinds need the base weight for their exact delta; what is given for
+those is named an approximation:
 
 * DoRA: the delta before the layer's magnitude is set anew.
 * OFT: ||R - 1||, as if the base weight were the identity; GLoRA (its factor on the base weight) and IA3 likewise.
@@ -11,14 +11,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-from lib_trainer.lora import keys
+import torch
+from torch import Tensor
 
-if TYPE_CHECKING:
-    from torch import Tensor
+from lib_trainer.errors import UserError
+from lib_trainer.lora.algorithms import orthogonal, registry
+from lib_trainer.lora.algorithms import parts as layer_parts
+from lib_trainer.lora.algorithms.parts import Parts
 
-    Parts = Mapping[str, Tensor]
+_NEEDING_THE_BASE = ("glora", "oft", "ia3")
 
 
 @dataclass(frozen=True)
@@ -26,7 +28,7 @@ class Measured:
     """The size of one layer's change.
 
     Attributes:
-        squared: square of the delta's Frobenius norm, >= 0.
+        squared: square of the delta's Frobenius norm, that of the bias included, >= 0.
         exact: whether it is the norm itself; False = an approximation.
     """
 
@@ -34,34 +36,45 @@ class Measured:
     exact: bool = True
 
 
-def measure(parts: Parts) -> Measured | None:
+def measure(stored: Mapping[str, Tensor]) -> Measured | None:
     """Measures a layer.
 
     Args:
-        parts: its tensors by part name ("lora_down.weight", "alpha"), any float dtype.
+        stored: its tensors by part name ("lora_down.weight", "alpha"), any float dtype.
 
     Returns:
         the size of its change; None for a kind that is not known, and for factors that are missing or do not fit.
     """
-    wide = {name: tensor.float() for name, tensor in parts.items()}
-    formula = next((formula for mark, formula in _FORMULAS if any(name.startswith(mark) for name in wide)), None)
-    added = [_square(wide[name]) for name in _ADDED if name in wide]
-    if formula is None and not added:
-        return None
     try:
-        squared = sum(added, formula(wide) if formula else 0.0)
-    except (KeyError, RuntimeError):  # a factor is missing; shapes do not fit
+        parts = layer_parts.read(stored)
+        algorithm = registry.find(parts.names)
+        biases = [_square(parts[part]) for part in registry.BIASES if part in parts.names]
+        if algorithm is None and not biases:
+            return None
+        squared = sum(biases, _weight(algorithm, parts) if algorithm else 0.0)
+    except (UserError, KeyError, IndexError, RuntimeError):  # a factor is missing; shapes do not fit
         return None
-    return Measured(squared, exact=not any(name.startswith(_APPROXIMATED) for name in wide))
+    rough = registry.DORA_SCALE in parts.names or (algorithm is not None and algorithm.name in _NEEDING_THE_BASE)
+    return Measured(squared, exact=not rough)
+
+
+def _weight(algorithm: registry.Algorithm, parts: Parts) -> float:
+    """The weight's part; a file that stores a rest beside its factors has them multiplied out: one host weight."""
+    scale = parts.factor(algorithm.rank(parts)) ** 2
+    rest = parts.get(layer_parts.BIAS)
+    if rest is not None:
+        return scale * _square(_multiplied_out(algorithm, parts).flatten() + rest.flatten())
+    formula = _FORMULAS.get(algorithm.name)
+    return scale * (formula(parts) if formula else _square(_multiplied_out(algorithm, parts)))
+
+
+def _multiplied_out(algorithm: registry.Algorithm, parts: Parts) -> Tensor:
+    """The change before alpha / rank, for the kinds that do not look at the base weight."""
+    return algorithm.product(parts, torch.empty(0))
 
 
 def _square(tensor: Tensor) -> float:
     return float(tensor.square().sum())
-
-
-def _scale(parts: Parts, rank: int) -> float:
-    """alpha / rank; 1 where the file stores no alpha."""
-    return float(parts[keys.ALPHA]) / rank if keys.ALPHA in parts else 1.0
 
 
 def _product(left: Tensor, right: Tensor) -> float:
@@ -69,86 +82,60 @@ def _product(left: Tensor, right: Tensor) -> float:
     return float(((left.T @ left) * (right @ right.T)).sum())
 
 
+def _tucker(core: Tensor, outer: Tensor, inner: Tensor) -> float:
+    """||sum_rs C[r,s,k] O[o,r] I[s,i]||_F^2 over (o, i, k) of a core (r, s, k, k)."""
+    flat = core.flatten(2)
+    return float(torch.einsum("ac,cdk,de,aek->", outer.T @ outer, flat, inner @ inner.T, flat))
+
+
 def _lora(parts: Parts) -> float:
-    down, up = parts[keys.DOWN], parts[keys.UP].flatten(1)
-    scale = _scale(parts, down.shape[0])
-    if keys.MID in parts:
-        return scale**2 * _tucker(up, parts[keys.MID].flatten(2), down.flatten(1))
-    return scale**2 * _product(up, down.flatten(1))
-
-
-def _tucker(up: Tensor, middle: Tensor, down: Tensor) -> float:
-    """||sum_ab U[o,a] M[a,b,k] D[b,i]||_F^2 over (o, i, k)."""
-    import torch
-
-    return float(torch.einsum("ac,cdk,de,aek->", up.T @ up, middle, down @ down.T, middle))
-
-
-def _loha(parts: Parts) -> float:
-    """The two products are multiplied number by number, so they are formed: the memory of two host weights."""
-    first, second = _loha_factor(parts, 1), _loha_factor(parts, 2)
-    return _scale(parts, parts["hada_w1_b"].shape[0]) ** 2 * _square(first * second)
-
-
-def _loha_factor(parts: Parts, number: int) -> Tensor:
-    import torch
-
-    a, b, core = parts[f"hada_w{number}_a"], parts[f"hada_w{number}_b"], parts.get(f"hada_t{number}")
-    if core is None:
-        return a.flatten(1) @ b.flatten(1)
-    return torch.einsum("abk,bj,ai->ijk", core.flatten(2), b, a)
+    up, down, core = parts.matrix("lora_up.weight"), parts.matrix("lora_down.weight"), parts.get("lora_mid.weight")
+    return _product(up, down) if core is None else _tucker(core, up, down)
 
 
 def _lokr(parts: Parts) -> float:
     """||A kron B||_F = ||A||_F ||B||_F."""
-    ranks = [parts[name].shape[0] for name in ("lokr_w1_b", "lokr_w2_b") if name in parts]
-    scale = _scale(parts, ranks[0]) if ranks else 1.0
-    return scale**2 * _lokr_factor(parts, 1) * _lokr_factor(parts, 2)
+    return _lokr_half(parts, "1") * _lokr_half(parts, "2")
 
 
-def _lokr_factor(parts: Parts, number: int) -> float:
-    whole = parts.get(f"lokr_w{number}")
+def _lokr_half(parts: Parts, number: str) -> float:
+    whole, core = parts.get(f"lokr_w{number}"), parts.get(f"lokr_t{number}")
     if whole is not None:
         return _square(whole)
-    a, b = parts[f"lokr_w{number}_a"], parts[f"lokr_w{number}_b"]
-    core = parts.get(f"lokr_t{number}")
-    return _product(a, b.flatten(1)) if core is None else _tucker(a.T, core.flatten(2), b)
+    a, b = parts[f"lokr_w{number}_a"], parts.matrix(f"lokr_w{number}_b")
+    return _product(a, b) if core is None else _tucker(core, a.T, b)
 
 
 def _oft(parts: Parts) -> float:
-    """||R - 1||_F^2 of the rotations R = (1 + Q)(1 - Q)^-1, the Cayley transform of Q = B - B^T."""
-    import torch
-
-    total = 0.0
-    for name, tensor in parts.items():
-        if not name.startswith("oft_blocks"):
-            continue
-        blocks = tensor.reshape(-1, *tensor.shape[-2:])
-        skew, one = blocks - blocks.transpose(1, 2), torch.eye(blocks.shape[-1])
-        total += _square(torch.linalg.solve(one - skew, one + skew) - one)
-    return total
+    """||R - 1||_F^2 of all its rotations; their order and `rescale` do not count."""
+    blocks = parts.get("oft_blocks")
+    if blocks is None:
+        turned = parts["oft_diag"]
+    else:
+        outputs = blocks.shape[-3] * blocks.shape[-1]
+        turned = orthogonal.rotations(blocks, parts, torch.empty(outputs, 0))
+    return _square(turned - torch.eye(turned.shape[-1]))
 
 
 def _glora(parts: Parts) -> float:
-    """Delta = W A + B; files order the factors either way, the rank is the smaller side."""
-    total = 0.0
-    for name in ("a", "b"):
-        first, second = (parts[f"{name}{number}.weight"].flatten(1) for number in (1, 2))
-        left, right = (first, second) if first.shape[1] == second.shape[0] else (second, first)
-        total += _scale(parts, min(left.shape)) ** 2 * _product(left, right)
-    return total
+    """Delta = W A + B, taken as ||A||_F^2 + ||B||_F^2."""
+    core = parts.get("bm.weight")
+    added = _tucker(core, *_in_order(parts, "b")) if core is not None else _product(*_in_order(parts, "b"))
+    return _product(*_in_order(parts, "a")) + added
+
+
+def _in_order(parts: Parts, name: str) -> tuple[Tensor, Tensor]:
+    """The factors (m, r) and (r, n): files name them either way about, the rank is the shorter side."""
+    first, second = parts.matrix(f"{name}1.weight"), parts.matrix(f"{name}2.weight")
+    fits, turned = first.shape[1] == second.shape[0], second.shape[1] == first.shape[0]
+    return (first, second) if fits and not (turned and first.shape[0] < first.shape[1]) else (second, first)
 
 
 def _ia3(parts: Parts) -> float:
     return _square(parts["weight"])
 
 
-_FORMULAS: tuple[tuple[str, Callable[[Parts], float]], ...] = (
-    (keys.DOWN, _lora), ("hada_w1_a", _loha), ("lokr_w", _lokr), ("oft_blocks", _oft), ("a1.weight", _glora),
-    ("on_input", _ia3),
-)
-"""Beginning of a part's name -> the formula of its kind."""
-
-_APPROXIMATED = ("dora_scale", "oft_blocks", "a1.weight", "on_input")
-_ADDED = ("diff", "diff_b", "w_norm", "b_norm")
-"""Parts that are differences themselves: full weights and biases, norms."""
+_FORMULAS: dict[str, Callable[[Parts], float]] = {
+    "lora": _lora, "lokr": _lokr, "oft": _oft, "glora": _glora, "ia3": _ia3,
+}
+"""Kinds whose delta need not be multiplied out, or cannot be without the base weight."""

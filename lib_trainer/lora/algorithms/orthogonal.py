@@ -19,16 +19,16 @@ def oft(parts: Parts, weight: Tensor) -> Tensor:
     if blocks is None:
         turned = _turned(parts["oft_diag"], weight)
     elif blocks.dim() == 4:
-        turned = _butterfly(_rotations(blocks, parts, weight), weight)
+        turned = _butterfly(rotations(blocks, parts, weight), weight)
     else:
-        turned = _turned(_rotations(blocks, parts, weight), weight)
+        turned = _turned(rotations(blocks, parts, weight), weight)
     rescale = parts.get("rescale")
     if rescale is not None:
         turned = turned * rescale.reshape(-1, *(1 for _ in weight.shape[1:]))
     return turned - weight
 
 
-def _rotations(blocks: Tensor, parts: Parts, weight: Tensor) -> Tensor:
+def rotations(blocks: Tensor, parts: Parts, weight: Tensor) -> Tensor:
     """Returns the Cayley transforms (I + Q) (I - Q)^-1 of the skew parts Q of blocks (..., n, b, b)."""
     skew = blocks - blocks.transpose(-1, -2)
     bound = (parts.alpha or 0.0) * weight.shape[0]
