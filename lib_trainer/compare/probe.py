@@ -2,8 +2,8 @@
 
 A few noisy latents are made once, and the same predictions are asked for again and again: with the whole LoRA, without
 it, without one group of blocks, with that group alone. The effect of a group is the mean of what is lost without it and
-what it does alone, each relative to the LoRA's whole change (Euclidean norms over all latents): the first and the last
-term of the group's Shapley value, for two predictions instead of one for every subset of blocks.
+what it does alone, each relative to the LoRA's whole change (Euclidean norms; every latent counts alike): the first and
+the last term of the group's Shapley value, for two predictions instead of one for every subset of blocks.
 
 Noisy latents come from encoded pictures, where there are some, else from a short deterministic sampling (DDIM, Song et
 al. 2021, eq. 12 with eta = 0) with the whole LoRA: the U-Net then sees what it sees while it draws this prompt. All

@@ -81,7 +81,7 @@ class _Measuring:
         self._full = self.probe.predict({})
         yield self.progress("whole LoRA")
         self._none = self.probe.predict(None)
-        self._whole = _distance(self._full, self._none)
+        self._whole = _distances(self._full, self._none)
         yield self.progress("without the LoRA")
 
     def effect(self, group: Group) -> Generator[Progress, None, Effect]:
@@ -124,9 +124,11 @@ class _Measuring:
         return weights(self._subject.arch, blocks, value, others)
 
     def _relative(self, said: Tensor, reference: Tensor) -> float:
-        return _distance(said, reference) / self._whole if self._whole else 0.0
+        """Returns the distance relative to the whole change, the mean over the noisy latents: all count alike."""
+        parts = _distances(said, reference) / self._whole
+        return float(parts.nan_to_num(0.0, 0.0, 0.0).mean())  # where the whole LoRA changes nothing, no block does
 
 
-def _distance(first: Tensor, second: Tensor) -> float:
-    """Returns the Euclidean distance over all noisy latents."""
-    return float(torch.linalg.vector_norm(first - second))
+def _distances(first: Tensor, second: Tensor) -> Tensor:
+    """Returns the Euclidean distance of every noisy latent, (B,)."""
+    return torch.linalg.vector_norm((first - second).flatten(1), dim=1)
