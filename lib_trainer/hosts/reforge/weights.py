@@ -173,9 +173,10 @@ def _dealt(patcher: Any, parts: Sequence[_Part], arch: str) -> tuple[dict[str, l
         dealt[key] = []
         for part in parts:
             factor = 1.0 if part.weights is None else ratio(part.weights, layer_of(key), arch)
-            scaled = [(patch[0] * factor, *patch[1:]) for patch in patches[part.span(key)]]
-            dealt[key] += [patch for patch in scaled if patch[0]]
+            dealt[key] += [(patch[0] * factor, *patch[1:]) for patch in patches[part.span(key)]]
+        # Those at 0 count, too: else one LoRA alone and another one alone would be the same.
         digest.update(f"{key}{[patch[0] for patch in dealt[key]]}".encode())
+        dealt[key] = [patch for patch in dealt[key] if patch[0]]
     numbers = uuid.uuid5(patcher.patches_uuid, digest.hexdigest())
     return {key: patches for key, patches in dealt.items() if patches}, numbers
 

@@ -8,8 +8,8 @@ from lib_trainer.blocks.windows import ALWAYS
 def changes(weights: Weights) -> bool:
     """Whether a tag makes any difference to the plain strength, be it in some steps only.
 
-    What is switched in the middle of a picture must be ours: Forge merges only what it loads, and takes an object of its
-    own that it has loaded before for merged, whatever was merged since.
+    What is switched in the middle of a picture must be ours: Forge merges only what it loads, and takes an object of
+    its own that it has loaded before for merged, whatever was merged since.
     """
     if weights.rules or weights.fine or weights.window != ALWAYS:
         return True

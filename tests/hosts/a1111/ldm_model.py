@@ -119,14 +119,21 @@ class LatentDiffusion(nn.Module):
             return self.model.diffusion_model(x.to(dtype), t.to(dtype), context=states)
 
     @torch.no_grad()
+    def said(self, text: str) -> torch.Tensor:
+        """Returns the states of a prompt."""
+        states: torch.Tensor = self.cond_stage_model([text])
+        return states
+
+    @torch.no_grad()
     def paint(self, p: Any, prompt: str, negative: str, seed: int) -> Image.Image:
         """Draws with DDIM and guidance, as `modules.processing` of the doubles asks."""
         sd_models.apply_token_merging(self, getattr(p, "token_merging_ratio", 0))
-        states = torch.cat(p.conds(prompt, negative, lambda text: self.cond_stage_model([text])))
+        conds = p.conds(prompt, negative, self.said)
         noise = torch.randn(1, 4, p.height // 8, p.width // 8, generator=torch.Generator().manual_seed(seed))
         steps = torch.linspace(999, 0, p.steps + 1).long()
         x = noise
         for done, (time, following) in enumerate(itertools.pairwise(steps), 1):
+            states = torch.cat(p.denoises(*conds, done - 1))
             said = self.apply_model(x.repeat(2, 1, 1, 1), time.repeat(2), {"c_crossattn": [states]}).float()
             epsilon = said[1] + p.cfg_scale * (said[0] - said[1])
             now, later = self.alphas_cumprod[time], self.alphas_cumprod[following]

@@ -67,7 +67,7 @@ class Engine:
 
         self.forge_objects = self.forge_objects_after_applying_lora.shallow_copy()
         unet, vae = self.forge_objects.unet, self.forge_objects.vae
-        cond, uncond = p.conds(prompt, negative, self._encoded)
+        conds = p.conds(prompt, negative, self.said)
         memory_management.load_models_gpu([unet], memory_required=1)
         model = unet.model
         generator = torch.Generator().manual_seed(seed)
@@ -77,6 +77,7 @@ class Engine:
         for index in range(p.steps):
             now, later = table[times[index]], table[times[index + 1]]
             t = times[index].float().expand(2)
+            cond, uncond = p.denoises(*conds, index)
             both = model.diffusion_model(x.repeat(2, 1, 1, 1), t, context=torch.cat([uncond, cond]),
                                          transformer_options={})
             noise = both[:1] + p.cfg_scale * (both[1:] - both[:1])
@@ -87,7 +88,8 @@ class Engine:
         pixels = vae.first_stage_model.decode(x / _SCALE)[0].mul(_CONTRAST).add(1).mul(127.5).clamp(0, 255)
         return Image.fromarray(pixels.permute(1, 2, 0).to(torch.uint8).numpy())
 
-    def _encoded(self, text: str) -> torch.Tensor:
+    def said(self, text: str) -> torch.Tensor:
+        """Returns the states of a prompt."""
         tokenizer = self.forge_objects.clip.tokenizer.clip_l
         ids = tokenizer(text, padding="max_length", truncation=True, max_length=77, return_tensors="pt")["input_ids"]
         return self.states(ids)

@@ -138,14 +138,18 @@ def test_eighteen_values_and_a_plot_by_the_api(host: Server) -> None:
     assert any(same(image, draw(host, "1:lbw=1", steps=2)) for image in images[1:])
 
 
-def test_a_baked_file_is_its_tag(host: Server) -> None:
-    tag, baked = "0.8:NCNF:lbwe=ATTNDEEPOFF", host.loras / "baked.safetensors"
-    baked.unlink(missing_ok=True)
-    assert cli.main(["lora", "bake", str(host.loras / "k_locon.safetensors"), "--weights", tag, "--out",
-                     str(baked)]) in (0, None)
+@pytest.mark.parametrize("kind", ["locon", "loha", "lokr", "dora", "diff", "ia3", "norms", "glora_old"])
+def test_a_baked_file_is_its_tag(host: Server, kind: str) -> None:
+    tag, baked = "0.8:NCNF:lbwe=ATTNDEEPOFF", host.loras / f"baked_{kind}.safetensors"
+    checkpoint = host.program.models / host.program.checkpoints()[0]
+    assert cli.main(["lora", "bake", str(host.loras / f"k_{kind}.safetensors"), "--weights", tag, "--out", str(baked),
+                     "--base", str(checkpoint)]) == 0
     host.post("/sdapi/v1/refresh-loras")
-    apart = furthest(draw(host, "1", "baked"), draw(host, tag, "k_locon"))
-    print("baked against its tag", apart)
+    picture, plain = draw(host, tag, f"k_{kind}"), draw(host, "")
+    if same(picture, plain):
+        pytest.skip(f"{host.program.kind} itself does nothing with {kind}")
+    apart = furthest(draw(host, "1", baked.stem), picture)
+    print(kind, "baked against its tag", apart, "without", furthest(plain, picture))
     assert apart <= 3, "half precision in the file"
 
 

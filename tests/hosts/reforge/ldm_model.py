@@ -144,7 +144,7 @@ class LatentDiffusion:
     def paint(self, p: Any, prompt: str, negative: str, seed: int) -> Image.Image:
         """Draws with DDIM and guidance, as `modules.processing` of the doubles asks."""
         self.forge_objects = self.forge_objects_after_applying_lora.shallow_copy()
-        states = torch.cat(p.conds(prompt, negative, self.said))
+        conds = p.conds(prompt, negative, self.said)
         model_management.load_models_gpu([self.forge_objects.unet])
         unet = self.forge_objects.unet.model
         alphas = 1 / (unet.model_sampling.sigmas.double() ** 2 + 1).float()
@@ -152,6 +152,7 @@ class LatentDiffusion:
         steps = torch.linspace(999, 0, p.steps + 1).long().tolist()
         for done, (time, following) in enumerate(pairwise(steps), 1):
             times = torch.full((2,), time)
+            states = torch.cat(p.denoises(*conds, done - 1))
             said = unet.diffusion_model(x.repeat(2, 1, 1, 1), times, context=states, transformer_options={})
             epsilon = said[1] + p.cfg_scale * (said[0] - said[1])
             start = (x - (1 - alphas[time]).sqrt() * epsilon) / alphas[time].sqrt()

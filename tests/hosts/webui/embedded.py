@@ -40,11 +40,15 @@ class Model:
         self.sd_checkpoint_info = info
         self.is_lent = False
 
+    def said(self, text: str) -> str:
+        """Stands for the states of a prompt."""
+        return text
+
     def paint(self, p: Any, prompt: str, negative: str, seed: int) -> Any:
         """Returns a picture; what the prompt was encoded to comes from the host's cache where that knows it."""
         assert not self.is_lent, "drawn while trainable weights were lent"
         torch.randn(1)  # the hosts' samplers use the process-wide generator too
-        text, _ = p.conds(prompt, negative, lambda words: words)
+        text, _ = p.conds(prompt, negative, self.said)
         request = GenerateRequest(text, negative, seed=seed, steps=p.steps, cfg=p.cfg_scale, width=p.width,
                                   height=p.height, sampler="Euler")
         watch = drawing.Watch(interrupt=_stopper(p))

@@ -73,6 +73,14 @@ def test_each_lora_keeps_its_own_weights(case: HostCase) -> None:
     assert close(case, draw("a cat<lora:two:0.5>" + second), draw(f"a cat{second}<lora:two:0.5>"))
 
 
+def test_weights_that_change_places_are_another_picture(case: HostCase) -> None:
+    """Both LoRAs have the same layers at the same strength, so their numbers alone tell nothing."""
+    first = draw("a cat<lora:one:0.8:OUTALL><lora:two:0.8:NONE>")
+    second = draw("a cat<lora:one:0.8:NONE><lora:two:0.8:OUTALL>")
+    assert close(case, first, draw("a cat<lora:one:0.8:OUTALL>"))
+    assert close(case, second, draw("a cat<lora:two:0.8:OUTALL>"))
+
+
 def test_a_lora_named_twice_adds_up(case: HostCase) -> None:
     twice = draw("a cat<lora:one:0.4:INS><lora:one:0.4:OUTALL>")
     assert close(case, twice, draw("a cat<lora:one:0.4:lbw=2,1,1,1,0,0,0,0,1,1,1,1,1,1,1,1,1>"))

@@ -9,9 +9,10 @@ import json
 import os
 import random
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 from typing import Any, ClassVar
 
-from modules import extra_networks, paths_internal, scripts, sd_models, shared
+from modules import extra_networks, paths_internal, script_callbacks, scripts, sd_models, shared
 from modules.shared import cmd_opts, opts, state
 
 
@@ -44,6 +45,8 @@ class StableDiffusionProcessing:
     disable_extra_networks: bool = False
     firstpass_image: Any = None
     comments: dict[str, int] | None = None
+    c: Any = field(default=None, init=False)
+    uc: Any = field(default=None, init=False)
 
     cached_c: ClassVar[list[Any]] = [None, None]
     cached_uc: ClassVar[list[Any]] = [None, None]
@@ -116,8 +119,22 @@ class StableDiffusionProcessing:
         state.sampling_step = done
         return not (state.interrupted or state.skipped)
 
+    def setup_conds(self) -> None:
+        self.c, self.uc = self.conds(self.prompts[0], self.negative_prompt, shared.sd_model.said)  # type: ignore[attr-defined]
+
+    def get_conds(self) -> tuple[Any, Any]:
+        return self.c, self.uc
+
+    def denoises(self, cond: Any, uncond: Any, call: int) -> tuple[Any, Any]:
+        """Told by the model double before each call of its network; returns the text states (not in the real class)."""
+        denoiser = SimpleNamespace(p=self, step=call, steps=self.steps, total_steps=self.steps)
+        params = script_callbacks.CFGDenoiserParams(
+            None, None, None, max(0, call - 1), self.steps, cond, uncond, denoiser)
+        script_callbacks.cfg_denoiser_callback(params)
+        return params.text_cond, params.text_uncond
+
     def conds(self, prompt: str, negative: str, make: Any) -> tuple[Any, Any]:
-        """Returns the text states of the prompts, from the caches while nothing in the key has changed."""
+        """Returns the prompts' text states, kept while nothing in the key changes (not in the real class)."""
         key = (prompt, opts.CLIP_stop_at_last_layers, shared.sd_model.sd_checkpoint_info, self.extra_network_data)
         found = []
         for cache, text in ((self.cached_c, prompt), (self.cached_uc, negative)):

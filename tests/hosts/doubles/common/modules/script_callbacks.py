@@ -5,6 +5,15 @@ from collections import defaultdict
 from collections.abc import Callable
 from typing import Any
 
+
+class CFGDenoiserParams:
+    def __init__(self, x: Any, image_cond: Any, sigma: Any, sampling_step: Any, total_sampling_steps: Any,
+                 text_cond: Any, text_uncond: Any, denoiser: Any = None) -> None:
+        self.x, self.image_cond, self.sigma = x, image_cond, sigma
+        self.sampling_step, self.total_sampling_steps = sampling_step, total_sampling_steps
+        self.text_cond, self.text_uncond, self.denoiser = text_cond, text_uncond, denoiser
+
+
 callback_map: dict[str, list[Callable[..., Any]]] = defaultdict(list)
 
 
@@ -38,3 +47,8 @@ def on_infotext_pasted(callback: Callable[..., Any], *, name: str | None = None)
 
 def on_cfg_denoiser(callback: Callable[..., Any], *, name: str | None = None) -> None:
     callback_map["cfg_denoiser"].append(callback)
+
+
+def cfg_denoiser_callback(params: CFGDenoiserParams) -> None:
+    for callback in callback_map["cfg_denoiser"]:
+        callback(params)

@@ -38,5 +38,8 @@ class ModelPatcher:
         }
         return known & patches.keys()
 
+    def has_online_lora(self) -> bool:
+        return any(online_mode for _, _, _, online_mode in self.lora_patches)
+
     def refresh_loras(self) -> None:
         self.lora_loader.refresh(self.lora_patches, offload_device=self.offload_device)

@@ -1,0 +1,146 @@
+"""LoRAs that act in some steps only, with the real script and backends over the doubles of the three WebUIs."""
+from __future__ import annotations
+
+import runpy
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+
+from lib_trainer import bootstrap
+from lib_trainer.hosts.webui import text_states
+from tests.contract.case import HostCase
+from tests.contract.cases import CASES
+from tests.hosts.webui.generation import network, saved
+
+ROOT = Path(__file__).resolve().parents[3]
+WEBUIS = [name for name in CASES if name != "standalone"]
+STEPS = 4
+
+
+@pytest.fixture(scope="module", params=WEBUIS)
+def case(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[HostCase]:
+    case = CASES[request.param](tmp_path_factory.mktemp(request.param))
+    try:
+        with case.host.borrow_model() as lease, lease.turn() as model:
+            made = {"one": network(model, 1), "two": network(model, 2),
+                    "picture": network(model, 3, text_encoder=False)}
+        for name, lora in made.items():
+            saved(case, name, lora)
+        yield case
+    finally:
+        case.close()
+
+
+@pytest.fixture
+def script(case: HostCase, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """The real script among the program's scripts, its callbacks registered."""
+    from modules import script_callbacks, scripts
+
+    monkeypatch.setattr(bootstrap, "webui", lambda: SimpleNamespace(host=case.host))
+    monkeypatch.setitem(script_callbacks.callback_map, "cfg_denoiser", [])
+    made = runpy.run_path(str(ROOT / "scripts" / "lora_block_weight.py"))["LoraBlockWeight"]()
+    monkeypatch.setattr(scripts, "scripts_txt2img", scripts.ScriptRunner())
+    yield scripts.scripts_txt2img.add(made)
+
+
+def draw(tags: str, **values: Any) -> bytes:
+    """Draws as the API does and returns the pixels."""
+    from modules import call_queue, processing, scripts, shared
+
+    with call_queue.queue_lock:
+        shared.state.begin(job="txt2img")
+        try:
+            p = processing.StableDiffusionProcessingTxt2Img(
+                sd_model=shared.sd_model, prompt=f"a cat{tags}",
+                **{"seed": 3, "steps": STEPS, "width": 64, "height": 64, "sampler_name": "Euler", **values})
+            p.scripts = scripts.scripts_txt2img
+            p.script_args = (0,)
+            pixels: bytes = processing.process_images(p).images[0].tobytes()
+            return pixels
+        finally:
+            shared.state.end()
+
+
+def test_a_window_over_all_steps_is_the_plain_tag_and_one_over_none_is_no_tag(script: Any) -> None:
+    plain, without = draw("<lora:one:1>"), draw("")
+    assert plain != without
+    for arguments in ("start=1", f"stop={STEPS + 1}", f"step=1-{STEPS + 1}", "start=0:stop=99"):
+        assert draw(f"<lora:one:1:{arguments}>") == plain, arguments
+    for arguments in ("stop=1", f"start={STEPS + 1}", "start=99", "step=3-3"):
+        assert draw(f"<lora:one:1:{arguments}>") == without, arguments
+
+
+@pytest.mark.parametrize("lora", ["one", "picture"])
+def test_every_step_more_is_another_picture_and_the_same_one_again(script: Any, lora: str) -> None:
+    drawn = {stop: draw(f"<lora:{lora}:1:stop={stop}>") for stop in range(1, STEPS + 2)}
+    assert len(set(drawn.values())) == len(drawn)
+    assert {stop: draw(f"<lora:{lora}:1:stop={stop}>") for stop in drawn} == drawn
+
+
+def test_two_windows_that_meet_are_one(script: Any) -> None:
+    for lora in ("one", "picture"):
+        whole = draw(f"<lora:{lora}:1>")
+        assert draw(f"<lora:{lora}:1:stop=3><lora:{lora}:1:start=3>") == whole
+        assert draw(f"<lora:{lora}:1:stop=3><lora:{lora}:1:start=4>") != whole
+
+
+def test_each_lora_has_a_window_of_its_own(script: Any) -> None:
+    early, late = "<lora:one:1:stop=3>", "<lora:two:1:start=3>"
+    both = draw(early + late)
+    assert len({both, draw(early), draw(late), draw(""), draw("<lora:one:1><lora:two:1>")}) == 5
+    assert draw(early + "<lora:two:1:start=99>") == draw(early)
+    assert draw(late + "<lora:one:1:stop=1>") == draw(late)
+
+
+def test_blocks_and_windows_go_together(script: Any) -> None:
+    assert draw("<lora:one:1:OUTALL:stop=99>") == draw("<lora:one:1:OUTALL>")
+    assert len({draw(f"<lora:one:1{preset}:stop=3>") for preset in (":OUTALL", ":INALL", "")}) == 3
+
+
+def test_a_picture_that_breaks_off_inside_a_window_leaves_nothing(script: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    plain, without = draw("<lora:one:1>"), draw("")
+
+    def breaks(self: text_states.TextStates, params: Any) -> None:
+        if params.denoiser.step == 2:
+            raise RuntimeError("a script of somebody else failed")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(text_states.TextStates, "put", breaks)
+        for arguments in ("stop=2", "start=2", "step=2-3"):
+            with pytest.raises(RuntimeError, match="somebody else"):
+                draw(f"<lora:one:1:{arguments}>")
+    assert draw("") == without
+    assert draw("<lora:one:1>") == plain
+
+
+def test_no_weight_of_the_model_is_another_one_afterwards(script: Any, case: HostCase) -> None:
+    def digests() -> list[float]:
+        with case.host.borrow_model() as lease, lease.turn() as model:
+            return [float(torch.as_tensor(target.module.weight).double().sum()) for target in model.targets()]
+
+    before = digests()
+    draw("<lora:one:1:step=2-3><lora:two:0.5:NCNF:start=3>")
+    assert digests() == before
+
+
+def test_the_hosts_caches_of_text_states_stay_its_own(script: Any) -> None:
+    """They would hand the states of one step to another picture."""
+    from modules import processing
+
+    draw("<lora:one:1:stop=3>")
+    cached = processing.StableDiffusionProcessing.cached_c
+    kept = cached[1].clone()
+    draw("<lora:one:1:stop=3>", negative_prompt="a dog")
+    assert torch.equal(cached[1], kept)
+
+
+def test_what_a_pass_wrote_on_the_hosts_object_is_put_back() -> None:
+    p = SimpleNamespace(cached_c=["key", "states"], cached_uc=None, c=1)
+    with text_states.caches_apart(p):
+        assert p.cached_c == [None, None]
+        p.c, p.uc, p.cached_c[0] = 2, 3, "other"
+    assert vars(p) == {"cached_c": ["key", "states"], "cached_uc": None, "c": 1}
