@@ -71,7 +71,7 @@ def _train_and_draw(host: Server, pictures: Path) -> None:
     run.until_step(4)
     run.press("pause")
     run.until("the pause", lambda: run.of("Paused"))
-    plain, tag = host.draw(PROMPT), "<lora:__training__:1:NCNF>"
+    plain, tag = host.draw(PROMPT), "<lora:__training__:0.05:NCNF>"
     assert differ(host.draw(PROMPT + tag), plain)
     assert differ(host.draw(f"{PROMPT}{tag}<lora:{NAME}:0.8:0.8:lbw=OUTD>"), host.draw(PROMPT + tag))
     assert same(host.draw(PROMPT), plain)
