@@ -70,12 +70,16 @@ def share(page: Page, block: str) -> str:
 
 
 def choose(page: Page, kind: str, text: str) -> None:
-    """Chooses from one of the editor's lists by its text."""
-    for option in page.driver.find_elements("css selector", f"{PANEL} .tl-be-{kind} option"):
-        if option.text.startswith(text):
-            option.click()
-            return
-    raise AssertionError(f"no {text!r} among the {kind}s")
+    """Chooses from one of the editor's lists by its text; a list that is just made anew is looked at again."""
+
+    def chosen() -> bool:
+        for option in page.driver.find_elements("css selector", f"{PANEL} .tl-be-{kind} option"):
+            if option.text.startswith(text):
+                option.click()
+                return True
+        return False
+
+    page.until(f"{text!r} among the {kind}s", chosen)
 
 
 def press(page: Page, text: str, root: str = PANEL) -> None:
@@ -161,7 +165,7 @@ def test_weights_are_typed_and_rounded_as_text(editor: Page) -> None:
     text = editor.see(f"{PANEL} .tl-be-list")
 
     def take(written: str) -> None:
-        text.clear()
+        text.send_keys(Keys.CONTROL, "a")  # `clear` leaves the box, which takes that for an answer and fills it again
         text.send_keys(written, Keys.ENTER)
 
     take("<lora:other:1:lbw=0.27>")

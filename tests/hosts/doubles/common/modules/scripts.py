@@ -73,5 +73,6 @@ class ScriptRunner:
         return lambda p, *args, **kwargs: self._tell(name, p, *args, **kwargs)
 
 
+scripts_data: list[Any] = []
 scripts_txt2img = ScriptRunner()
 scripts_img2img = ScriptRunner()
