@@ -51,7 +51,7 @@ def test_a_change_of_block_weights_costs_no_more_than_a_change_of_strength(
     print(what, medians, "ratios", ratios, "MiB before and after", before["now"], after["now"], times)
     record_property(what, {"times": times, "ratios": ratios, "memory": (before, after)})
     assert counted == {}
-    assert after["now"] <= before["now"] + 128, "nine copies of the LoRA would be more"
+    assert after["now"] <= before["now"] + 256, "one copy of what was merged would be more"
     assert min(ratios) <= ALLOWED
 
 
