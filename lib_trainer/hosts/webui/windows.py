@@ -32,6 +32,9 @@ _NOTHING = (Rule(blocks=frozenset(), elements=(), ratio=0.0),)
 """The rules of a LoRA that does not act: 0 for every layer, those in no block too."""
 
 
+_TEXT_STAYS = ("start=, stop= and step= act on the U-Net alone here: this picture is drawn without the script of Train "
+               "LoRA, so what these LoRAs change in the text encoder stays on in every step.")
+
 _States = dict[tuple[bool, ...], text_states.TextStates]
 
 
@@ -142,17 +145,24 @@ class StepWindows:
     def step_begins(self, params: Any) -> None:
         """Switches to what acts in the step that begins.
 
+        A picture that is drawn without our script was not readied: its text states stay as they are, which is told.
+
         Args:
             params: the host's `CFGDenoiserParams`, whose text states are exchanged.
         """
-        under_way = self._of(getattr(params.denoiser, "p", None))
-        states = self._states()
-        if under_way is None or states is None:
+        p: Any = getattr(params.denoiser, "p", None)
+        under_way = self._of(p)
+        if under_way is None:
             return
+        states = self._states()
+        if states is None:
+            states = {}
+            if not self._acting and under_way.is_on_text():
+                p.comment(_TEXT_STAYS)
         acting = under_way.acting(step_of(params.denoiser))
         if acting != self._acting:
             self._acting = acting
-            self._backend.switch(under_way.p(), under_way.chosen(acting))
+            self._backend.switch(p, under_way.chosen(acting))
             self._set_live(under_way, acting)
         if acting in states:
             states[acting].put(params)

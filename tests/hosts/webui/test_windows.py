@@ -14,7 +14,8 @@ from lib_trainer import bootstrap
 from lib_trainer.hosts.webui import text_states
 from tests.contract.case import HostCase
 from tests.contract.cases import CASES
-from tests.hosts.webui.generation import network, saved
+from tests.hosts.webui.generation import Drawn, network, saved
+from tests.hosts.webui.generation import draw as draw_alone
 
 ROOT = Path(__file__).resolve().parents[3]
 WEBUIS = [name for name in CASES if name != "standalone"]
@@ -63,6 +64,11 @@ def draw(tags: str, **values: Any) -> bytes:
             return pixels
         finally:
             shared.state.end()
+
+
+def alone(prompt: str) -> Drawn:
+    """Draws without scripts."""
+    return draw_alone(prompt, steps=STEPS)
 
 
 def test_a_window_over_all_steps_is_the_plain_tag_and_one_over_none_is_no_tag(script: Any) -> None:
@@ -115,6 +121,18 @@ def test_a_picture_that_breaks_off_inside_a_window_leaves_nothing(script: Any, m
                 draw(f"<lora:one:1:{arguments}>")
     assert draw("") == without
     assert draw("<lora:one:1>") == plain
+
+
+def test_without_the_script_the_unet_is_switched_and_the_rest_told(script: Any) -> None:
+    """A preview, or a picture within a picture, whose scripts are left out."""
+    from modules import script_callbacks
+
+    assert script_callbacks.callback_map["cfg_denoiser"]
+    assert alone("a cat<lora:picture:1:stop=3>").pixels == draw("<lora:picture:1:stop=3>")
+    assert not alone("a cat<lora:picture:te=0:unet=1:stop=3>").comments
+    told = alone("a cat<lora:one:1:stop=3>")
+    assert told.pixels not in (draw("<lora:one:1:stop=3>"), draw("<lora:one:1>"), draw(""))
+    assert any("text encoder stays on" in comment for comment in told.comments)
 
 
 def test_no_weight_of_the_model_is_another_one_afterwards(script: Any, case: HostCase) -> None:
