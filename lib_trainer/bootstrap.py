@@ -152,6 +152,9 @@ def webui_routes(page: object, web: FastAPI) -> None:
 def webui_block_weight_panel(tab: str, prompt: object | None) -> list[Any]:
     """Lays out the Block Weight panel where a WebUI is just building a tab's scripts.
 
+    A WebUI that serves its API asks once more, on an empty page, for the first values of the components: there these
+    alone are made.
+
     Args:
         tab: "txt2img" or "img2img".
         prompt: the tab's prompt box, or None.
@@ -167,7 +170,11 @@ def webui_block_weight_panel(tab: str, prompt: object | None) -> list[Any]:
         aside.lay_out(tab)
         return []
     made = panel.BlockWeightPanel(webui().host, tab, paths.peer_scripts())
-    made.lay_out(panel.on_this_page(prompt))
+    here = panel.on_this_page(prompt)
+    if prompt is not None and here is None:
+        made.lay_out_values()
+    else:
+        made.lay_out(here)
     return made.script.components
 
 

@@ -75,6 +75,11 @@ class BlockWeightPanel:
         if prompt is not None:
             self._explain(prompt)
 
+    def lay_out_values(self) -> None:
+        """Makes the script's values alone, for a page that nobody sees."""
+        self.script.lay_out(None)
+        self.analyzer.boxes.lay_out()
+
     def _lay_out_plot(self, prompt: Component | None) -> None:
         """Makes the plot: the script's values under a WebUI's tab, a plot that draws by itself on our own page."""
         if self._tab:
@@ -112,10 +117,7 @@ class BlockWeightPanel:
 
 
 def on_this_page(component: object | None) -> Component | None:
-    """Returns the component if it is part of the page that is being built, else None.
-
-    A WebUI that serves its API builds the scripts' panels once more, on an empty page, for their first values.
-    """
+    """Returns the component if it is part of the page that is being built, else None."""
     page = Context.root_block
     return page.blocks.get(getattr(component, "_id", None)) if page is not None else None
 

@@ -72,3 +72,15 @@ def test_the_parts_stand_in_their_order_and_the_panel_is_folded(app: App) -> Non
     parts = [f"block_weight_{part}" for part in (
         "explained", "presets_fold", "elements_fold", "plot", "analysis", "bake")]
     assert [name for name in order if name in parts] == parts
+
+
+def test_a_page_that_nobody_sees_gets_the_same_first_values_and_nothing_else(app: App) -> None:
+    """A WebUI's API builds the script's panel once more on an empty page to read them."""
+    whole, values = BlockWeightPanel(app.host, "txt2img"), BlockWeightPanel(app.host, "txt2img")
+    with gr.Blocks():
+        whole.lay_out(gr.Textbox())
+    with gr.Blocks() as empty:
+        values.lay_out_values()
+    assert [one.value for one in values.script.components] == [one.value for one in whole.script.components]
+    assert [type(one) for one in values.script.components] == [type(one) for one in whole.script.components]
+    assert len(empty.blocks) < 50
