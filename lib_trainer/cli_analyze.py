@@ -2,13 +2,13 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lib_trainer.cli_arguments import print_json
 from lib_trainer.errors import UserError
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def run(start: Callable[[], EmbeddedApp], arguments: argparse.Namespace) -> int:
         return _run(start, arguments)
     except UserError as error:
         if arguments.json:
-            print(json.dumps({"errors": str(error).splitlines()}), flush=True)
+            print_json({"errors": str(error).splitlines()})
         raise
 
 
@@ -76,7 +76,7 @@ def _run(start: Callable[[], EmbeddedApp], arguments: argparse.Namespace) -> int
     _tell(f"{len(plan.groups)} to examine: {plan.cost().count} {kind}.")
     findings = _followed(plan, host)
     if arguments.json:
-        print(json.dumps(findings.analysis.to_json()), flush=True)
+        print_json(findings.analysis.to_json())
     else:
         _print(findings)
     if arguments.out:

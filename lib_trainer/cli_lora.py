@@ -2,11 +2,11 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from pathlib import Path
 from typing import TypeVar
 
+from lib_trainer.cli_arguments import print_json
 from lib_trainer.errors import UserError
 
 ParserT = TypeVar("ParserT", bound=argparse.ArgumentParser)
@@ -48,10 +48,10 @@ def _inspect(arguments: argparse.Namespace) -> int:
         facts = file.inspect(arguments.file)
     except UserError as error:
         if arguments.json:
-            print(json.dumps({"errors": [str(error)]}), flush=True)
+            print_json({"errors": [str(error)]})
         raise
     if arguments.json:
-        print(json.dumps(facts), flush=True)
+        print_json(facts)
     else:
         for name, value in facts.items():
             print(f"{name}: {value}")
@@ -69,7 +69,10 @@ def _bake(arguments: argparse.Namespace) -> int:
     )
     out = arguments.out if arguments.out.suffix == ".safetensors" else Path(f"{arguments.out}.safetensors")
     result = baked_file.write(order, out)
-    print(json.dumps(result.to_json()) if arguments.json else result.in_words(), flush=True)
+    if arguments.json:
+        print_json(result.to_json())
+    else:
+        print(result.in_words(), flush=True)
     for note in result.notes:
         print(note, file=sys.stderr)
     return 0

@@ -31,6 +31,12 @@ class Problem:
     text: str
 
 
+def fault_of(name: str, problems: Sequence[Problem]) -> str | None:
+    """The last sentence about lines that would have defined this name, in any case; None where there is none."""
+    wanted = name.strip().casefold()
+    return next((p.text for p in reversed(problems) if p.line and p.name.casefold() == wanted), None)
+
+
 class EditedFile(Generic[_Content]):
     """One such file.
 

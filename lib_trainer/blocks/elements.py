@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from lib_trainer.blocks.edited_file import EditedFile, Problem, created, lines_of, read_text
+from lib_trainer.blocks.edited_file import EditedFile, Problem, created, fault_of, lines_of, read_text
 from lib_trainer.blocks.rules import Rule, notes_on, read_inline, read_rule
 from lib_trainer.blocks.values import PLACEHOLDERS, Unreadable, shortened
 from lib_trainer.errors import UserError
@@ -93,8 +93,7 @@ class Elements:
 
     def fault(self, id: str) -> str | None:
         """The sentence about lines that would have defined this entry, if there are some."""
-        wanted = id.strip().casefold()
-        return next((p.text for p in reversed(self.problems) if p.line and p.name.casefold() == wanted), None)
+        return fault_of(id, self.problems)
 
 
 NO_ELEMENTS = Elements((), (), "")

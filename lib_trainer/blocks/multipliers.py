@@ -4,7 +4,7 @@ This is all that block weights come down to. A layer in no block that no rule na
 """
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from lib_trainer.blocks.layers import block_of, is_text_encoder
 from lib_trainer.blocks.resolve import Weights
@@ -23,6 +23,19 @@ def multipliers(weights: Weights, layers: Iterable[str], arch: str) -> dict[str,
         the multiplier by layer name: the factor of the LoRA's whole change of that layer (alpha/rank not included).
     """
     return {layer: _multiplier(weights, layer, arch) for layer in layers}
+
+
+def summed(wanted: Iterable[Weights], layers: Collection[str], arch: str) -> dict[str, float]:
+    """Gives every layer the sum of what several tags ask of one LoRA; 0 where there is none.
+
+    Args:
+        wanted: what the tags ask for. layers, arch: as for `multipliers`.
+    """
+    total = dict.fromkeys(layers, 0.0)
+    for weights in wanted:
+        for layer, factor in multipliers(weights, layers, arch).items():
+            total[layer] += factor
+    return total
 
 
 def ratio(weights: Weights, layer: str, arch: str) -> float:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lib_trainer.blocks import hints
-from lib_trainer.blocks.edited_file import EditedFile, Problem, created, lines_of, read_text
+from lib_trainer.blocks.edited_file import EditedFile, Problem, created, fault_of, lines_of, read_text
 from lib_trainer.blocks.layouts import ARCH_OF_LENGTH, FLUX_LENGTH
 from lib_trainer.blocks.values import Unreadable, is_random, items_of, looks_like_item, read_items, shortened
 
@@ -120,8 +120,7 @@ class Presets:
 
     def fault(self, name: str) -> str | None:
         """The sentence about a line that would have defined this preset, if there is one."""
-        wanted = name.strip().casefold()
-        return next((p.text for p in reversed(self.problems) if p.line and p.name.casefold() == wanted), None)
+        return fault_of(name, self.problems)
 
 
 def _read_line(number: int, line: str) -> Preset | Problem | None:

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 from lib_trainer.blocks.elements import Elements
 from lib_trainer.blocks.layouts import ARCH_BLOCKS
@@ -24,6 +24,8 @@ FAULTS_FIELD = "LoRA block weights request"
 """What could not be understood, in the picture's parameters: the hosts' API keeps comments to itself."""
 
 _OTHERWISE = ScriptArgs()
+
+_Entry = TypeVar("_Entry")
 
 
 class Requests:
@@ -100,9 +102,7 @@ class Requests:
         own, file = self._of(p).presets, self._file_presets()
         if own is None:
             return file
-        names = {name.casefold() for name in own.names}
-        others = [preset for preset in file.entries if preset.name.casefold() not in names]
-        return Presets([*others, *own.entries], own.problems, own.text)
+        return Presets(_over(own.entries, file.entries, lambda preset: preset.name), own.problems, own.text)
 
     def elements(self, p: Any) -> Elements:
         """Those of the generation before those of the file.
@@ -113,9 +113,7 @@ class Requests:
         own, file = self._of(p).elements, self._file_elements()
         if own is None:
             return file
-        names = {name.casefold() for name in own.names}
-        others = [entry for entry in file.entries if entry.id.casefold() not in names]
-        return Elements([*others, *own.entries], own.problems, own.text)
+        return Elements(_over(own.entries, file.entries, lambda entry: entry.id), own.problems, own.text)
 
     def _comparison(self, p: Any, args: ScriptArgs) -> Comparison:
         from lib_trainer.compare import peer_analysis, peer_plot
@@ -127,6 +125,12 @@ class Requests:
         assert args.mode == PLOT
         names = peer_plot.Names(self.presets(p), self.elements(p), self._arch())
         return peer_plot.plot_of(args.axes, names, prompt)
+
+
+def _over(own: Sequence[_Entry], others: Sequence[_Entry], name: Callable[[_Entry], str]) -> list[_Entry]:
+    """Returns entries with those of others before them whose name, in any case, is none of theirs."""
+    names = {name(one).casefold() for one in own}
+    return [*(one for one in others if name(one).casefold() not in names), *own]
 
 
 def _present(prompt: str, arch: str) -> list[str] | None:

@@ -16,7 +16,7 @@ import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from lib_trainer.blocks.elements import Elements
 from lib_trainer.blocks.presets import Presets
@@ -30,6 +30,8 @@ NAMES = ("presets", "active", "xyzsetting", "xtype", "xvals", "ytype", "yvals", 
 
 MODES = ("Disable", "XYZ plot", "Effective Block Analyzer")
 OFF, PLOT, ANALYSIS = range(3)
+
+_File = TypeVar("_File", Presets, Elements)
 
 _ANALYSIS = ("range", "blocks", "seeds", "ground", "threshold", "swap")
 _OF_ANALYSIS = dict(zip(("range", "blocks", "n_seeds", "diffcolour", "threshold", "swapXY"), _ANALYSIS, strict=True))
@@ -134,28 +136,25 @@ def _read_key(key: str, value: Any, args: ScriptArgs) -> None:
         told.append(unknown(key, ("presets", "elements", "active", "plot", "analysis")))
 
 
-def _presets(value: Any, told: list[str]) -> Presets | None:
-    written = _entries("presets", value, "\n", told)
+def _file(key: str, label: str, value: Any, kind: type[_File], between: str, told: list[str]) -> _File | None:
+    """Reads presets or rules that were sent, by name or as the text of a file; None where there are none."""
+    written = _entries(key, value, between, told)
     if written is None:
         return None
-    presets = Presets.parse(written)
-    told += [problem.text for problem in presets.problems]
-    if not presets.entries and not presets.problems:
-        told.append(f"The presets that were sent with the picture hold none: {shortened(repr(written))}.")
-    _tell_missing("presets", value, lambda name: presets.get(name) or presets.fault(name), told)
-    return presets
+    found = kind.parse(written)
+    told += [problem.text for problem in found.problems]
+    if not found.entries and not found.problems:
+        told.append(f"The {label} that were sent with the picture hold none: {shortened(repr(written))}.")
+    _tell_missing(key, value, lambda name: found.get(name) or found.fault(name), told)
+    return found
+
+
+def _presets(value: Any, told: list[str]) -> Presets | None:
+    return _file("presets", "presets", value, Presets, "\n", told)
 
 
 def _elements(value: Any, told: list[str]) -> Elements | None:
-    written = _entries("elements", value, "\n\n", told)
-    if written is None:
-        return None
-    elements = Elements.parse(written)
-    told += [problem.text for problem in elements.problems]
-    if not elements.entries and not elements.problems:
-        told.append(f"The elemental rules that were sent with the picture hold none: {shortened(repr(written))}.")
-    _tell_missing("elements", value, lambda name: elements.get(name) or elements.fault(name), told)
-    return elements
+    return _file("elements", "elemental rules", value, Elements, "\n\n", told)
 
 
 def _entries(key: str, value: Any, between: str, told: list[str]) -> str | None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from lib_trainer.blocks.layers import is_text_encoder
 from lib_trainer.blocks.layouts import BASE
-from lib_trainer.blocks.multipliers import multipliers
+from lib_trainer.blocks.multipliers import summed
 from lib_trainer.blocks.presets import Presets
 from lib_trainer.blocks.resolve import Weights, resolve, resolve_all
 from lib_trainer.blocks.rules import inline
@@ -157,10 +157,7 @@ class LoraTags:
             _tell(p, [f"No training is running: <lora:{TRAINING_NAME}:...> was left out."])
             return
         arch = self._backend.checkpoint().family.arch
-        total = dict.fromkeys(network.layers, 0.0)
-        for weights in wanted:
-            for layer, factor in multipliers(weights, network.layers, arch).items():
-                total[layer] += factor
+        total = summed(wanted, network.layers, arch)
         self._adapters.act(network, total)
         if any(factor and is_text_encoder(layer) for layer, factor in total.items()):
             _keep_conds_apart(p)

@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from lib_trainer.blocks.layouts import BASE
-from lib_trainer.blocks.multipliers import multipliers
+from lib_trainer.blocks.multipliers import summed
 from lib_trainer.blocks.resolve import Weights
 from lib_trainer.blocks.rules import Rule
 from lib_trainer.blocks.windows import ALWAYS
@@ -81,11 +81,8 @@ class _Pass:
 
     def multipliers(self, acting: Sequence[bool]) -> dict[str, float]:
         """Returns the sum of what the tags that act ask of the adapters in training."""
-        total = dict.fromkeys(self.layers, 0.0)
-        for weights, acts in zip(self.live, acting[len(self.files):], strict=True):
-            for layer, factor in multipliers(weights, self.layers, self.arch).items() if acts else ():
-                total[layer] += factor
-        return total
+        chosen = [weights for weights, acts in zip(self.live, acting[len(self.files):], strict=True) if acts]
+        return summed(chosen, self.layers, self.arch)
 
     def is_on_text(self) -> bool:
         """Whether a LoRA with a window may act on the text encoder."""
