@@ -1,19 +1,29 @@
 """Pictures with LoRA tags in the doubles of AUTOMATIC1111, Forge and reForge: what a person or the API draws."""
 from __future__ import annotations
 
+import runpy
 import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import pytest
 import torch
 
+from lib_trainer import bootstrap
 from lib_trainer.host import HostModel
 from lib_trainer.lora import file as lora_file
 from lib_trainer.lora.network import Network
 from tests.contract import steps
 from tests.contract.case import HostCase
+from tests.contract.cases import CASES
+
+ROOT = Path(__file__).resolve().parents[3]
+WEBUIS = [name for name in CASES if name != "standalone"]
 
 
 @dataclass(frozen=True)
@@ -25,9 +35,43 @@ class Drawn:
     parameters: dict[str, Any] = field(default_factory=dict)
 
 
-def draw(prompt: str = "a cat", **values: Any) -> Drawn:
-    """Draws as the API does."""
-    from modules import call_queue, processing, shared
+@contextmanager
+def with_loras(name: str, folder: Path) -> Iterator[HostCase]:
+    """A WebUI of doubles whose LoRAs are "one", "two", and "picture", which leaves the text encoder alone."""
+    case = CASES[name](folder)
+    try:
+        with case.host.borrow_model() as lease, lease.turn() as model:
+            made = {"one": network(model, 1), "two": network(model, 2),
+                    "picture": network(model, 3, text_encoder=False)}
+        for lora, adapters in made.items():
+            saved(case, lora, adapters)
+        yield case
+    finally:
+        case.close()
+
+
+def our_script(case: HostCase, monkeypatch: pytest.MonkeyPatch, controls: int = 0) -> Any:
+    """Returns the real script as the only one of the program, with its callbacks and so many controls."""
+    from modules import script_callbacks, scripts
+
+    monkeypatch.setattr(bootstrap, "webui", lambda: SimpleNamespace(host=case.host))
+    monkeypatch.setitem(script_callbacks.callback_map, "cfg_denoiser", [])
+    made = runpy.run_path(str(ROOT / "scripts" / "lora_block_weight.py"))["LoraBlockWeight"]()
+    monkeypatch.setattr(scripts, "scripts_txt2img", scripts.ScriptRunner())
+    return scripts.scripts_txt2img.add(made, *[SimpleNamespace(value=None)] * controls)
+
+
+def process(prompt: str, sent: Sequence[Any] | None = None, **values: Any) -> tuple[Any, Any]:
+    """Draws as the API does.
+
+    Args:
+        prompt: the prompt.
+        sent: values of the script, the first ones of 18; None = without the program's scripts.
+
+    Returns:
+        the generation and what came of it.
+    """
+    from modules import call_queue, processing, scripts, shared
 
     with call_queue.queue_lock:
         shared.state.begin(job="txt2img")
@@ -35,9 +79,17 @@ def draw(prompt: str = "a cat", **values: Any) -> Drawn:
             p = processing.StableDiffusionProcessingTxt2Img(
                 sd_model=shared.sd_model, prompt=prompt,
                 **{"seed": 3, "steps": 2, "width": 64, "height": 64, "sampler_name": "Euler", **values})
-            done = processing.process_images(p)
+            if sent is not None:
+                p.scripts = scripts.scripts_txt2img
+                p.script_args = (0, *sent, *[None] * (18 - len(sent)))
+            return p, processing.process_images(p)
         finally:
             shared.state.end()
+
+
+def draw(prompt: str = "a cat", **values: Any) -> Drawn:
+    """Draws as the API does, without scripts."""
+    p, done = process(prompt, **values)
     return Drawn(done.images[0].tobytes(), [*p.comments, *_of_stock_network()], dict(p.extra_generation_params))
 
 

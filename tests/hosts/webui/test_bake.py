@@ -8,22 +8,13 @@ import pytest
 
 from lib_trainer.ui.block_weight.bake import BakePanel
 from tests.contract.case import HostCase
-from tests.contract.cases import CASES
-from tests.hosts.webui.generation import distance, draw, network, saved
-
-WEBUIS = [name for name in CASES if name != "standalone"]
+from tests.hosts.webui.generation import WEBUIS, distance, draw, with_loras
 
 
 @pytest.fixture(scope="module", params=WEBUIS)
 def case(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[HostCase]:
-    case = CASES[request.param](tmp_path_factory.mktemp(request.param))
-    try:
-        with case.host.borrow_model() as lease, lease.turn() as model:
-            made = network(model, 1)
-        saved(case, "one", made)
+    with with_loras(request.param, tmp_path_factory.mktemp(request.param)) as case:
         yield case
-    finally:
-        case.close()
 
 
 @pytest.mark.parametrize(

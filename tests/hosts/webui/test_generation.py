@@ -8,25 +8,15 @@ import pytest
 from lib_trainer.blocks.recorded import FAULTS_FIELD, FIELD
 from lib_trainer.host import Host
 from tests.contract.case import HostCase
-from tests.contract.cases import CASES
-from tests.hosts.webui.generation import Drawn, distance, draw, network, saved
+from tests.hosts.webui.generation import WEBUIS, Drawn, distance, draw, network, with_loras
 
-WEBUIS = [name for name in CASES if name != "standalone"]
 ZEROS = ",".join("0" * 16)
 
 
 @pytest.fixture(scope="module", params=WEBUIS)
 def case(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[HostCase]:
-    case = CASES[request.param](tmp_path_factory.mktemp(request.param))
-    try:
-        with case.host.borrow_model() as lease, lease.turn() as model:
-            made = {"one": network(model, 1), "two": network(model, 2),
-                    "picture": network(model, 3, text_encoder=False)}
-        for name, lora in made.items():
-            saved(case, name, lora)
+    with with_loras(request.param, tmp_path_factory.mktemp(request.param)) as case:
         yield case
-    finally:
-        case.close()
 
 
 @pytest.fixture

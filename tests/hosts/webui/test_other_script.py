@@ -14,12 +14,10 @@ from lib_trainer import bootstrap
 from lib_trainer.blocks.recorded import FIELD
 from lib_trainer.hosts.webui.other_script import OPTION, TITLE, TITLE_ASIDE, OtherScript
 from tests.contract.case import HostCase
-from tests.contract.cases import CASES
 from tests.hosts import doubles
-from tests.hosts.webui.generation import draw, network, saved
+from tests.hosts.webui.generation import WEBUIS, draw, network, with_loras
 
 ROOT = Path(__file__).resolve().parents[3]
-WEBUIS = [name for name in CASES if name != "standalone"]
 
 
 class Peer:
@@ -122,14 +120,8 @@ def test_the_panel_says_who_acts(program: Any, monkeypatch: pytest.MonkeyPatch) 
 
 @pytest.fixture(scope="module", params=WEBUIS)
 def case(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[HostCase]:
-    case = CASES[request.param](tmp_path_factory.mktemp(request.param))
-    try:
-        with case.host.borrow_model() as lease, lease.turn() as model:
-            made = network(model, 1)
-        saved(case, "one", made)
+    with with_loras(request.param, tmp_path_factory.mktemp(request.param)) as case:
         yield case
-    finally:
-        case.close()
 
 
 @pytest.fixture

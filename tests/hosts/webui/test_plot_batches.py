@@ -2,69 +2,42 @@
 from __future__ import annotations
 
 import gc
-import runpy
 from collections.abc import Iterator
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from lib_trainer import bootstrap
 from lib_trainer.host import PreviewRequest
 from lib_trainer.hosts.webui.infotext import FIELD
 from lib_trainer.hosts.webui.requests import FAULTS_FIELD
 from tests.contract.case import HostCase
-from tests.contract.cases import CASES
-from tests.hosts.webui.generation import network, saved
+from tests.hosts.webui.generation import WEBUIS, our_script, process, with_loras
 
 ROOT = Path(__file__).resolve().parents[3]
-WEBUIS = [name for name in CASES if name != "standalone"]
 PROMPT = "a cat<lora:one:0.8:XYZ><lora:two:0.5:ZYX>"
 PLOT: dict[str, Any] = {"plot": {"x": ["values", "0,0.5"], "y": ["Block ID", "IN01-OUT05,BASE"]}}
 
 
 @pytest.fixture(scope="module", params=WEBUIS)
 def case(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[HostCase]:
-    case = CASES[request.param](tmp_path_factory.mktemp(request.param))
-    try:
-        with case.host.borrow_model() as lease, lease.turn() as model:
-            made = {"one": network(model, 1), "two": network(model, 2)}
-        for name, lora in made.items():
-            saved(case, name, lora)
+    with with_loras(request.param, tmp_path_factory.mktemp(request.param)) as case:
         yield case
-    finally:
-        case.close()
 
 
 @pytest.fixture
-def script(case: HostCase, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+def script(case: HostCase, monkeypatch: pytest.MonkeyPatch) -> Any:
     """The real script among the program's scripts."""
-    from modules import images, scripts
+    from modules import images
 
-    monkeypatch.setattr(bootstrap, "webui", lambda: SimpleNamespace(host=case.host))
-    made = runpy.run_path(str(ROOT / "scripts" / "lora_block_weight.py"))["LoraBlockWeight"]()
-    monkeypatch.setattr(scripts, "scripts_txt2img", scripts.ScriptRunner())
     images.saved.clear()
-    yield scripts.scripts_txt2img.add(made, *[SimpleNamespace(value=None)] * 18)
+    return our_script(case, monkeypatch, controls=18)
 
 
 def generate(prompt: str = PROMPT, args: Any = (), **values: Any) -> tuple[Any, Any]:
     """Draws as the API does, with values of the script. Returns the generation and what came of it."""
-    from modules import call_queue, processing, scripts, shared
-
-    with call_queue.queue_lock:
-        shared.state.begin(job="txt2img")
-        try:
-            p = processing.StableDiffusionProcessingTxt2Img(
-                sd_model=shared.sd_model, prompt=prompt,
-                **{"seed": 3, "steps": 1, "width": 64, "height": 64, "sampler_name": "Euler", **values})
-            p.scripts = scripts.scripts_txt2img
-            sent = [*([args] if isinstance(args, (dict, str)) else args)]
-            p.script_args = (0, *sent, *[None] * (18 - len(sent)))
-            return p, processing.process_images(p)
-        finally:
-            shared.state.end()
+    sent = [args] if isinstance(args, (dict, str)) else list(args)
+    return process(prompt, sent, **{"steps": 1, **values})
 
 
 def alone(infotext: str, **values: Any) -> bytes:

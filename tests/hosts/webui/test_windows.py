@@ -1,7 +1,6 @@
 """LoRAs that act in some steps only, with the real script and backends over the doubles of the three WebUIs."""
 from __future__ import annotations
 
-import runpy
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -10,60 +9,31 @@ from typing import Any
 import pytest
 import torch
 
-from lib_trainer import bootstrap
 from lib_trainer.hosts.webui import text_states
 from tests.contract.case import HostCase
-from tests.contract.cases import CASES
-from tests.hosts.webui.generation import Drawn, network, saved
+from tests.hosts.webui.generation import WEBUIS, Drawn, our_script, process, with_loras
 from tests.hosts.webui.generation import draw as draw_alone
 
 ROOT = Path(__file__).resolve().parents[3]
-WEBUIS = [name for name in CASES if name != "standalone"]
 STEPS = 4
 
 
 @pytest.fixture(scope="module", params=WEBUIS)
 def case(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[HostCase]:
-    case = CASES[request.param](tmp_path_factory.mktemp(request.param))
-    try:
-        with case.host.borrow_model() as lease, lease.turn() as model:
-            made = {"one": network(model, 1), "two": network(model, 2),
-                    "picture": network(model, 3, text_encoder=False)}
-        for name, lora in made.items():
-            saved(case, name, lora)
+    with with_loras(request.param, tmp_path_factory.mktemp(request.param)) as case:
         yield case
-    finally:
-        case.close()
 
 
 @pytest.fixture
-def script(case: HostCase, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+def script(case: HostCase, monkeypatch: pytest.MonkeyPatch) -> Any:
     """The real script among the program's scripts, its callbacks registered."""
-    from modules import script_callbacks, scripts
-
-    monkeypatch.setattr(bootstrap, "webui", lambda: SimpleNamespace(host=case.host))
-    monkeypatch.setitem(script_callbacks.callback_map, "cfg_denoiser", [])
-    made = runpy.run_path(str(ROOT / "scripts" / "lora_block_weight.py"))["LoraBlockWeight"]()
-    monkeypatch.setattr(scripts, "scripts_txt2img", scripts.ScriptRunner())
-    yield scripts.scripts_txt2img.add(made)
+    return our_script(case, monkeypatch)
 
 
 def draw(tags: str, **values: Any) -> bytes:
     """Draws as the API does and returns the pixels."""
-    from modules import call_queue, processing, scripts, shared
-
-    with call_queue.queue_lock:
-        shared.state.begin(job="txt2img")
-        try:
-            p = processing.StableDiffusionProcessingTxt2Img(
-                sd_model=shared.sd_model, prompt=f"a cat{tags}",
-                **{"seed": 3, "steps": STEPS, "width": 64, "height": 64, "sampler_name": "Euler", **values})
-            p.scripts = scripts.scripts_txt2img
-            p.script_args = (0,)
-            pixels: bytes = processing.process_images(p).images[0].tobytes()
-            return pixels
-        finally:
-            shared.state.end()
+    pixels: bytes = process(f"a cat{tags}", sent=(), **{"steps": STEPS, **values})[1].images[0].tobytes()
+    return pixels
 
 
 def alone(prompt: str) -> Drawn:
