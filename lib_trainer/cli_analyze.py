@@ -92,9 +92,9 @@ def _asked(arguments: argparse.Namespace, host: Host) -> Asked:
     from lib_trainer.compare.block_groups import parse_range
     from lib_trainer.compare.pictures import Settings
     from lib_trainer.host import PreviewRequest
-    from lib_trainer.training import check
+    from lib_trainer.training.checks.lora import find_lora
 
-    file = check.find_lora(arguments.lora, host)
+    file = find_lora(arguments.lora, host)
     if file is None:
         raise UserError(f"There is no LoRA '{arguments.lora}', neither as a file nor in {arguments.loras_dir}: check "
                         "the name.")

@@ -20,7 +20,7 @@ from lib_trainer.training.controls import Controls
 from lib_trainer.training.events import Event, Failed, Started, Warned
 
 if TYPE_CHECKING:
-    from lib_trainer.training.check import Findings
+    from lib_trainer.training.checks.findings import Findings
 
 LOG_NAME = "events.jsonl"
 

@@ -28,7 +28,7 @@ from lib_trainer.host import Host
 from lib_trainer.lora import file as lora_file
 from lib_trainer.lora import keys
 from lib_trainer.lora.norms import NormsCache
-from lib_trainer.training import check
+from lib_trainer.training.checks.lora import find_lora
 
 _PROMPT = Body(embed=True)
 _LAYOUTS = {str(length): names for length, names in LAYOUTS.items()}
@@ -99,7 +99,7 @@ def find(name: str, host: Host) -> LoraBlocks | None:
     Raises:
         UserError: the file cannot be read; it does not tell its architecture and no checkpoint is loaded.
     """
-    path = check.find_lora(name, host) if name else None
+    path = find_lora(name, host) if name else None
     if path is None or not _inside(path, host.paths.loras):
         return None
     header, metadata = lora_file.read_header(path)

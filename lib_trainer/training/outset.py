@@ -18,7 +18,9 @@ from lib_trainer.errors import UserError
 from lib_trainer.host import Checkpoint, Host, HostModel, Target
 from lib_trainer.lora import file, network
 from lib_trainer.lora.network import Network, NetworkSpec
-from lib_trainer.training import check
+from lib_trainer.training.checks.files import output_folder
+from lib_trainer.training.checks.hardware import check_model
+from lib_trainer.training.checks.lora import find_lora
 from lib_trainer.training.config import TrainConfig
 from lib_trainer.training.progress import Length
 from lib_trainer.training.saving import DTYPES
@@ -54,7 +56,7 @@ def adapters(config: TrainConfig, host: Host, model: HostModel) -> Adapters:
     Raises:
         UserError: the precision cannot be had, no layer is left to train, or the LoRA does not fit the model.
     """
-    autocast = check.check_model(config, model)
+    autocast = check_model(config, model)
     targets, family = model.targets(), model.checkpoint.family
     spec = _spec(config)
     unmatched: list[str] = []
@@ -81,7 +83,7 @@ def _spec(config: TrainConfig) -> NetworkSpec:
 
 
 def _continued(config: TrainConfig, host: Host, targets: Sequence[Target]) -> tuple[Network, list[str]]:
-    path = check.find_lora(config.continue_from, host)
+    path = find_lora(config.continue_from, host)
     if path is None:
         raise UserError(f"continue_from = {config.continue_from!r}: the LoRA has vanished; choose another one.")
     return network.from_state(targets, file.load(path).tensors)
@@ -130,7 +132,7 @@ def check_room(config: TrainConfig, host: Host, made: Network, length: Length) -
     if config.save_every_steps:
         files += (length.total - 1) // config.save_every_steps
     needed = files * numbers * DTYPES[config.save_precision].itemsize
-    folder = check.output_folder(config, host)
+    folder = output_folder(config, host)
     existing = next(place for place in (folder, *folder.parents) if place.exists())
     free = shutil.disk_usage(existing).free
     if needed > free:

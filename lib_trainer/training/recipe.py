@@ -22,6 +22,8 @@ from lib_trainer.host import Host, Lease
 from lib_trainer.lora import card
 from lib_trainer.training import check, loop, optimizers, outset, previews, record, saving
 from lib_trainer.training.base_hash import BaseHash
+from lib_trainer.training.checks.files import SUFFIX, output_folder
+from lib_trainer.training.checks.findings import Findings
 from lib_trainer.training.config import TrainConfig
 from lib_trainer.training.controls import Controls
 from lib_trainer.training.events import Cached, Event, Finished, Started, Warned
@@ -41,7 +43,7 @@ _PRECISIONS = {torch.float32: "no", torch.float16: "fp16", torch.bfloat16: "bf16
 
 
 def run(
-    config: TrainConfig, host: Host, controls: Controls, findings: check.Findings | None = None
+    config: TrainConfig, host: Host, controls: Controls, findings: Findings | None = None
 ) -> Iterator[Event]:
     """Trains a LoRA.
 
@@ -63,7 +65,7 @@ def run(
             yield event
 
 
-def _phases(config: TrainConfig, host: Host, controls: Controls, findings: check.Findings) -> Iterator[Event]:
+def _phases(config: TrainConfig, host: Host, controls: Controls, findings: Findings) -> Iterator[Event]:
     began = time.monotonic()
     yield from _told(findings.warnings)
     with host.borrow_model(findings.base) as lease, _out_of_memory():
@@ -103,7 +105,7 @@ def _told(warnings: Iterable[str]) -> Iterator[Event]:
         yield Warned(f"... and {len(sentences) - _TOLD} more of this kind.")
 
 
-def _verified(findings: check.Findings, controls: Controls) -> Generator[Event, None, list[Item]]:
+def _verified(findings: Findings, controls: Controls) -> Generator[Event, None, list[Item]]:
     """Decodes every picture once; returns those that are whole.
 
     Raises:
@@ -151,7 +153,7 @@ def _adapters(config: TrainConfig, host: Host, lease: Lease) -> outset.Adapters:
 
 
 def _set_out(
-    config: TrainConfig, host: Host, controls: Controls, lease: Lease, findings: check.Findings, items: list[Item],
+    config: TrainConfig, host: Host, controls: Controls, lease: Lease, findings: Findings, items: list[Item],
     made: outset.Adapters,
 ) -> tuple[Run, Learner]:
     """Settles everything else that the first step needs."""
@@ -242,7 +244,7 @@ def _finish(state: Run, began: float) -> Iterator[Event]:
     yield from saving.save(state, state.config.name, final=True)
     if state.step == state.length.total and previews.due(state):
         yield from previews.draw(state)
-    path: Path = check.output_folder(state.config, state.host) / f"{state.config.name}{check.SUFFIX}"
+    path: Path = output_folder(state.config, state.host) / f"{state.config.name}{SUFFIX}"
     try:
         card.write(path, record.card(state), state.preview)
     except UserError as fault:

@@ -12,7 +12,7 @@ import torch
 from lib_trainer.errors import UserError
 from lib_trainer.lora import file, metadata
 from lib_trainer.training import record
-from lib_trainer.training.check import SUFFIX, output_folder
+from lib_trainer.training.checks.files import SUFFIX, output_folder
 from lib_trainer.training.events import Continued, Event, Paused, Saved
 from lib_trainer.training.run import Run
 

@@ -16,8 +16,9 @@ import gradio as gr
 
 from lib_trainer.errors import UserError
 from lib_trainer.host import Checkpoint
-from lib_trainer.training.config import GROUPS, TrainConfig
+from lib_trainer.training.config import TrainConfig
 from lib_trainer.training.goals import GOALS
+from lib_trainer.training.settings.declare import GROUPS
 from lib_trainer.ui import dataset_card, notes, webui_settings
 from lib_trainer.ui.app import App
 from lib_trainer.ui.drop_zone import DropZone

@@ -12,6 +12,8 @@ from lib_trainer.errors import Problems, UserError
 from lib_trainer.hosts.standalone.host import StandaloneHost
 from lib_trainer.lora import file
 from lib_trainer.training import check
+from lib_trainer.training.checks.hardware import check_model
+from lib_trainer.training.checks.lora import find_lora
 from lib_trainer.training.config import TrainConfig
 from tests.conftest import Settings
 
@@ -97,7 +99,7 @@ def test_the_lora_to_continue_from(host: StandaloneHost, settings: Settings, tmp
     path.unlink()
     write_lora(path, "lora_te_text_model_encoder_layers_0_mlp_fc1", 32)
     assert check.check(config, host)
-    assert check.find_lora(str(path), host) == check.find_lora("old.safetensors", host) == path
+    assert find_lora(str(path), host) == find_lora("old.safetensors", host) == path
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="about machines without a card")
@@ -130,7 +132,7 @@ Model = namedtuple("Model", "device compute_dtype")
 ])
 def test_precision(device: str, stored: torch.dtype, wanted: str, expected: torch.dtype | None) -> None:
     model: Any = Model(torch.device(device), stored)
-    assert check.check_model(TrainConfig(precision=wanted), model) == expected
+    assert check_model(TrainConfig(precision=wanted), model) == expected
 
 
 @pytest.mark.parametrize(("device", "stored", "wanted"), [
@@ -139,4 +141,4 @@ def test_precision(device: str, stored: torch.dtype, wanted: str, expected: torc
 def test_precision_that_cannot_be_had(device: str, stored: torch.dtype, wanted: str) -> None:
     model: Any = Model(torch.device(device), stored)
     with pytest.raises(UserError, match="use"):
-        check.check_model(TrainConfig(precision=wanted), model)
+        check_model(TrainConfig(precision=wanted), model)

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from lib_trainer.errors import Problems, UserError
 from lib_trainer.training import config_values
-from lib_trainer.training.config import GROUPS, TrainConfig
-from lib_trainer.training.config_rules import parse_resolution
+from lib_trainer.training.config import TrainConfig
+from lib_trainer.training.rules.data import parse_resolution
+from lib_trainer.training.settings.declare import GROUPS
 
 FIELDS = dataclasses.fields(TrainConfig)
 NAMES = [field.name for field in FIELDS] + [field.metadata["kohya"] for field in FIELDS if field.metadata["kohya"]]

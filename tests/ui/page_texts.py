@@ -26,8 +26,8 @@ from lib_trainer.compare.picture_run import Findings
 from lib_trainer.compare.ranking import Effect
 from lib_trainer.compare.subject import NO_PRESETS, Subject
 from lib_trainer.host import Host
-from lib_trainer.training.config import GROUPS
 from lib_trainer.training.goals import GOALS
+from lib_trainer.training.settings.declare import GROUPS
 from lib_trainer.ui import train_tab, webui_settings
 from lib_trainer.ui.block_weight import analysis_view, import_fold, panel
 from lib_trainer.ui.form import FIELDS

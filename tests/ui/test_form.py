@@ -4,7 +4,8 @@ from __future__ import annotations
 import gradio as gr
 import pytest
 
-from lib_trainer.training.config import GROUPS, TrainConfig
+from lib_trainer.training.config import TrainConfig
+from lib_trainer.training.settings.declare import GROUPS
 from lib_trainer.ui.form import FIELDS, Form
 
 

@@ -20,7 +20,7 @@ from lib_trainer.compare.cost import duration
 from lib_trainer.compare.subject import lora_names, with_weights
 from lib_trainer.errors import UserError
 from lib_trainer.host import Host, PreviewRequest
-from lib_trainer.training import check
+from lib_trainer.training.checks.lora import find_lora
 from lib_trainer.ui.block_weight import analysis_boxes, analysis_view
 from lib_trainer.ui.block_weight.analysis_boxes import AnalysisBoxes
 from lib_trainer.ui.notes import note, problems, problems_of
@@ -243,7 +243,7 @@ class AnalyzerPanel:
         name = self._name(said.prompt, said.lora)
         if not name:
             raise UserError("The prompt has no LoRA to analyse: write its tag, <lora:name:1>.")
-        file = check.find_lora(name, self._host)
+        file = find_lora(name, self._host)
         if file is None:
             raise UserError(f"There is no LoRA '{name}' in '{self._host.paths.loras}': check the name in the tag.")
         if said.seed is None:

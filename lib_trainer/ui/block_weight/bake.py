@@ -17,7 +17,8 @@ from lib_trainer.errors import Problems, UserError
 from lib_trainer.host import Host
 from lib_trainer.lora import file as lora_file
 from lib_trainer.lora import keys
-from lib_trainer.training import check, config_rules
+from lib_trainer.training.checks.lora import find_lora
+from lib_trainer.training.rules.name import name_faults
 from lib_trainer.ui.notes import problems_of, warnings
 
 if TYPE_CHECKING:
@@ -87,11 +88,11 @@ class BakePanel:
         from lib_trainer.lora import baked_file  # needs torch, which the page is built without
 
         tag = _tag(text, prompt)
-        path = check.find_lora(tag.name, self._host)
+        path = find_lora(tag.name, self._host)
         if path is None:
             raise UserError(f"There is no LoRA '{tag.name}' in '{self._host.paths.loras}'. Check the name in the tag.")
         name = name or _default_name(path, tag)
-        faults = list(config_rules.name_faults(name, f"The name {name!r}"))
+        faults = list(name_faults(name, f"The name {name!r}"))
         if faults:
             raise Problems(faults)
         header, metadata = lora_file.read_header(path)

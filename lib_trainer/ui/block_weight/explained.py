@@ -12,7 +12,8 @@ from lib_trainer.blocks.windows import ALWAYS, Window
 from lib_trainer.errors import UserError
 from lib_trainer.host import TRAINING_NAME, Host
 from lib_trainer.lora import file as lora_file
-from lib_trainer.training import check
+from lib_trainer.training.checks.files import SUFFIX
+from lib_trainer.training.checks.lora import find_lora
 from lib_trainer.ui.block_weight.bars import ABSENT, bars
 from lib_trainer.ui.notes import problems, problems_of, warnings
 
@@ -44,7 +45,7 @@ def _layers(found: Sequence[tags.Tag], host: Host) -> tuple[dict[str, list[str]]
     known: dict[str, list[str]] = {}
     sentences: list[str] = []
     for name in dict.fromkeys(tag.name for tag in found if tag.is_lora and tag.name):
-        path = check.find_lora(name, host)
+        path = find_lora(name, host)
         known[name] = []
         if path is None and name == TRAINING_NAME:
             continue
@@ -59,7 +60,7 @@ def _layers(found: Sequence[tags.Tag], host: Host) -> tuple[dict[str, list[str]]
 
 
 def _not_found(name: str, host: Host) -> str:
-    names = [path.stem for path in host.paths.loras.rglob(f"*{check.SUFFIX}")]
+    names = [path.stem for path in host.paths.loras.rglob(f"*{SUFFIX}")]
     near = difflib.get_close_matches(name, names, 1, cutoff=0.5)
     advice = f"did you mean '{near[0]}'?" if near else "check the name, or put its file there."
     return f"There is no LoRA '{shortened(name)}' in {host.paths.loras}: {advice}"

@@ -1,0 +1,1 @@
+"""The settings of a training run, a file per fold of the form."""

@@ -1,0 +1,25 @@
+"""Precision, memory and caches."""
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from lib_trainer.training.settings.declare import setting
+
+
+@dataclass(frozen=True)
+class MemorySettings:
+    """Precision, memory and caches."""
+
+    precision: str = setting("auto", "Precision", "auto = what the loaded model computes in. The LoRA itself always "
+        "learns in fp32.", "Memory", "mixed_precision", choices=("auto", "fp32", "bf16", "fp16"))
+    gradient_checkpointing: bool = setting(False, "Gradient checkpointing", "Much less memory for about a third more "
+        "time.", "Memory")
+    gradient_accumulation: int = setting(1, "Gradient accumulation", "Batches per optimiser step.", "Memory",
+        "gradient_accumulation_steps", minimum=1, maximum=100000)
+    cache_latents: bool = setting(True, "Cache latents", "Encode every picture once instead of at every use.", "Memory")
+    cache_to_disk: bool = setting(False, "Keep the cache", "Keep cached latents on disk for the next run.", "Memory",
+        "cache_latents_to_disk")
+    cache_captions: bool = setting(True, "Cache captions", "Encode every distinct caption once (when the text encoder "
+        "is not trained).", "Memory", "cache_text_encoder_outputs")
+    vae_batch_size: int = setting(1, "Caching batch", "Pictures encoded at once while caching.", "Memory", minimum=1,
+        maximum=4096)

@@ -1,0 +1,31 @@
+"""Pictures drawn while it trains."""
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from lib_trainer.training.settings.declare import MAX_SEED, setting
+
+
+@dataclass(frozen=True)
+class PreviewSettings:
+    """Pictures drawn while it trains."""
+
+    preview_prompts: str = setting("", "Preview prompts", "One prompt per line, drawn through the host's own pipeline.",
+        "Previews", "sample_prompts", lines=3)
+    preview_like_txt2img: bool = setting(False, "Use the txt2img tab's last settings", "Size, sampler, steps, hires "
+        "fix, styles and negative prompt as in the last picture of the txt2img tab; without preview prompts its prompt "
+        "too. The embedded host has the settings below instead.", "Previews")
+    preview_negative: str = setting("", "Negative prompt", "For all previews.", "Previews")
+    preview_every_steps: int = setting(0, "Preview every N steps", "0 = off.", "Previews", "sample_every_n_steps",
+        minimum=0, maximum=100000000)
+    preview_every_epochs: int = setting(0, "Preview every N epochs", "0 = off.", "Previews", "sample_every_n_epochs",
+        minimum=0, maximum=1000000)
+    preview_seed: int = setting(1, "Preview seed", "The same for every preview, so that only the training changes.",
+        "Previews", minimum=0, maximum=MAX_SEED)
+    preview_steps: int = setting(20, "Preview steps", "Sampling steps.", "Previews", minimum=1, maximum=150)
+    preview_cfg: float = setting(7.0, "Preview CFG", "Guidance scale.", "Previews", minimum=1, maximum=30)
+    preview_width: int = setting(0, "Preview width", "Pixels; 0 = the checkpoint's own size.", "Previews", minimum=0,
+        maximum=16384)
+    preview_height: int = setting(0, "Preview height", "Pixels; 0 = the checkpoint's own size.", "Previews", minimum=0,
+        maximum=16384)
+    preview_sampler: str = setting("", "Preview sampler", "Name as in txt2img; empty = the host's default.", "Previews")
