@@ -10,9 +10,9 @@ import argparse
 import shutil
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from lib_trainer import cli_blocks, cli_lora
 from lib_trainer.cli_arguments import pair, print_json
@@ -105,6 +105,11 @@ def _add_bench(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("what", nargs="?", choices=("speed", "teach"), default="speed")
     parser.add_argument("--model", type=Path, help="checkpoint file (default: the demo checkpoint)")
     parser.add_argument("--pictures", type=int, default=50, help="teach: pictures drawn of each kind")
+    parser.add_argument("--sd-scripts", type=Path, metavar="FOLDER", help="speed: train there too, in turns, and print "
+                        "both sides; needs --model with a true-size SD 1.5 checkpoint")
+    parser.add_argument("--sd-scripts-python", type=Path, default=Path(sys.executable), help="the Python of sd-scripts")
+    parser.add_argument("--precision", choices=("fp32", "bf16", "fp16"), default="fp32", help="with --sd-scripts")
+    parser.add_argument("--size", type=int, default=128, help="with --sd-scripts: pixels of the training")
     parser.set_defaults(command=_bench)
 
 
@@ -141,6 +146,9 @@ def _bench(arguments: argparse.Namespace) -> int:
 
     with tempfile.TemporaryDirectory() as folder:
         app = bootstrap.standalone(arguments.model, *(Path(folder) / name for name in ("models", "loras", "outputs")))
+        if arguments.sd_scripts:
+            print_json(_compared(arguments, app, report))
+            return DONE
         if arguments.what == "speed":
             print_json(speed.speed(app.host, app.jobs, report).to_json())
             return DONE
@@ -150,6 +158,21 @@ def _bench(arguments: argparse.Namespace) -> int:
     for sentence in broken:
         report(sentence)
     return MISTAKE if broken else DONE
+
+
+def _compared(arguments: argparse.Namespace, app: EmbeddedApp, report: Callable[[str], None]) -> dict[str, Any]:
+    """Trains in turns here and in sd-scripts.
+
+    Raises:
+        UserError: there is no checkpoint, or no sd-scripts.
+    """
+    from lib_trainer.bench import sd_scripts
+
+    if arguments.model is None:
+        raise UserError("--sd-scripts needs --model with a true-size SD 1.5 checkpoint: it knows no other width.")
+    rival = sd_scripts.Rival(arguments.sd_scripts.absolute(), arguments.sd_scripts_python.absolute())
+    recipe = sd_scripts.Recipe(arguments.model.absolute(), arguments.size, arguments.precision)
+    return sd_scripts.compare(app.jobs, rival, recipe, report).to_json()
 
 
 def _train(arguments: argparse.Namespace) -> int:

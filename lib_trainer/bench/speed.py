@@ -5,23 +5,18 @@ measured in turns within one run and given as a ratio of medians.
 """
 from __future__ import annotations
 
-import itertools
 import statistics
 import sys
 import time
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from lib_trainer.bench.short_run import Report, short_run
 from lib_trainer.bench.teach import DATASET, demo_config
-from lib_trainer.training.events import Cached, Failed, Stepped
 from lib_trainer.txt2img_host import GenerateRequest, Txt2ImgHost
 
 if TYPE_CHECKING:
     from lib_trainer.jobs import Jobs
-    from lib_trainer.training.config import TrainConfig
-
-Report = Callable[[str], None]
 
 SOME_BLOCKS = "OUT03-OUT06"
 """The selection whose step must cost at most 0.75 of a step with all blocks."""
@@ -73,7 +68,7 @@ def speed(host: Txt2ImgHost, jobs: Jobs, report: Report, steps: int = 20, rounds
     )
     for turn in range(rounds):
         for blocks, seconds in times.items():
-            run = _short_run(jobs, replace(base, name=f"bench-speed-{turn}-{len(blocks)}", blocks=blocks))
+            run = short_run(jobs, replace(base, name=f"bench-speed-{turn}-{len(blocks)}", blocks=blocks))
             firsts.append(run.first)
             cached.append(run.cached_per_second)
             seconds.extend(run.steps)
@@ -83,29 +78,6 @@ def speed(host: Txt2ImgHost, jobs: Jobs, report: Report, steps: int = 20, rounds
         first_step=statistics.median(firsts), step_all=step_all, step_some=step_some, ratio=step_some / step_all,
         cached_per_second=statistics.median(cached), switch_preset=_switching(host, report), peak_memory=peak_memory(),
     )
-
-
-@dataclass(frozen=True)
-class _Run:
-    first: float
-    steps: list[float]
-    cached_per_second: float
-
-
-def _short_run(jobs: Jobs, config: TrainConfig) -> _Run:
-    from lib_trainer.errors import UserError
-
-    begin = time.time()
-    job = jobs.start(config)
-    job.wait()
-    events = job.events()
-    if events[-1]["kind"] == Failed.__name__:
-        raise UserError(f"The training of {config.name} failed: {events[-1]['message']}")
-    at = [event["time"] for event in events if event["kind"] == Stepped.__name__]
-    rates = [event["rate"] for event in events if event["kind"] == Cached.__name__ and event["what"] == "latents"]
-    # The first steps allocate and warm up; they belong to the time to the first step, not to the step.
-    steps = [b - a for a, b in itertools.pairwise(at[2:])]
-    return _Run(first=at[0] - begin, steps=steps, cached_per_second=rates[-1] if rates else 0.0)
 
 
 def _switching(host: Txt2ImgHost, report: Report) -> float:
