@@ -16,8 +16,8 @@ from lib_trainer.host import Checkpoint, Target
 from lib_trainer.hosts.a1111.cleared import mergeable
 from lib_trainer.hosts.a1111.fused import Parts
 from lib_trainer.hosts.a1111.text import ClipEncoder, OpenClipEncoder, TextEncoder
+from lib_trainer.hosts.recompute import blocks_of
 from lib_trainer.hosts.webui.ldm_targets import other_targets, unet_targets
-from lib_trainer.hosts.webui.recompute import blocks_of
 
 _OUR_KINDS = "Choose an ordinary SD 1.x, SD 2.x or SDXL text-to-image checkpoint."
 _PREDICTIONS = {"eps": "epsilon", "v": "v"}

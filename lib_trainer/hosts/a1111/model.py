@@ -11,9 +11,9 @@ from lib_trainer.errors import UserError
 from lib_trainer.host import Checkpoint, Conditioning, Picture, PreviewRequest, Target
 from lib_trainer.hosts.a1111.loaded import Loaded
 from lib_trainer.hosts.a1111.text import States
+from lib_trainer.hosts.captions import join_chunks
+from lib_trainer.hosts.recompute import recomputed
 from lib_trainer.hosts.size_ids import vector
-from lib_trainer.hosts.webui.captions import join_chunks
-from lib_trainer.hosts.webui.recompute import recomputed
 
 _LOG_VARIANCE = (-30.0, 20.0)
 """Range to which the original autoencoder clamps the logarithm of the posterior's variance."""

@@ -18,9 +18,10 @@ from lib_trainer.families.sd1 import SD1
 from lib_trainer.families.sd2 import SD2
 from lib_trainer.families.sdxl import SDXL
 from lib_trainer.host import Checkpoint, Target
+from lib_trainer.hosts import recompute
 from lib_trainer.hosts.forge import blocks
-from lib_trainer.hosts.webui import checkpoints, ldm_targets, recompute
-from lib_trainer.hosts.webui.pure_noise import ending_in_pure_noise
+from lib_trainer.hosts.pure_noise import ending_in_pure_noise
+from lib_trainer.hosts.webui import checkpoints, ldm_targets
 
 _PREDICTIONS = {"epsilon": "epsilon", "v_prediction": "v"}
 """Forge's names of what a U-Net predicts, and ours."""

@@ -18,8 +18,8 @@ from lib_trainer.hosts import size_ids
 from lib_trainer.hosts.forge import blocks, text
 from lib_trainer.hosts.forge.loaded import Loaded
 from lib_trainer.hosts.forge.placement import Placement, is_clean
+from lib_trainer.hosts.recompute import recomputed
 from lib_trainer.hosts.webui.lending import aliased, flags_lent, weights_of
-from lib_trainer.hosts.webui.recompute import recomputed
 
 _ACTIVATIONS = 400_000
 """Numbers that a training step keeps per latent pixel, about: SD 1.5 at 512 px peaks 6.5 GB above its float32 weights.

@@ -19,8 +19,8 @@ from lib_trainer.families.sd1 import SD1
 from lib_trainer.families.sd2 import SD2
 from lib_trainer.families.sdxl import SDXL
 from lib_trainer.host import Checkpoint, Target
+from lib_trainer.hosts.pure_noise import ending_in_pure_noise
 from lib_trainer.hosts.webui import checkpoints, ldm_targets
-from lib_trainer.hosts.webui.pure_noise import ending_in_pure_noise
 
 _FAMILIES = {("clip_l",): SD1, ("clip_h",): SD2, ("clip_l", "clip_g"): SDXL}
 """Families by the names of their text encoders."""

@@ -16,9 +16,9 @@ import torch
 
 from lib_trainer.errors import ModelChanged, UserError
 from lib_trainer.host import Checkpoint, Conditioning, Picture, PreviewRequest, Target
+from lib_trainer.hosts import recompute
 from lib_trainer.hosts.reforge import placement, text
 from lib_trainer.hosts.reforge.loaded import Inside, Loaded, in_memory
-from lib_trainer.hosts.webui import recompute
 from lib_trainer.hosts.webui.lending import aliased, flags_lent, weights_of
 
 _LOG_VARIANCE = (-30.0, 20.0)

@@ -7,9 +7,9 @@ from typing import Any
 
 import torch
 
+from lib_trainer.hosts import clip_states
+from lib_trainer.hosts.captions import caption_ids
 from lib_trainer.hosts.reforge.loaded import Encoder, Loaded
-from lib_trainer.hosts.webui import clip_states
-from lib_trainer.hosts.webui.captions import caption_ids
 
 
 def encode(

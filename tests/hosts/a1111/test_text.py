@@ -10,7 +10,7 @@ from lib_trainer.families.sd2 import SD2
 from lib_trainer.families.sdxl import SDXL
 from lib_trainer.hosts.a1111.fused import taken_apart
 from lib_trainer.hosts.a1111.text import OpenClipEncoder, States
-from lib_trainer.hosts.webui.recompute import blocks_of, recomputed
+from lib_trainer.hosts.recompute import blocks_of, recomputed
 from lib_trainer.lora import layers
 from lib_trainer.lora.network import Network
 from tests.hosts.a1111 import open_clip

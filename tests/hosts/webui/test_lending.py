@@ -4,8 +4,8 @@ from __future__ import annotations
 import pytest
 import torch
 
+from lib_trainer.hosts.recompute import recomputed
 from lib_trainer.hosts.webui.lending import lent
-from lib_trainer.hosts.webui.recompute import recomputed
 from tests.contract import snapshots
 
 

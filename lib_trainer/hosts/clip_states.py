@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from lib_trainer.errors import UserError
-from lib_trainer.hosts.webui.captions import join_chunks
+from lib_trainer.hosts.captions import join_chunks
 
 PENULTIMATE = -2
 """The layer of both of SDXL's encoders, and the last one that SD 2.x uses, counted from the end."""

@@ -12,7 +12,8 @@ from functools import partial
 import torch
 from torch.utils.checkpoint import checkpoint
 
-BLOCK_NAMES = frozenset({"ResBlock", "BasicTransformerBlock", "CLIPEncoderLayer", "ResidualAttentionBlock"})
+BLOCK_NAMES = frozenset(
+    {"ResBlock", "ResnetBlock2D", "BasicTransformerBlock", "CLIPEncoderLayer", "ResidualAttentionBlock"})
 """Class names of the blocks worth recomputing: small enough to save memory, large enough to cost little."""
 
 

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 import torch
 
+from lib_trainer.hosts.captions import caption_ids, join_chunks
 from lib_trainer.hosts.standalone.tokens import Tokenizer
-from lib_trainer.hosts.webui.captions import caption_ids, join_chunks
 
-DATA = Path(__file__).parents[2] / "data"
+DATA = Path(__file__).parents[1] / "data"
 TABLES = {"sd1": "sd1_tokens.json", "sd2": "sd2_tokens.json"}
 """The second lacks the caption with "!": sd-scripts' SD 2.x tokenizer takes it for padding, the WebUIs' do not."""
 BEGIN, END = 49406, 49407
