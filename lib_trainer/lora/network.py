@@ -59,6 +59,12 @@ class Choice:
 class Network(Attachable[LoraLayer]):
     """The low-rank layers of one LoRA, which can be trained."""
 
+    dropping: torch.Generator | None = None
+
+    def begin_turn(self, generator: torch.Generator | None) -> None:
+        """Says where the coming turn's dropout masks are drawn from; None = nothing is dropped."""
+        self.dropping = generator
+
     def parameters_of(self, part: str) -> list[torch.nn.Parameter]:
         """Returns the factors of "unet" or "text_encoder", in the model's order."""
         return [factor for name, layer in self.layers.items() if part_of(name) == part for factor in layer.parameters()]

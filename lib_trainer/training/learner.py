@@ -4,7 +4,8 @@ Only our own tensors are touched here. An update happens inside a turn all the s
 """
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -14,6 +15,7 @@ from lib_trainer.errors import UserError
 from lib_trainer.lora.network import PARTS, TEXT_ENCODER, Network
 from lib_trainer.training import optimizers
 from lib_trainer.training.config import TrainConfig
+from lib_trainer.training.resume_state import Stateful
 from lib_trainer.training.schedules import Rate, Schedule, lr_at, parse_rate, parse_warmup
 
 
@@ -56,6 +58,16 @@ class Learner:
     def text_encoder_learns(self) -> bool:
         """Whether adapters of the text encoder learn."""
         return any(group["name"] == TEXT_ENCODER for group in self.optimizer.param_groups)
+
+    @property
+    def stateful(self) -> dict[str, Stateful]:
+        """What a run must remember of the learning, by name."""
+        return {"optimizer": self.optimizer, "scaler": self._scaler}
+
+    @contextmanager
+    def evaluating(self) -> Iterator[None]:
+        """While open, the adapters are as files, previews and validation want them."""
+        yield
 
     def set_rates(self, step: int) -> dict[str, float]:
         """Sets the rate of every group for the update with this 0-based number; returns the rates that really act."""

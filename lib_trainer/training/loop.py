@@ -1,7 +1,8 @@
 """The training loop: epochs, updates, micro-batches; between two turns saves, previews, pause and stop.
 
 Each micro-batch takes one turn on the host's model: forward and backward, and in an update's last one the update, so
-that a generation between two turns never sees adapters that are half updated.
+that a generation between two turns never sees adapters that are half updated. What an update draws and does follows
+from its number and the run's state alone, so a run may begin at any update.
 """
 from __future__ import annotations
 
@@ -12,113 +13,122 @@ from functools import partial
 
 import torch
 
+from lib_trainer import seeds
 from lib_trainer.data.dataset import Batch
 from lib_trainer.errors import UserError
 from lib_trainer.training import previews, saving, step
 from lib_trainer.training.events import Continued, Event, Paused, Stepped
 from lib_trainer.training.learner import Learner
-from lib_trainer.training.progress import Progress
 from lib_trainer.training.run import Run, patiently
+from lib_trainer.training.world import share
 
 
 def train(run: Run, inputs: step.Inputs, learner: Learner) -> Iterator[Event]:
-    """Trains to the end of the run or until the person stops it.
+    """Trains from the update after `run.step` to the end of the run or until the person stops it.
 
     Raises:
         UserError: the loss is no number any more, or a file cannot be written and the person gives up.
     """
-    progress = Progress(run.length)
-    per_update = run.config.gradient_accumulation
-    for epoch in range(1, run.length.epochs + 1):
+    per_update, per_epoch = run.config.gradient_accumulation, run.length.updates_per_epoch
+    for epoch in range(run.step // per_epoch + 1, run.length.epochs + 1):
         batches = run.plan.batches(epoch)
-        for first in range(0, len(batches), per_update):
+        for first in range(run.step % per_epoch * per_update, len(batches), per_update):
             update = [batches[index] for index in range(first, min(first + per_update, len(batches)))]
-            stepped = yield from _update(run, inputs, learner, progress, epoch, update)
+            stepped = yield from _update(run, inputs, learner, epoch, update)
             if stepped is None:
                 return
             run.step, run.epoch = stepped.step, epoch
             yield stepped
             if run.step == run.length.total:
                 return
-            yield from _between(run)
+            yield from _between(run, learner)
             if run.controls.stopping:
                 return
 
 
 def _update(
-    run: Run, inputs: step.Inputs, learner: Learner, progress: Progress, epoch: int, batches: Sequence[Batch]
+    run: Run, inputs: step.Inputs, learner: Learner, epoch: int, batches: Sequence[Batch]
 ) -> Generator[Event, None, Stepped | None]:
     """Does one update; returns its event, or None when the person stopped while the model was away.
 
     Every sample weighs the same, also in a short last batch and in a short remainder at the end of an epoch.
     """
-    progress.begin_update()
+    run.progress.begin_update()
     samples = sum(len(batch.samples) for batch in batches)
     rates = learner.set_rates(run.step)
     loss: torch.Tensor | float = 0.0
     timesteps = 0
-    for left, batch in zip(reversed(range(len(batches))), batches, strict=True):
-        drawn = step.draw(run.config, inputs, batch, epoch)
-        finish = partial(_finish, run, learner, rates) if left == 0 else None
-        turn = partial(_turn, run, inputs, learner, drawn, samples, loss, finish)
+    for number, batch in enumerate(batches, start=1):
+        mine = share(batch, run.world)
+        drawn = step.draw(run.config, inputs, mine, epoch) if mine.samples else None
+        finish = partial(_finish, run, learner, rates) if number == len(batches) else None
+        dropping = seeds.torch_generator(run.config.seed, "dropout", run.step + 1, number, run.world.rank)
+        turn = partial(_turn, run, inputs, learner, drawn, dropping, samples, loss, finish)
         done = yield from patiently(run.controls, run.step, turn)
         if done is None:
             learner.forget()
             return None
         loss = done
-        timesteps += int(drawn.timesteps.sum())
-    return progress.stepped(float(loss), rates, timesteps / samples)
+        timesteps += int(drawn.timesteps.sum()) if drawn else 0
+    return run.progress.stepped(float(loss), rates, sum(run.world.gather(timesteps)) / samples)
 
 
 def _turn(
-    run: Run, inputs: step.Inputs, learner: Learner, drawn: step.Drawn, samples: int, before: torch.Tensor | float,
-    finish: Callable[[torch.Tensor], None] | None,
-) -> torch.Tensor:
+    run: Run, inputs: step.Inputs, learner: Learner, drawn: step.Drawn | None, dropping: torch.Generator,
+    samples: int, before: torch.Tensor | float, finish: Callable[[float], float] | None,
+) -> torch.Tensor | float:
     """Takes one turn: forward and backward of one micro-batch, and in the last one of an update the update.
 
     Args:
-        samples: of the whole update.
+        drawn: this process's share of the batch, None where that is nothing.
+        dropping: where the adapters' dropout masks are drawn from.
+        samples: of the whole update, in all processes.
         before: loss of its micro-batches before this one.
-        finish: checks the update's loss and applies its gradient.
+        finish: checks the update's loss, applies its gradient, returns the loss of all processes.
 
     Returns:
         Loss of the update so far, on the device.
     """
     with run.turn() as model:
-        with model.checkpointing() if run.config.gradient_checkpointing else nullcontext():
-            loss = step.losses(run.config, inputs, model, drawn).sum() / samples
-            learner.backward(loss)
-        total = loss.detach() + before
-        if finish:
-            finish(total)
-        return total
+        total = before
+        if drawn:
+            run.network.begin_turn(dropping)
+            with model.checkpointing() if run.config.gradient_checkpointing else nullcontext():
+                loss = step.losses(run.config, inputs, model, drawn).sum() / samples
+                learner.backward(loss)
+            total = loss.detach() + before
+        return finish(float(total)) if finish else total
 
 
-def _finish(run: Run, learner: Learner, rates: dict[str, float], loss: torch.Tensor) -> None:
-    """Applies the gathered gradient.
+def _finish(run: Run, learner: Learner, rates: dict[str, float], loss: float) -> float:
+    """Applies the gathered gradient of all processes; returns their loss.
 
     Raises:
         UserError: the loss is no number.
     """
-    value = float(loss.item())
+    value = sum(run.world.gather(loss))
     if not math.isfinite(value):
         raise UserError(_no_number(run, value, rates))
+    run.world.sum_gradients(learner.parameters)
     learner.update()
+    return value
 
 
-def _between(run: Run) -> Iterator[Event]:
+def _between(run: Run, learner: Learner) -> Iterator[Event]:
     """What happens between two updates: files, previews, a pause (in which files and previews can be asked for)."""
-    for name in saving.due(run):
-        yield from saving.save(run, name)
-    if previews.due(run):
-        yield from previews.draw(run)
-    yield from _wishes(run)
+    with learner.evaluating():
+        for name in saving.due(run):
+            yield from saving.save(run, name)
+        if previews.due(run):
+            yield from previews.draw(run)
+        yield from _wishes(run)
     if not run.controls.paused:
         return
     yield Paused(run.step, "Paused. Press Continue to go on.")
     while run.controls.paused:
         run.controls.wait(1.0)
-        yield from _wishes(run)
+        with learner.evaluating():
+            yield from _wishes(run)
     yield Continued(run.step)
 
 

@@ -6,6 +6,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from lib_trainer.data.steps import run_length, updates_per_epoch
 from lib_trainer.training.config import TrainConfig
@@ -51,13 +52,24 @@ class Progress:
         self._length = length
         self._clock = clock
         self._start = self._update_start = clock()
+        self._elapsed_before = 0.0
         self._durations: deque[float] = deque(maxlen=_RATE_WINDOW)
         self._losses: deque[float] = deque(maxlen=length.updates_per_epoch)
 
     @property
     def elapsed(self) -> float:
-        """Seconds since the run began."""
-        return self._clock() - self._start
+        """Seconds since the run began, without those between an end and a resume."""
+        return self._elapsed_before + self._clock() - self._start
+
+    def state_dict(self) -> dict[str, Any]:
+        """Returns what the next update's event depends on."""
+        return {"step": self.step, "losses": list(self._losses), "elapsed": self.elapsed}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Goes on where another run's progress was."""
+        self.step = state_dict["step"]
+        self._losses.extend(state_dict["losses"])
+        self._elapsed_before, self._start = state_dict["elapsed"], self._clock()
 
     def begin_update(self) -> None:
         """Marks the start of an update."""

@@ -28,7 +28,8 @@ from lib_trainer.training.config import TrainConfig
 from lib_trainer.training.controls import Controls
 from lib_trainer.training.events import Cached, Event, Finished, Started, Warned
 from lib_trainer.training.learner import Learner
-from lib_trainer.training.progress import Length
+from lib_trainer.training.progress import Length, Progress
+from lib_trainer.training.resume_state import AdapterState
 from lib_trainer.training.run import Run, patiently
 from lib_trainer.training.shown import Shown
 from lib_trainer.training.step import Inputs, chunks
@@ -170,7 +171,9 @@ def _set_out(
         length=length, resolution=(findings.buckets.width, findings.buckets.height), network=made.network,
         folder=outset.job_folder(config, host), base_hash=BaseHash(made.checkpoint.path, host.paths.cache),
         optimizer=optimizers.describe(config.optimizer, config.optimizer_args), precision=_PRECISIONS[made.computes],
+        progress=Progress(length),
     )
+    state.stateful |= {"network": AdapterState(made.network), "progress": state.progress, **learner.stateful}
     return state, learner
 
 

@@ -21,7 +21,9 @@ from lib_trainer.training.base_hash import BaseHash
 from lib_trainer.training.config import TrainConfig
 from lib_trainer.training.controls import Controls
 from lib_trainer.training.events import Continued, Event, Paused
-from lib_trainer.training.progress import Length
+from lib_trainer.training.progress import Length, Progress
+from lib_trainer.training.resume_state import Stateful
+from lib_trainer.training.world import ALONE, World
 
 T = TypeVar("T")
 
@@ -43,6 +45,9 @@ class Run:
         base_hash: the checkpoint's hash, being computed.
         optimizer: as sd-scripts records it. precision: "no", "fp16" or "bf16".
         step: updates done. epoch: the epoch of the last update, 1-based. saved: names of the files written.
+        progress: counts the updates.
+        stateful: what must be remembered to continue, by name.
+        world: the processes that train together.
         preview: the first picture of the last previews, None before any.
         session: number of the run, for the file's metadata. started_at: Unix seconds.
     """
@@ -59,11 +64,14 @@ class Run:
     network: Network
     folder: Path
     base_hash: BaseHash
+    progress: Progress
     optimizer: str = ""
     precision: str = "no"
     step: int = 0
     epoch: int = 0
     saved: set[str] = field(default_factory=set)
+    stateful: dict[str, Stateful] = field(default_factory=dict)
+    world: World = ALONE
     preview: Path | None = None
     session: int = field(default_factory=time.time_ns)
     started_at: float = field(default_factory=time.time)

@@ -1,0 +1,36 @@
+"""What a run must remember to continue as if it had never ended: named objects that can say and take back their state.
+
+Whatever lives from one update to the next registers itself in `Run.stateful`: adapters, optimiser, averages, loss
+statistics. Random numbers need no state, because each belongs to a seed, a purpose and a place (`lib_trainer.seeds`).
+"""
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+from lib_trainer.lora.network import Network
+
+
+class Stateful(Protocol):
+    """Something with a state: dicts, lists, tuples, numbers, texts and tensors, nested as they like."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """Returns the state; it may share tensors with the object."""
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> object:
+        """Takes back a state of an object that was made alike."""
+
+
+class AdapterState:
+    """The adapters as they are trained: every factor of every layer, not rounded to the file's precision."""
+
+    def __init__(self, network: Network) -> None:
+        self._network = network
+
+    def state_dict(self) -> dict[str, Any]:
+        """Returns the tensors of every layer."""
+        return {name: dict(layer.state_dict()) for name, layer in self._network.layers.items()}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Puts the tensors into the layers (the same parameters stay)."""
+        for name, layer in self._network.layers.items():
+            layer.load_state_dict(state_dict[name])
