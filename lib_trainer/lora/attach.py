@@ -68,6 +68,16 @@ class Attachable(Generic[LayerT]):
             layer.multiplier = given.get(name, 1.0)
 
     @contextmanager
+    def silent(self) -> Iterator[None]:
+        """While open, the network stays attached and changes nothing."""
+        before = {name: layer.multiplier for name, layer in self.layers.items()}
+        self.set_multipliers(dict.fromkeys(self.layers, 0.0))
+        try:
+            yield
+        finally:
+            self.set_multipliers(before)
+
+    @contextmanager
     def attached(self, targets: Sequence[Target], multipliers: Mapping[str, float] | None = None) -> Iterator[Self]:
         """While open, every layer adds its delta to its target's output.
 

@@ -94,7 +94,7 @@ def _turn(
         if drawn:
             run.network.begin_turn(dropping)
             with model.checkpointing() if run.config.gradient_checkpointing else nullcontext():
-                loss = step.losses(run.config, inputs, model, drawn).sum() / samples
+                loss = step.losses(run.config, inputs, model, drawn).weighted.sum() / samples
                 learner.backward(loss)
             total = loss.detach() + before
         return finish(float(total)) if finish else total

@@ -6,9 +6,14 @@ from pathlib import Path
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from lib_trainer import seeds
+from lib_trainer.training import noise as noises
 from lib_trainer.training import objective
+from lib_trainer.training.config import TrainConfig
+from lib_trainer.training.settings.loss import HUBER_SCHEDULES, LOSS_TYPES
 
 VECTORS = json.loads((Path(__file__).parents[1] / "data" / "training_vectors.json").read_text())["snr"]
 TIMESTEPS = torch.tensor(VECTORS["timesteps"])
@@ -24,34 +29,58 @@ def generators(count: int, purpose: str = "test") -> list[torch.Generator]:
 
 
 def batch(count: int = 4) -> tuple[torch.Tensor, torch.Tensor]:
-    latents = objective.noise((4, 6, 8), generators(count, "latents"))
-    return latents, objective.noise((4, 6, 8), generators(count, "noise"))
+    latents = noises.normal((4, 6, 8), generators(count, "latents"))
+    return latents, noises.normal((4, 6, 8), generators(count, "noise"))
 
 
-def test_schedule_and_snr() -> None:
+def test_the_schedule() -> None:
     torch.testing.assert_close(ALPHAS[TIMESTEPS], torch.tensor(VECTORS["alphas_cumprod"]), **CLOSE)
-    torch.testing.assert_close(objective.snr(ALPHAS)[TIMESTEPS], torch.tensor(VECTORS["snr"]), rtol=2e-4, atol=1e-7)
 
 
-@pytest.mark.parametrize("gamma", [1, 5])
-@pytest.mark.parametrize(("prediction", "short"), [("epsilon", "eps"), ("v", "v")])
-def test_min_snr_weights(gamma: int, prediction: str, short: str) -> None:
-    weights = objective.min_snr_weight(torch.tensor(VECTORS["snr"]), gamma, prediction)
-    torch.testing.assert_close(weights, torch.tensor(VECTORS[f"min_snr_{short}_gamma{gamma}"]), **CLOSE)
+@pytest.mark.parametrize("schedule", HUBER_SCHEDULES)
+def test_huber_thresholds(schedule: str) -> None:
+    config = TrainConfig(huber_schedule=schedule, huber_c=0.1)
+    found = objective.huber_threshold(config, torch.tensor(VECTORS["alphas_cumprod"]), TIMESTEPS)
+    torch.testing.assert_close(found, torch.tensor(VECTORS[f"huber_c_{schedule}_c0.1"]), **CLOSE)
+    scaled = TrainConfig(huber_schedule=schedule, huber_c=0.1, huber_scale=3.0)
+    thrice = objective.huber_threshold(scaled, torch.tensor(VECTORS["alphas_cumprod"]), TIMESTEPS)
+    torch.testing.assert_close(thrice, 3 * found)  # the reference trainer forgets it for "snr"
+
+
+@pytest.mark.parametrize("schedule", HUBER_SCHEDULES)
+def test_huber_thresholds_are_finite_where_nothing_is_left_of_the_picture(schedule: str) -> None:
+    config = TrainConfig(huber_schedule=schedule, huber_c=0.1)
+    found = objective.huber_threshold(config, torch.zeros(1), torch.tensor([999]))
+    assert found.item() == pytest.approx(0.1, rel=0.01)  # exponential: 0.1^0.999
+
+
+@pytest.mark.parametrize("kind", LOSS_TYPES)
+def test_the_loss_of_an_element(kind: str) -> None:
+    errors = torch.tensor([0.0, 0.5, 2.0]).view(1, 1, 1, 3)
+    found = objective.elements(kind, errors, torch.zeros_like(errors), torch.tensor([0.1])).flatten()
+    torch.testing.assert_close(found, torch.tensor(VECTORS["loss_examples_diff_0_0.5_2_c0.1"][kind]), **CLOSE)
+
+
+@pytest.mark.parametrize("kind", ["huber", "smooth_l1"])
+def test_huber_losses_keep_their_digits_for_small_errors(kind: str) -> None:
+    """√(d²+c²)-c loses all digits in float32 where d is a thousandth of c."""
+    error = torch.full((1, 1, 1, 1), 1e-5, requires_grad=True)
+    loss = objective.elements(kind, error, torch.zeros(1, 1, 1, 1), torch.tensor([0.5])).sum()
+    loss.backward()
+    factor = 1.0 if kind == "huber" else 1 / 0.5
+    assert loss.item() == pytest.approx(factor * 1e-10, rel=1e-4)
+    assert error.grad is not None and error.grad.item() == pytest.approx(2 * factor * 1e-5, rel=1e-4)
 
 
 @pytest.mark.parametrize("prediction", ["epsilon", "v"])
 def test_zero_terminal_snr_needs_nothing_special(prediction: str) -> None:
-    """The reference trainer's bug 8 (weights from the schedule before rescaling) is not copied: SNR is this one's."""
     alphas = torch.zeros(1000)
     alphas[TIMESTEPS] = torch.tensor(VECTORS["ztsnr_alphas_cumprod"])
     last = torch.tensor([999, 999, 999, 999])
     latents, noise = batch()
-    assert alphas[999] == 0
     assert torch.equal(objective.add_noise(latents, noise, alphas, last), noise)
-    assert torch.equal(objective.target("v", noise, latents, alphas, last), -latents)
-    weight = objective.min_snr_weight(objective.snr(alphas[last]), 5.0, prediction)
-    assert weight.tolist() == [1.0 if prediction == "epsilon" else 0.0] * 4
+    wanted = objective.target(prediction, noise, latents, alphas, last)
+    assert torch.equal(wanted, noise if prediction == "epsilon" else -latents)
 
 
 def test_noise_and_velocity_turn_the_same_circle() -> None:
@@ -67,49 +96,48 @@ def test_noise_and_velocity_turn_the_same_circle() -> None:
     assert objective.target("epsilon", noise, latents, ALPHAS, steps) is noise
 
 
-def test_noise_offset_shifts_whole_channels() -> None:
-    plain = objective.noise((4, 6, 8), generators(3))
-    shifted = objective.noise((4, 6, 8), generators(3), offset=0.1)
-    shift = shifted - plain
-    torch.testing.assert_close(shift, shift[:, :, :1, :1].expand_as(shift), rtol=0, atol=1e-6)
-    drawn = objective.noise((4, 1, 1), [seeds.torch_generator(1, "many", n) for n in range(2000)], offset=1.0)
-    assert drawn.std().item() == pytest.approx(2**0.5, rel=0.03)  # sum of two unit normals, 8000 draws
-
-
-def test_a_batch_draws_what_its_samples_would_alone() -> None:
-    together = objective.noise((4, 6, 8), generators(3), offset=0.05)
-    for number, generator in enumerate(generators(3)):
-        assert torch.equal(objective.noise((4, 6, 8), [generator], offset=0.05)[0], together[number])
+def test_timesteps_belong_to_their_samples_and_stay_in_range() -> None:
     times = objective.timesteps(generators(3))
     assert [objective.timesteps([generator]).item() for generator in generators(3)] == times.tolist()
-
-
-def test_timesteps_stay_in_their_range() -> None:
     drawn = objective.timesteps([seeds.torch_generator(3, "t", n) for n in range(500)], 10, 13)
     assert drawn.dtype == torch.int64
     assert set(drawn.tolist()) == {10, 11, 12}
 
 
 def test_posterior_sample_is_scaled() -> None:
-    mean = torch.full((2, 4, 3, 3), 2.0)
-    exact = objective.sample_posterior(mean, torch.zeros_like(mean), generators(2), 0.5)
-    assert torch.equal(exact, torch.ones_like(mean))
-    spread = objective.sample_posterior(mean, torch.ones_like(mean), generators(2), 1.0) - mean
-    assert torch.allclose(spread, objective.noise((4, 3, 3), generators(2)), atol=1e-6)
+    mean, drawn = torch.full((2, 4, 3, 3), 2.0), noises.normal((4, 3, 3), generators(2))
+    assert torch.equal(objective.sample_posterior(mean, torch.zeros_like(mean), drawn, 0.5), torch.ones_like(mean))
+    spread = objective.sample_posterior(mean, torch.ones_like(mean), drawn, 1.0) - mean
+    assert torch.allclose(spread, drawn, atol=1e-6)
 
 
-def test_loss_is_per_sample_and_float32() -> None:
+def test_the_mean_is_per_sample_and_float32() -> None:
     predicted = torch.zeros(3, 4, 2, 2, dtype=torch.bfloat16)
     target = torch.tensor([0.0, 0.5, 2.0]).view(3, 1, 1, 1).expand(3, 4, 2, 2)
-    plain = objective.loss(predicted, target)
-    assert plain.dtype == torch.float32
-    assert plain.tolist() == [0.0, 0.25, 4.0]
-    assert objective.loss(predicted, target, torch.tensor([1.0, 2.0, 0.5])).tolist() == [0.0, 0.5, 2.0]
+    losses = objective.mean(objective.elements("l2", predicted, target))
+    assert losses.dtype == torch.float32
+    assert losses.tolist() == [0.0, 0.25, 4.0]
 
 
-def test_global_generator_is_left_alone() -> None:
-    before = torch.get_rng_state()
-    objective.noise((4, 2, 2), generators(2), 0.1)
-    objective.timesteps(generators(2))
-    objective.sample_posterior(torch.zeros(2, 4, 2, 2), torch.ones(2, 4, 2, 2), generators(2), 1.0)
-    assert torch.equal(before, torch.get_rng_state())
+@given(cells=st.lists(st.integers(0, 255), min_size=48, max_size=48), error=st.floats(0.01, 10))
+def test_the_area_of_a_mask_does_not_change_the_loss_of_an_even_error(cells: list[int], error: float) -> None:
+    mask = torch.tensor(cells).view(1, 1, 6, 8) / 255
+    loss = objective.mean(torch.full((1, 4, 6, 8), error), mask).item()
+    assert loss == (pytest.approx(error, rel=1e-5) if any(cells) else 0.0)
+
+
+def test_what_a_mask_covers_has_no_gradient_and_the_rest_has_all() -> None:
+    values = torch.ones(2, 4, 6, 8, requires_grad=True)
+    mask = torch.zeros(2, 1, 6, 8)
+    mask[0, :, :3] = 1
+    losses = objective.mean(values, mask)
+    assert losses.tolist() == [1.0, 0.0]  # the second one's mask is empty
+    losses.sum().backward()
+    gradient = values.grad
+    assert gradient is not None and gradient[0, :, :3].sum().item() == pytest.approx(1.0)
+    assert gradient[0, :, 3:].abs().sum() == 0 and gradient[1].abs().sum() == 0
+
+
+def test_a_full_mask_is_no_mask() -> None:
+    values = noises.normal((4, 6, 8), generators(2))
+    torch.testing.assert_close(objective.mean(values, torch.ones(2, 1, 6, 8)), objective.mean(values))
