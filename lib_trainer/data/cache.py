@@ -1,55 +1,106 @@
-"""Latents and text states that are made once and used in every epoch.
+"""Latents that are made once and used in every epoch.
 
 Encoding a picture costs as much as a training step, and a picture is used hundreds of times. Kept is the VAE's
-posterior, its mean and standard deviation, so that every use still draws its own sample. Pictures are read and scaled
-on threads while the model is free; only the encoding itself takes a turn on the host, one batch at a time. What is in
-a cache already is not encoded again, so `fill` can simply be called again after an interruption.
+posterior, its mean and standard deviation, so that every use still draws its own sample, and the mask where there is
+one. Pictures are read and scaled on threads while the model is free; only the encoding itself takes a turn on the host,
+one batch at a time. What is in a cache already is not encoded again, so `fill` can simply be called again after an
+interruption. With a folder nothing stays in memory but the names of the files.
 """
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, closing
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager, closing, contextmanager
+from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 
-from lib_trainer.data import cache_files
+from lib_trainer.data import cache_files, looks
 from lib_trainer.data.dataset import Placed, Sample
-from lib_trainer.data.pictures import load_pixels
+from lib_trainer.data.masks import MaskFolders
+from lib_trainer.data.picture_rules import Look
+from lib_trainer.data.pictures import load_mask, load_picture
+from lib_trainer.data.scan import Item
 from lib_trainer.data.verify import Progress, read_ahead
 from lib_trainer.errors import UserError
-from lib_trainer.host import Conditioning, HostModel
+from lib_trainer.host import HostModel
 
 Turn = Callable[[], AbstractContextManager[HostModel]]
 """`Lease.turn`: exclusive use of the model while the context is open."""
 
 Moments = tuple[torch.Tensor, torch.Tensor]
-"""Mean and standard deviation of a VAE posterior, float32 on the CPU, not yet scaled."""
-
-_Name = tuple[str, bool]
-"""A picture's key, and whether it is mirrored."""
+"""Mean and standard deviation of a VAE posterior, float32, not yet scaled."""
 
 _READERS = 4
 _BATCHES_AHEAD = 2
+_WRITERS = 2
+_WRITES_AHEAD = 16
+
+
+@dataclass(frozen=True)
+class Latents:
+    """What is kept of one look of a picture, on the CPU.
+
+    Attributes:
+        mean: of the posterior, (C, h, w) float32, not yet scaled. std: likewise.
+        mask: where the picture counts, (1, h, w) float32 in 0..1; None = everywhere.
+    """
+
+    mean: torch.Tensor
+    std: torch.Tensor
+    mask: torch.Tensor | None = None
+
+
+class _Unit(NamedTuple):
+    """Pictures of one bucket that are read together, each in one of its looks; `finished` of them in their last."""
+
+    pictures: list[tuple[Placed, Look]]
+    finished: int
+
+
+@dataclass(frozen=True)
+class _Read:
+    """A picture that was read because latents of it are missing.
+
+    Attributes:
+        missing: names of the latents to be made, by whether they are mirrored.
+        pixels: (3, H, W) in [-1, 1]. mask: (1, h, w) or None. Both not mirrored.
+    """
+
+    item: Item
+    missing: dict[bool, str]
+    pixels: torch.Tensor
+    mask: torch.Tensor | None
 
 
 class LatentCache:
-    """The posterior moments of all pictures of a run, in memory, or on disk when a folder is given."""
+    """The posterior moments of all pictures of a run, in memory, or on disk when a folder is given.
 
-    def __init__(self, *, flip: bool = False, folder: Path | None = None, vae: str = "") -> None:
+    Attributes:
+        damaged: files of earlier runs that were damaged and are made anew.
+    """
+
+    def __init__(
+        self, seed: int = 0, *, folder: Path | None = None, vae: str = "", masks: MaskFolders | None = None
+    ) -> None:
         """Makes an empty cache.
 
         Args:
-            flip: whether the mirrored pictures are kept too.
+            seed: the run's, which decides the looks of pictures that have several.
             folder: where to keep the latents for later runs; None = in memory only.
             vae: what tells this VAE, at this precision, from any other; matters with a folder.
+            masks: the mask files, where they are listed already.
         """
-        self._flips = (False, True) if flip else (False,)
-        self._folder, self._vae = folder, vae
-        self._memory: dict[_Name, Moments] = {}
-        self._files: dict[_Name, Path] = {}
-        self._ready: set[_Name] = set()
+        self.damaged: list[Path] = []
+        self._seed, self._folder, self._vae = seed, folder, vae
+        self._masks = masks or MaskFolders()
+        self._memory: dict[str, Latents] = {}
+        self._ready: set[bytes] = set()
+        self._hashes: dict[str, tuple[str, str]] = {}
 
     def fill(
         self,
@@ -58,7 +109,7 @@ class LatentCache:
         batch_size: int = 1,
         stopping: Callable[[], bool] = lambda: False,
     ) -> Iterator[Progress]:
-        """Encodes what is missing; yields after every batch of pictures.
+        """Encodes what is missing; yields after every batch of pictures. Those with too many looks are left out.
 
         Args:
             pictures: `Plan.pictures`, sorted by bucket.
@@ -70,139 +121,165 @@ class LatentCache:
             UserError: a picture can no longer be read, the VAE overflows, or the cache folder cannot be written.
             ModelChanged: from the turn; call again when the model is back.
         """
+        wanted = [picture for picture in pictures if picture.item.subset.pictures.can_be_cached]
         done = 0
-        with closing(read_ahead(_chunks(pictures, batch_size), self._load, _READERS, _BATCHES_AHEAD)) as reading:
-            for chunk, loaded in reading:
-                for flip in self._flips:
-                    missing = [(picture, pixels) for picture, pixels in loaded if not self._has(picture, flip)]
+        units = _units(wanted, batch_size, self._seed)
+        with _writing() as written, closing(read_ahead(units, self._load, _READERS, _BATCHES_AHEAD)) as reading:
+            for unit, loaded in reading:
+                for flip in (False, True):
+                    missing = [one for one in loaded if flip in one.missing]
                     if missing and stopping():
                         return
                     if missing:
-                        self._encode(missing, flip, turn)
-                done += len(chunk)
-                yield Progress("latents", done, len(pictures))
+                        self._encode(missing, flip, turn, written)
+                done += unit.finished
+                yield Progress("latents", done, len(wanted))
 
-    def moments(self, sample: Sample) -> Moments:
-        """Returns mean and standard deviation (C, h, w) of one sample's picture."""
-        name = (sample.item.key, sample.flip)
+    def find(self, sample: Sample) -> Latents | None:
+        """Returns what is kept for one use; None = not kept, or damaged since: to be encoded for this use."""
+        rules = sample.item.subset.pictures
+        if not rules.can_be_cached:
+            return None
+        name = self._name(sample.item, sample.look)
         if self._folder is None:
-            return self._memory[name]
-        found = cache_files.read(self._files[name], sample.placement)
-        if found is None:
-            raise UserError(f"The cached latents {self._files[name]} of {sample.item.path} are gone or broken: "
-                            "leave the cache folder alone during training, and start again.")
-        return found
+            return self._memory.get(name)
+        return _read(cache_files.place(self._folder, name), sample.look, rules.has_masks)
 
     def batch(self, samples: Sequence[Sample]) -> Moments:
-        """Returns mean and standard deviation (B, C, h, w) of one batch."""
-        means, stds = zip(*(self.moments(sample) for sample in samples), strict=True)
-        return torch.stack(means), torch.stack(stds)
+        """Returns mean and standard deviation (B, C, h, w) of one batch that is cached wholly."""
+        found = [latents for sample in samples if (latents := self.find(sample))]
+        return torch.stack([one.mean for one in found]), torch.stack([one.std for one in found])
 
-    def _has(self, picture: Placed, flip: bool) -> bool:
-        return (picture.item.key, flip) in self._ready
+    def _name(self, item: Item, look: Look) -> str:
+        """Returns the name of the latents of one look; without a folder the picture's path stands for its content."""
+        picture, mask = (str(item.path), "") if self._folder is None else self._hashed(item)[0]
+        return cache_files.latents_name(picture, mask, look, item.subset.pictures, self._vae)
 
-    def _load(self, chunk: list[Placed]) -> list[tuple[Placed, torch.Tensor]]:
-        """Reads, on a thread, the pictures of a chunk that are not cached yet: each with (3, H, W) in [-1, 1]."""
-        loaded = []
-        for picture in chunk:
-            content = None if self._folder is None else self._find(picture, self._folder)
-            if not all(self._has(picture, flip) for flip in self._flips):
-                loaded.append((picture, load_pixels(picture.item.path, picture.placement, content=content)))
-        return loaded
+    def _hashed(self, item: Item) -> tuple[tuple[str, str], bytes | None]:
+        """Returns the hashes of picture and mask file, and the picture's bytes where they were read for it."""
+        path = str(item.path)
+        if (known := self._hashes.get(path)) is not None:
+            return known, None
+        content, mask = _bytes(item.path), self._masks.file_of(item)
+        known = cache_files.hash_content(content), cache_files.hash_content(_bytes(mask)) if mask else ""
+        self._hashes[path] = known
+        return known, content
 
-    def _find(self, picture: Placed, folder: Path) -> bytes:
-        """Looks for a picture's files of an earlier run; returns the picture's bytes, read once for hash and pixels."""
-        path = picture.item.path
-        try:
-            content = path.read_bytes()
-        except OSError as error:
-            raise UserError(f"The picture {path} can no longer be read ({error.strerror}): put it back and start again."
-                            ) from None
-        content_hash = cache_files.hash_content(content)
-        for flip in self._flips:
-            name = (picture.item.key, flip)
-            key = cache_files.digest(content_hash, picture.placement, flip, self._vae)
-            # A level of sub-folders keeps listings short with tens of thousands of pictures.
-            self._files[name] = folder / key[:2] / f"{key}.safetensors"
-            if cache_files.read(self._files[name], picture.placement) is not None:
-                self._ready.add(name)
-        return content
+    def _load(self, unit: _Unit) -> list[_Read]:
+        """Reads, on a thread, the pictures of a unit of which latents are missing."""
+        return [read for picture, look in unit.pictures if (read := self._load_one(picture.item, look))]
 
-    def _encode(self, missing: list[tuple[Placed, torch.Tensor]], flip: bool, turn: Turn) -> None:
-        pixels = torch.stack([one for _, one in missing])
+    def _load_one(self, item: Item, look: Look) -> _Read | None:
+        rules = item.subset.pictures
+        content = self._hashed(item)[1] if self._folder else None
+        named = {flip: self._name(item, replace(look, flip=flip)) for flip in (False, True)[: 1 + rules.flip]}
+        missing = {flip: name for flip, name in named.items() if not self._has(name)}
+        if not missing:
+            return None
+        pixels, alpha = load_picture(item.path, look, rules, content=content)
+        mask = load_mask(item.path, self._masks.file_of(item), look, rules, alpha) if rules.has_masks else None
+        return _Read(item, missing, pixels, mask)
+
+    def _has(self, name: str) -> bool:
+        if self._folder is None:
+            return name in self._memory
+        if bytes.fromhex(name) in self._ready:
+            return True
+        file = cache_files.place(self._folder, name)
+        if not cache_files.is_there(file):
+            if file.exists():
+                self.damaged.append(file)
+            return False
+        self._ready.add(bytes.fromhex(name))
+        return True
+
+    def _encode(self, missing: list[_Read], flip: bool, turn: Turn, written: Callable[[Path, Latents], None]) -> None:
+        pixels = torch.stack([one.pixels for one in missing])
         with turn() as model, torch.no_grad():
             mean, std = model.encode_images((pixels.flip(-1) if flip else pixels).to(model.device))
         mean, std = mean.float().cpu(), std.float().cpu()
-        for index, (picture, _) in enumerate(missing):
-            moments = (mean[index].clone(), std[index].clone())
-            if not (moments[0].isfinite().all() and moments[1].isfinite().all()):
-                raise UserError(f"The VAE gives no number (NaN) for {picture.item.path}: it overflows in half "
-                                "precision. Run the host with the VAE in full precision (--no-half-vae).")
-            name = (picture.item.key, flip)
+        check_numbers(mean, std, [one.item for one in missing])
+        for index, one in enumerate(missing):
+            mask = None if one.mask is None else one.mask.flip(-1) if flip else one.mask
+            latents = Latents(mean[index].clone(), std[index].clone(), mask)
             if self._folder is None:
-                self._memory[name] = moments
+                self._memory[one.missing[flip]] = latents
             else:
-                cache_files.write(self._files[name], *moments)
-            self._ready.add(name)
+                written(cache_files.place(self._folder, one.missing[flip]), latents)
+                self._ready.add(bytes.fromhex(one.missing[flip]))
 
 
-class TextCache:
-    """What the text encoders make of every distinct caption, kept on the CPU, for runs that do not train them."""
+def check_numbers(mean: torch.Tensor, std: torch.Tensor, items: Sequence[Item]) -> None:
+    """Checks what the VAE made of some pictures.
 
-    def __init__(self) -> None:
-        self._states: dict[str, Conditioning] = {}
-
-    def fill(
-        self,
-        captions: Iterable[str],
-        turn: Turn,
-        *,
-        clip_skip: int = 1,
-        chunks: int = 1,
-        batch_size: int = 8,
-        stopping: Callable[[], bool] = lambda: False,
-    ) -> Iterator[Progress]:
-        """Encodes what is missing; yields after every batch of captions.
-
-        Args:
-            captions: `Plan.captions`.
-            turn: gives the model for one batch.
-            clip_skip: as `HostModel.encode_captions` takes it, the same in all calls. chunks: likewise.
-            batch_size: captions encoded at once.
-            stopping: asked before every turn; when it is true the filling ends early.
-
-        Raises:
-            ModelChanged: from the turn; call again when the model is back.
-        """
-        wanted = sorted(set(captions))
-        for start in range(0, len(wanted), batch_size):
-            chunk = wanted[start : start + batch_size]
-            # Whole chunks, so that the numbers do not depend on where an earlier filling was interrupted.
-            if not all(caption in self._states for caption in chunk):
-                if stopping():
-                    return
-                with turn() as model, torch.no_grad():
-                    states = model.encode_captions(chunk, clip_skip=clip_skip, chunks=chunks)
-                for index, caption in enumerate(chunk):
-                    self._states[caption] = _one(states, index)
-            yield Progress("captions", start + len(chunk), len(wanted))
-
-    def conditioning(self, captions: Sequence[str]) -> Conditioning:
-        """Returns the states of a batch of captions that `fill` has seen: hidden (B, T, C), pooled (B, P) or None."""
-        states = [self._states[caption] for caption in captions]
-        pooled = [state.pooled for state in states if state.pooled is not None]
-        return Conditioning(torch.cat([state.hidden for state in states]), torch.cat(pooled) if pooled else None)
+    Raises:
+        UserError: it overflowed; names the first such picture and the remedy.
+    """
+    fine = (mean.isfinite() & std.isfinite()).flatten(1).all(dim=1).tolist()
+    for item, is_fine in zip(items, fine, strict=True):
+        if not is_fine:
+            raise UserError(f"The VAE gives no number (NaN) for {item.path}: it overflows in half precision. Run the "
+                            "host with the VAE in full precision (--no-half-vae), or choose a VAE made for fp16.")
 
 
-def _chunks(pictures: Sequence[Placed], size: int) -> Iterator[list[Placed]]:
-    """Cuts the pictures into lists of one bucket, `size` long at most."""
+def _units(pictures: Sequence[Placed], size: int, seed: int) -> Iterator[_Unit]:
+    """Cuts the pictures into lists of one bucket, `size` long at most, each as often as its pictures have looks."""
     for _, group in groupby(pictures, key=lambda picture: picture.placement.bucket):
         same = list(group)
         for start in range(0, len(same), size):
-            yield same[start : start + size]
+            chunk = same[start : start + size]
+            straight = [_straight(picture, seed) for picture in chunk]
+            most = max(map(len, straight))
+            for number in range(most):
+                found = [(picture, several[number])
+                         for picture, several in zip(chunk, straight, strict=True) if number < len(several)]
+                yield _Unit(found, len(chunk) if number == most - 1 else 0)
 
 
-def _one(states: Conditioning, index: int) -> Conditioning:
-    row = slice(index, index + 1)
-    pooled = None if states.pooled is None else states.pooled[row].cpu().clone()
-    return Conditioning(states.hidden[row].cpu().clone(), pooled)
+def _straight(picture: Placed, seed: int) -> list[Look]:
+    item = picture.item
+    return looks.straight(item.subset.pictures, item.path, (item.width, item.height), picture.placement, seed)
+
+
+def _bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise UserError(f"The picture {path} can no longer be read ({error.strerror}): put it back and start again."
+                        ) from None
+
+
+def _read(file: Path, look: Look, masked: bool) -> Latents | None:
+    tensors = cache_files.read(file)
+    if tensors is None or not {"mean", "std"} <= tensors.keys() or masked != ("mask" in tensors):
+        return None
+    latents = Latents(tensors["mean"], tensors["std"], tensors.get("mask"))
+    width, height = look.placement.bucket
+    shape = latents.mean.shape
+    fits = len(shape) == 3 and shape == latents.std.shape and shape[2] * height == shape[1] * width
+    return latents if fits else None
+
+
+def _write(file: Path, latents: Latents) -> None:
+    masks = {} if latents.mask is None else {"mask": latents.mask}
+    cache_files.write(file, {"mean": latents.mean, "std": latents.std, **masks})
+
+
+@contextmanager
+def _writing() -> Iterator[Callable[[Path, Latents], None]]:
+    """Lends a function that writes latents on threads, few at a time; all are written when it is left.
+
+    Raises:
+        UserError: from the function or on leaving: the disk is full or may not be written.
+    """
+    waiting: deque[Future[None]] = deque()
+    with ThreadPoolExecutor(_WRITERS) as pool:
+
+        def write(file: Path, latents: Latents) -> None:
+            waiting.append(pool.submit(_write, file, latents))
+            while len(waiting) > _WRITES_AHEAD or (waiting and waiting[0].done()):
+                waiting.popleft().result()
+
+        yield write
+        while waiting:
+            waiting.popleft().result()

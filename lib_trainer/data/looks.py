@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -64,22 +63,18 @@ def draw(rules: PictureRules, path: Path, size: Size, placement: Placement, seed
     return replace(_variant(rules, path, size, placement, seed, number), flip=flip)
 
 
-def every(rules: PictureRules, path: Path, size: Size, placement: Placement, seed: int) -> Iterator[Look]:
-    """Yields all looks that a picture can have, each once, the straight ones first; see `draw` for the arguments.
+def straight(rules: PictureRules, path: Path, size: Size, placement: Placement, seed: int) -> list[Look]:
+    """Returns all looks that a picture can have, mirrored ones apart, each once; see `draw` for the arguments.
 
     Raises:
         ValueError: the rules draw anew for every use.
     """
     if not rules.can_be_cached:
         raise ValueError("Every use of the picture looks different.")
-    if rules.draws:
-        drawn = [_variant(rules, path, size, placement, seed, number) for number in range(rules.variants)]
-        straight = list(dict.fromkeys(drawn))
-    else:
-        straight = [Look(placement)]
-    yield from straight
-    if rules.flip:
-        yield from (replace(look, flip=True) for look in straight)
+    if not rules.draws:
+        return [Look(placement)]
+    drawn = (_variant(rules, path, size, placement, seed, number) for number in range(rules.variants))
+    return list(dict.fromkeys(drawn))
 
 
 def _variant(rules: PictureRules, path: Path, size: Size, placement: Placement, seed: int, number: int) -> Look:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from PIL import Image
 
-WHITE = (255, 255, 255)
+from lib_trainer.data.picture_rules import WHITE, Colour
 
 _ORIENTATION = 0x0112
 _UPRIGHT = {
@@ -50,7 +50,7 @@ def read_size(path: Path) -> tuple[int, int]:
     return (height, width) if sideways else (width, height)
 
 
-def open_rgb(path: Path, content: bytes | None = None, background: tuple[int, int, int] = WHITE) -> Image.Image:
+def open_rgb(path: Path, content: bytes | None = None, background: Colour = WHITE) -> Image.Image:
     """Decodes a picture completely: first frame, upright, RGB, transparency laid on `background`.
 
     Args:
@@ -61,15 +61,42 @@ def open_rgb(path: Path, content: bytes | None = None, background: tuple[int, in
     Raises:
         UnreadablePicture: not a picture, broken or cut short.
     """
+    return _flatten(_decoded(path, content), background)
+
+
+def open_rgb_and_alpha(path: Path, content: bytes | None, background: Colour) -> tuple[Image.Image, Image.Image | None]:
+    """Decodes a picture as `open_rgb` does, and its alpha channel ("L"), None where it has none.
+
+    Raises:
+        UnreadablePicture: not a picture, broken or cut short.
+    """
+    image = _decoded(path, content)
+    alpha = image.getchannel("A") if image.mode == "RGBA" else None
+    return _flatten(image, background), alpha
+
+
+def open_red(path: Path, content: bytes | None = None) -> Image.Image:
+    """Decodes a mask completely: the red channel ("L") of its first frame, upright; see `open_rgb`.
+
+    Raises:
+        UnreadablePicture: not a picture, broken or cut short.
+    """
+    return open_rgb(path, content).getchannel("R")
+
+
+def _decoded(path: Path, content: bytes | None) -> Image.Image:
+    """Decodes a picture completely: first frame, upright, 8 bits."""
     try:
         with Image.open(path if content is None else io.BytesIO(content)) as image:
             # Asked before decoding, as `read_size` does, so that both see the same orientation.
             turn = _UPRIGHT.get(_orientation(image))
             image.load()
-            flat = _flatten(_eight_bit(image), background)
+            found = _eight_bit(image)
+            # Converted here, where the file is open still and a broken palette is told like all other damage.
+            found = found.convert("RGBA" if _is_transparent(found) else "RGB")
     except _BROKEN as error:
         raise UnreadablePicture(_reason(path, error)) from None
-    return flat if turn is None else flat.transpose(turn)
+    return found if turn is None else found.transpose(turn)
 
 
 def _orientation(image: Image.Image) -> int:
@@ -85,11 +112,15 @@ def _eight_bit(image: Image.Image) -> Image.Image:
     return image.convert("I").point(lambda value: value / 257).convert("L")
 
 
-def _flatten(image: Image.Image, background: tuple[int, int, int]) -> Image.Image:
-    if image.mode not in ("RGBA", "RGBa", "LA", "La", "PA") and "transparency" not in image.info:
+def _is_transparent(image: Image.Image) -> bool:
+    return image.mode in ("RGBA", "RGBa", "LA", "La", "PA") or "transparency" in image.info
+
+
+def _flatten(image: Image.Image, background: Colour) -> Image.Image:
+    if image.mode != "RGBA":
         return image.convert("RGB")
     ground = Image.new("RGBA", image.size, background)
-    return Image.alpha_composite(ground, image.convert("RGBA")).convert("RGB")
+    return Image.alpha_composite(ground, image).convert("RGB")
 
 
 def _reason(path: Path, error: BaseException) -> str:

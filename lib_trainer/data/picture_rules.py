@@ -67,7 +67,7 @@ class PictureRules:
 
 @dataclass(frozen=True)
 class Look:
-    """What was drawn for one use of one picture. Colours come first, then scaling and crop, then mirroring.
+    """What was drawn for one use of one picture: it is scaled and cropped, then coloured, then mirrored.
 
     Attributes:
         placement: scaling and crop of this use.

@@ -1,7 +1,8 @@
-"""From a picture file to the tensor the VAE sees: upright, scaled, cropped, perhaps mirrored, numbers in [-1, 1].
+"""From a picture file to the tensor the VAE sees: upright, scaled, cropped, recoloured, mirrored, in [-1, 1].
 
-Scaling is Pillow's Lanczos in both directions: when shrinking it averages over all pixels that fall into a new one, so
-that fine lines do not flicker. (sd-scripts shrinks with OpenCV's area average, which is a little softer.)
+Scaling is Pillow's Lanczos in both directions unless the person chose another: when shrinking it averages over all
+pixels that fall into a new one, so that fine lines do not flicker. ("area" is what sd-scripts does untold: the plain
+average when shrinking, Lanczos when enlarging; a little softer.)
 """
 from __future__ import annotations
 
@@ -13,49 +14,89 @@ import numpy as np
 import torch
 from PIL import Image
 
-from lib_trainer.data.buckets import Placement
-from lib_trainer.data.opening import WHITE, UnreadablePicture, open_rgb
+from lib_trainer.data import colours, masks
+from lib_trainer.data.buckets import Size
+from lib_trainer.data.opening import UnreadablePicture, open_rgb_and_alpha
+from lib_trainer.data.picture_rules import Look, PictureRules
 from lib_trainer.errors import UserError
 
 if TYPE_CHECKING:
     from lib_trainer.data.dataset import Sample
 
+_PLAIN = PictureRules()
+_RESAMPLING = {
+    "lanczos": Image.Resampling.LANCZOS,
+    "bicubic": Image.Resampling.BICUBIC,
+    "bilinear": Image.Resampling.BILINEAR,
+    "box": Image.Resampling.BOX,
+    "nearest": Image.Resampling.NEAREST,
+}
 
-def load_pixels(
-    path: Path,
-    placement: Placement,
-    flip: bool = False,
-    *,
-    content: bytes | None = None,
-    background: tuple[int, int, int] = WHITE,
-) -> torch.Tensor:
-    """Loads one picture as its bucket wants it.
+
+def load_picture(
+    path: Path, look: Look, rules: PictureRules = _PLAIN, *, content: bytes | None = None
+) -> tuple[torch.Tensor, Image.Image | None]:
+    """Loads one picture as it looks in one use.
 
     Args:
         path: the picture file.
-        placement: scaling and crop, from `Buckets.select`.
-        flip: mirror left and right, after the crop.
+        look: what was drawn for it.
+        rules: background and interpolation of its subset.
         content: the file's bytes where the caller has read them already.
-        background: colour (0..255) under transparent pixels.
 
     Returns:
-        (3, H, W) float32 in [-1, 1], H and W of the bucket.
+        (3, H, W) float32 in [-1, 1], H and W of the bucket; and the whole picture's alpha channel, None without one.
 
     Raises:
         UserError: the file was readable when the run began and is not now.
     """
     try:
-        image = open_rgb(path, content, background)
+        image, alpha = open_rgb_and_alpha(path, content, rules.background)
     except UnreadablePicture as error:
         raise UserError(f"The picture {path} can no longer be used: {error}. Mend it and start again.") from None
-    if image.size != placement.resized:
-        image = image.resize(placement.resized, Image.Resampling.LANCZOS)
-    (left, top), (width, height) = placement.crop, placement.bucket
-    pixels = np.asarray(image.crop((left, top, left + width, top + height)), dtype=np.float32)
-    tensor = torch.from_numpy(pixels / 127.5 - 1.0).permute(2, 0, 1)
-    return (tensor.flip(-1) if flip else tensor).contiguous()
+    (left, top), (width, height) = look.placement.crop, look.placement.bucket
+    scaled = scale(image, look.placement.resized, rules.interpolation)
+    cut = np.asarray(scaled.crop((left, top, left + width, top + height)), dtype=np.float32)
+    tensor = torch.from_numpy(_coloured(cut, look) / 127.5 - 1.0).permute(2, 0, 1)
+    return (tensor.flip(-1) if look.flip else tensor).contiguous(), alpha
+
+
+def scale(image: Image.Image, size: Size, interpolation: str) -> Image.Image:
+    """Scales a picture; `interpolation` is one of `picture_rules.INTERPOLATIONS`."""
+    if image.size == size:
+        return image
+    if interpolation == "area":
+        shrinks = size[0] <= image.width and size[1] <= image.height
+        interpolation = "box" if shrinks else "lanczos"
+    return image.resize(size, _RESAMPLING[interpolation])
+
+
+def _coloured(pixels: colours.Pixels, look: Look) -> colours.Pixels:
+    """Returns pixels (H, W, 3) in 0..255 with the look's colours."""
+    if look.hue:
+        pixels = colours.turn_hue(pixels / 255.0, look.hue) * 255.0
+    if look.gamma != 1.0:
+        pixels = colours.apply_gamma(pixels / 255.0, look.gamma) * 255.0
+    return pixels
+
+
+def load_mask(
+    path: Path, mask_file: Path | None, look: Look, rules: PictureRules, alpha: Image.Image | None = None,
+    content: bytes | None = None,
+) -> torch.Tensor:
+    """Returns where a picture counts in one use, (1, h, w) float32 in 0..1; a mask file goes before the alpha channel.
+
+    Args:
+        path: the picture. mask_file: its mask in a folder, None = its subset has no such folder.
+        look: what was drawn for it. rules: its subset's.
+        alpha: the picture's alpha channel where the caller has decoded it.
+        content: the mask file's bytes where the caller has read them.
+    """
+    if mask_file is not None:
+        return masks.placed(masks.open_mask(mask_file, content), look)
+    return masks.placed(alpha if rules.alpha_mask else None, look)
 
 
 def load_batch(samples: Sequence[Sample]) -> torch.Tensor:
     """Loads the pictures of one batch: (B, 3, H, W) float32 in [-1, 1]; for runs without cached latents."""
-    return torch.stack([load_pixels(sample.item.path, sample.placement, sample.flip) for sample in samples])
+    return torch.stack([load_picture(one.item.path, one.look, one.item.subset.pictures)[0] for one in samples])

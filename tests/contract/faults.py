@@ -64,7 +64,7 @@ class Injector:
     def watch_trainer(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Passes points where the trainer reads, updates and writes."""
         for place, function, name in (
-            (scan, "read_size", "scan"), (verify, "open_rgb", "pictures"), (cache, "load_pixels", "load pixels"),
+            (scan, "read_size", "scan"), (verify, "open_rgb", "pictures"), (cache, "load_picture", "load pixels"),
             (Learner, "update", "update"), (whole, "_publish", "save"),
         ):
             monkeypatch.setattr(place, function, self._passing(getattr(place, function), name))

@@ -4,17 +4,20 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import pytest
 import torch
 import torch.nn.functional as F
 
 from lib_trainer.data.buckets import Buckets
-from lib_trainer.data.cache import LatentCache, TextCache
-from lib_trainer.data.dataset import Placed, Plan, Sample
-from lib_trainer.data.pictures import load_pixels
-from lib_trainer.data.scan import scan
+from lib_trainer.data.cache import LatentCache, Latents
+from lib_trainer.data.dataset import Dataset, Placed, Plan, Sample
+from lib_trainer.data.picture_rules import Look, PictureRules
+from lib_trainer.data.pictures import load_picture
+from lib_trainer.data.scan import Item, scan
+from lib_trainer.data.subsets import Subset
+from lib_trainer.data.text_cache import TextCache
 from lib_trainer.errors import ModelChanged, UserError
 from lib_trainer.host import Conditioning, HostModel
 from tests.data_tests.drawn import caption, noisy
@@ -57,21 +60,35 @@ def plan(tmp_path: Path) -> Plan:
     for index in range(5):
         noisy(tmp_path / "pics" / f"{index}.png", (128, 128) if index < 3 else (300, 80), seed=index)
         caption(tmp_path / "pics" / f"{index}.txt", f"caption {'x' * (index % 2)}")
-    return Plan(scan(tmp_path / "pics").items, Buckets(128, 128, 64), batch_size=2, seed=1, flip=True)
+    return planned(listed(tmp_path, flip=True))
+
+
+def listed(folder: Path, **rules: Any) -> list[Item]:
+    return scan(folder / "pics", subset=Subset("", pictures=PictureRules(**rules))).items
+
+
+def planned(items: list[Item], side: int = 128) -> Plan:
+    return Plan([Dataset(items, Buckets(side, side, 64), batch_size=2)], seed=1)
 
 
 def sample_of(picture: Placed, flip: bool = False) -> Sample:
-    return Sample(picture.item, picture.placement, flip, "", 0, "")
+    return Sample(picture.item, Look(picture.placement, flip), "", 0, "")
+
+
+def found(cache: LatentCache, sample: Sample) -> Latents:
+    latents = cache.find(sample)
+    assert latents is not None
+    return latents
 
 
 def expected(picture: Placed, flip: bool) -> torch.Tensor:
-    return F.avg_pool2d(load_pixels(picture.item.path, picture.placement, flip)[None], 8)[0]
+    return F.avg_pool2d(load_picture(picture.item.path, Look(picture.placement, flip))[0][None], 8)[0]
 
 
 @pytest.fixture(params=["memory", "disk"])
 def new_cache(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], LatentCache]:
     folder = tmp_path / "cache" if request.param == "disk" else None
-    return lambda: LatentCache(flip=True, folder=folder, vae="tiny")
+    return lambda: LatentCache(1, folder=folder, vae="tiny")
 
 
 def test_moments_of_every_picture(plan: Plan, new_cache: Callable[[], LatentCache]) -> None:
@@ -80,20 +97,13 @@ def test_moments_of_every_picture(plan: Plan, new_cache: Callable[[], LatentCach
     assert passed == [("latents", done, 5) for done in (2, 3, 5)]
     for picture in plan.pictures:
         for flip in (False, True):
-            mean, std = cache.moments(sample_of(picture, flip))
+            latents = found(cache, sample_of(picture, flip))
+            mean, std = latents.mean, latents.std
+            assert latents.mask is None
             # Pooling a mirrored picture adds in another order: 1e-6 is rounding.
             assert torch.allclose(mean, expected(picture, flip), atol=1e-6)
             assert torch.equal(std, mean.abs() + 1)
             assert (mean.dtype, mean.device.type) == (torch.float32, "cpu")
-
-
-def test_batches_are_stacked(plan: Plan, new_cache: Callable[[], LatentCache]) -> None:
-    cache = new_cache()
-    list(cache.fill(plan.pictures, TinyModel().turn))
-    for batch in plan.batches(1):
-        mean, std = cache.batch(batch.samples)
-        assert mean.shape == std.shape
-        assert torch.equal(mean[-1], cache.moments(batch.samples[-1])[0])
 
 
 def test_one_turn_per_batch_of_one_bucket(plan: Plan, new_cache: Callable[[], LatentCache]) -> None:
@@ -134,31 +144,59 @@ def test_a_vanished_picture(plan: Plan, new_cache: Callable[[], LatentCache]) ->
         list(new_cache().fill(plan.pictures, TinyModel().turn))
 
 
-def filled(plan: Plan, folder: Path, vae: str = "tiny", flip: bool = False) -> int:
+def filled(plan: Plan, folder: Path, vae: str = "tiny") -> int:
     """Fills a new cache on disk; returns how many pictures had to be encoded."""
-    cache, model = LatentCache(folder=folder, vae=vae, flip=flip), TinyModel()
+    cache, model = LatentCache(1, folder=folder, vae=vae), TinyModel()
     list(cache.fill(plan.pictures, model.turn, batch_size=2))
-    for picture in plan.pictures:
-        assert torch.allclose(cache.moments(sample_of(picture))[0], expected(picture, False), atol=1e-6)
+    for batch in plan.batches(1):
+        for sample in batch.samples:
+            pixels = load_picture(sample.item.path, sample.look, sample.item.subset.pictures)[0]
+            # Pooling a mirrored picture adds in another order: 1e-6 is rounding.
+            assert torch.allclose(found(cache, sample).mean, F.avg_pool2d(pixels[None], 8)[0], atol=1e-6)
     return sum(shape[0] for shape in model.encoded)
 
 
 def test_the_next_run_finds_the_files(plan: Plan, tmp_path: Path) -> None:
     folder = tmp_path / "cache"
-    assert [filled(plan, folder) for _ in range(2)] == [5, 0]
-    assert filled(plan, folder, flip=True) == 5  # only the mirrored ones
+    assert [filled(planned(listed(tmp_path)), folder) for _ in range(2)] == [5, 0]
+    assert filled(plan, folder) == 5  # only the mirrored ones
     assert not list(folder.rglob("*.tmp"))
 
 
 def test_files_are_stale_when_anything_changes(plan: Plan, tmp_path: Path) -> None:
-    # training-reference 15.4: sd-scripts trains on the old latents in all three cases.
+    # training-reference 15.4: sd-scripts trains on the old latents in the first three cases.
     folder = tmp_path / "cache"
+    plan = planned(listed(tmp_path))
     filled(plan, folder)
-    items = [picture.item for picture in plan.pictures]
-    assert filled(Plan(items, Buckets(64, 64, 64), batch_size=1, seed=1), folder) == 5
+    assert filled(planned(listed(tmp_path), 64), folder) == 5
     assert filled(plan, folder, vae="another") == 5
-    noisy(items[0].path, (128, 128), seed=99)
+    noisy(tmp_path / "pics" / "0.png", (128, 128), seed=99)
     assert filled(plan, folder) == 1
+    assert filled(planned(listed(tmp_path, interpolation="box")), folder) == 5
+    assert filled(planned(listed(tmp_path, background=(0, 0, 0))), folder) == 5
+    assert filled(planned(listed(tmp_path, random_crop=True, variants=1)), folder) == 2  # squares have one crop
+    assert filled(plan, folder) == 0
+
+
+def test_variants_are_all_there(plan: Plan, tmp_path: Path) -> None:
+    several = planned(listed(tmp_path, random_crop=True, color=True, flip=True, variants=3))
+    assert filled(several, tmp_path / "cache") > 10  # two straight ones and two mirrored ones of most
+    assert filled(several, tmp_path / "cache") == 0
+
+
+def test_what_is_drawn_anew_at_every_use_is_not_kept(plan: Plan, tmp_path: Path) -> None:
+    anew, model, cache = planned(listed(tmp_path, color=True)), TinyModel(), LatentCache(1)
+    assert list(cache.fill(anew.pictures, model.turn)) == [] and not model.encoded
+    assert cache.find(anew.batches(1)[0].samples[0]) is None
+
+
+def test_one_picture_at_several_sizes(plan: Plan, tmp_path: Path, new_cache: Callable[[], LatentCache]) -> None:
+    items, cache = listed(tmp_path), new_cache()
+    both = Plan([Dataset(items, Buckets(side, side, 64), place=f"datasets[{side}]") for side in (64, 128)], seed=1)
+    list(cache.fill(both.pictures, TinyModel().turn, batch_size=2))
+    for batch in both.batches(1):
+        for sample in batch.samples:
+            assert found(cache, sample).mean.shape[1:] == tuple(side // 8 for side in reversed(sample.placement.bucket))
 
 
 @pytest.mark.parametrize("damage", [b"", b"rubbish", b"\xff" * 300])
@@ -170,29 +208,32 @@ def test_a_broken_file_is_made_anew(damage: bytes, plan: Plan, tmp_path: Path) -
     assert filled(plan, folder) == 1
 
 
-def test_a_file_that_vanishes_during_the_run(plan: Plan, tmp_path: Path) -> None:
+def test_a_file_that_vanishes_or_changes_during_the_run_is_not_used(plan: Plan, tmp_path: Path) -> None:
     cache = LatentCache(folder=tmp_path / "cache", vae="tiny")
     list(cache.fill(plan.pictures, TinyModel().turn))
-    for file in (tmp_path / "cache").rglob("*.safetensors"):
-        file.unlink()
-    with pytest.raises(UserError, match="gone or broken"):
-        cache.moments(sample_of(plan.pictures[0]))
+    assert all(cache.find(sample_of(picture)) for picture in plan.pictures)
+    for number, file in enumerate((tmp_path / "cache").rglob("*.safetensors")):
+        content = bytearray(file.read_bytes())
+        content[-20] ^= 1  # one bit of a number: only the checksum tells
+        file.write_bytes(content) if number % 2 else file.unlink()
+    assert not any(cache.find(sample_of(picture)) for picture in plan.pictures)
 
 
 def test_a_folder_that_cannot_be_written(plan: Plan, tmp_path: Path) -> None:
     (tmp_path / "cache").write_text("in the way")
     cache = LatentCache(folder=tmp_path / "cache", vae="tiny")
-    with pytest.raises(UserError, match="switch 'Keep the cache' off"):
+    with pytest.raises(UserError, match="switch keeping the cache"):
         list(cache.fill(plan.pictures, TinyModel().turn))
 
 
 def test_captions_are_encoded_once(plan: Plan) -> None:
-    cache, model = TextCache(), TinyModel()
+    cache, model = TextCache(clip_skip=2, chunks=3), TinyModel()
     for _ in range(2):
-        passed = list(cache.fill(plan.captions, model.turn, clip_skip=2, chunks=3))
+        passed = list(cache.fill(plan.captions, model.turn))
         assert [(one.what, one.done, one.total) for one in passed] == [("captions", 2, 2)]
     assert model.captions == [["caption", "caption x"]]
     found = cache.conditioning(["caption x", "caption", "caption x"])
+    assert found is not None
     assert found.hidden.shape == (3, 231, 3)
     assert found.pooled is not None
     assert found.pooled.tolist() == [[9.0, 2.0, 3.0], [7.0, 2.0, 3.0], [9.0, 2.0, 3.0]]

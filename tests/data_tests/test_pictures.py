@@ -9,10 +9,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from lib_trainer.data.buckets import Buckets
-from lib_trainer.data.pictures import load_pixels
+from lib_trainer.data.buckets import Buckets, Placement
+from lib_trainer.data.picture_rules import Look
+from lib_trainer.data.pictures import load_picture
 from lib_trainer.errors import UserError
 from tests.data_tests.drawn import noisy, picture, truncate
+
+
+def load_pixels(path: Path, placement: Placement, flip: bool = False) -> torch.Tensor:
+    return load_picture(path, Look(placement, flip))[0]
 
 
 def test_range_shape_and_channel_order(tmp_path: Path) -> None:
