@@ -12,7 +12,7 @@ from lib_trainer.data.scan import scan
 from lib_trainer.errors import Problems, UserError
 from lib_trainer.hosts.standalone.host import StandaloneHost
 from lib_trainer.jobs import LOG_NAME, Jobs
-from lib_trainer.training import check
+from lib_trainer.training.checks import pictures
 from tests.conftest import Settings
 
 
@@ -38,7 +38,7 @@ def test_the_folders_are_read_once_per_start(
     host: StandaloneHost, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     read = []
-    monkeypatch.setattr(check, "scan", lambda *args, **named: read.append(args) or scan(*args, **named))
+    monkeypatch.setattr(pictures, "scan", lambda *args, **named: read.append(args) or scan(*args, **named))
     job = Jobs(host).start(settings(steps=1))
     assert job.wait(600) and job.events()[-1]["kind"] == "Finished"
     assert len(read) == 1

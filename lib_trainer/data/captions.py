@@ -19,6 +19,19 @@ class UnreadableCaption(Exception):
 
 
 @dataclass(frozen=True)
+class Moment:
+    """When a caption is used.
+
+    Attributes:
+        epoch: counted from 1. update: optimiser steps done before. total: of the whole run; 0 = not known.
+    """
+
+    epoch: int = 1
+    update: int = 0
+    total: int = 0
+
+
+@dataclass(frozen=True)
 class CaptionRules:
     """What happens to a caption at every use.
 
@@ -39,7 +52,11 @@ class CaptionRules:
         """Whether a caption may take too many forms to encode each of them beforehand."""
         return self.shuffle or self.tag_dropout > 0
 
-    def apply(self, caption: str, rng: random.Random) -> str:
+    def forms(self, caption: str) -> list[str]:
+        """Returns everything that can become of a caption, where it does not vary."""
+        return [caption, ""] if self.caption_dropout > 0 else [caption]
+
+    def apply(self, caption: str, rng: random.Random, moment: Moment) -> str:
         """Returns the caption for one use."""
         return process(
             caption, rng, shuffle=self.shuffle, keep_tokens=self.keep_tokens,

@@ -3,18 +3,24 @@
 Everything follows from the pictures, the settings and the seed, and any epoch can be asked for at any time: nothing is
 drawn from a running generator, so a resumed run sees what an uninterrupted one would have seen. An epoch is kept as a
 list of numbers and turned into samples one batch at a time, because a data set may have half a million uses per epoch.
+
+A run may have several data sets with their own sizes and batch sizes, even of the same pictures: each is balanced and
+cut into batches on its own, and the batches of all are shuffled together.
 """
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import accumulate
+from pathlib import Path
 from typing import overload
 
 from lib_trainer import seeds
+from lib_trainer.data import looks, steps
 from lib_trainer.data.buckets import Buckets, Placement, Size
-from lib_trainer.data.captions import CaptionRules
+from lib_trainer.data.captions import Moment
+from lib_trainer.data.picture_rules import Look
 from lib_trainer.data.scan import Item
 
 
@@ -31,19 +37,27 @@ class Sample:
     """One use of one picture.
 
     Attributes:
-        item: the picture. placement: its scaling and crop.
-        flip: whether it is shown mirrored.
+        item: the picture. look: its scaling, crop, mirroring and colours in this use.
         caption: what it is shown with, after shuffling and dropping.
         repeat_index: which of its uses in the epoch, from 0.
         key: stable name of this use, for generators: the same in every epoch and on every machine.
     """
 
     item: Item
-    placement: Placement
-    flip: bool
+    look: Look
     caption: str
     repeat_index: int
     key: str
+
+    @property
+    def placement(self) -> Placement:
+        """Scaling and crop of this use."""
+        return self.look.placement
+
+    @property
+    def flip(self) -> bool:
+        """Whether it is shown mirrored."""
+        return self.look.flip
 
     @property
     def size_ids(self) -> tuple[int, int, int, int, int, int]:
@@ -63,78 +77,138 @@ class Batch:
     samples: list[Sample]
 
 
+@dataclass(frozen=True)
+class Dataset:
+    """Pictures that are trained at the same sizes, so many at once.
+
+    Attributes:
+        items: training and regularisation pictures (`is_reg` tells).
+        buckets: the sizes.
+        batch_size: pictures per batch.
+        validation_split: part (0..1) of the training pictures that is held out. validation_seed: decides which; None =
+            the run's seed.
+        place: where it was written, such as "datasets[1]"; empty = the form.
+    """
+
+    items: Sequence[Item]
+    buckets: Buckets
+    batch_size: int = 1
+    validation_split: float = 0.0
+    validation_seed: int | None = None
+    place: str = ""
+
+    def without(self, files: Collection[Path]) -> Dataset:
+        """Returns the data set without the pictures of some files."""
+        return replace(self, items=[item for item in self.items if item.path not in files])
+
+
+@dataclass(frozen=True)
+class _Uses:
+    """The uses of one data set in an epoch: `numbers` of them by size."""
+
+    batch_size: int
+    numbers: dict[Size, list[int]] = field(default_factory=dict)
+
+    @property
+    def batches(self) -> int:
+        return sum(-(-len(uses) // self.batch_size) for uses in self.numbers.values())
+
+
 class Plan:
     """All epochs of a run.
 
     Attributes:
-        pictures: every picture in use with its placement, bucket by bucket.
+        seed: the run's.
+        pictures: every picture in use with its placement, bucket by bucket, data set by data set.
         images: training pictures. reg_images: regularisation pictures in use.
         dropped_reg: regularisation pictures that are left out because there are enough of them.
         samples_per_epoch: uses per epoch. batches_per_epoch: batches per epoch.
         bucket_counts: uses per epoch by bucket, sorted.
         mean_ar_error: mean absolute difference of the aspect ratios of bucket and picture, over all uses.
+        updates: of the whole run; 0 = not known.
     """
 
     def __init__(
-        self,
-        items: Sequence[Item],
-        buckets: Buckets,
-        *,
-        batch_size: int,
-        seed: int,
-        rules: CaptionRules | None = None,
-        flip: bool = False,
+        self, datasets: Sequence[Dataset], *, seed: int, accumulation: int = 1, epochs: int = 0, run_steps: int = 0
     ) -> None:
         """Plans the run.
 
         Args:
-            items: training and regularisation pictures (`is_reg` tells), at least one of the former.
-            buckets: the sizes.
-            batch_size: pictures per batch.
+            datasets: at least one training picture in all.
             seed: the run's seed.
-            rules: what happens to captions; None = nothing.
-            flip: whether half the uses are mirrored.
+            accumulation: batches per update; captions may depend on the update.
+            epochs: length of the run. run_steps: its length in updates, wins above 0. Both 0 = not known.
         """
-        self._batch_size, self._seed = batch_size, seed
-        self._rules, self._flip = rules or CaptionRules(), flip
-        used = balance(items)
-        placed = [(Placed(item, buckets.select(item.width, item.height)), repeats) for item, repeats in used]
+        self.seed, self._accumulation = seed, accumulation
+        self.pictures: list[Placed] = []
+        # Use number n belongs to the picture whose range of numbers holds n.
+        self._starts = [0]
+        self._uses = [_Uses(dataset.batch_size) for dataset in datasets]
+        self.images = self.reg_images = self.dropped_reg = 0
+        error = 0.0
+        for dataset, uses in zip(datasets, self._uses, strict=True):
+            error += self._add(dataset, uses)
+        self.samples_per_epoch = self._starts[-1]
+        self.batches_per_epoch = sum(uses.batches for uses in self._uses)
+        self.bucket_counts = self._counts()
+        self.mean_ar_error = error / max(1, self.samples_per_epoch)
+        self.updates = 0
+        if self.batches_per_epoch and (epochs or run_steps):
+            self.updates = steps.run_length(self.batches_per_epoch, accumulation, epochs, run_steps).updates
+
+    def _add(self, dataset: Dataset, uses: _Uses) -> float:
+        """Takes the pictures of a data set in; returns the sum of their aspect errors over all uses."""
+        used = balance(dataset.items)
+        placed = [(Placed(item, dataset.buckets.select(item.width, item.height)), repeats) for item, repeats in used]
         # By bucket; pictures keep their order inside one, since sorting is stable.
         placed.sort(key=lambda pair: pair[0].placement.bucket)
-        self.pictures = [picture for picture, _ in placed]
-        # Use number n belongs to the picture whose range of numbers holds n.
-        self._starts = [0, *accumulate(repeats for _, repeats in placed)]
-        self._uses: dict[Size, list[int]] = {}
-        for (picture, repeats), start in zip(placed, self._starts, strict=False):
-            self._uses.setdefault(picture.placement.bucket, []).extend(range(start, start + repeats))
-        self.reg_images = sum(item.is_reg for item, _ in used)
-        self.images = len(used) - self.reg_images
-        self.dropped_reg = len(items) - len(used)
-        self.samples_per_epoch = self._starts[-1]
-        self.bucket_counts = {bucket: len(uses) for bucket, uses in self._uses.items()}
-        self.batches_per_epoch = sum(-(-count // batch_size) for count in self.bucket_counts.values())
-        errors = sum(abs(picture.placement.ar_error) * repeats for picture, repeats in placed)
-        self.mean_ar_error = errors / max(1, self.samples_per_epoch)
+        self.pictures += [picture for picture, _ in placed]
+        for end, (picture, repeats) in zip(
+            accumulate((repeats for _, repeats in placed), initial=self._starts[-1]), placed, strict=False
+        ):
+            uses.numbers.setdefault(picture.placement.bucket, []).extend(range(end, end + repeats))
+            self._starts.append(end + repeats)
+        reg = sum(item.is_reg for item, _ in used)
+        self.reg_images += reg
+        self.images += len(used) - reg
+        self.dropped_reg += len(dataset.items) - len(used)
+        return sum(abs(picture.placement.ar_error) * repeats for picture, repeats in placed)
+
+    def _counts(self) -> dict[Size, int]:
+        counts: dict[Size, int] = {}
+        for uses in self._uses:
+            for size, numbers in uses.numbers.items():
+                counts[size] = counts.get(size, 0) + len(numbers)
+        return dict(sorted(counts.items()))
 
     def batches(self, epoch: int) -> Epoch:
         """Returns the batches of an epoch (counted from 1), made one at a time as they are asked for."""
-        rng = seeds.python(self._seed, "order", epoch)
+        rng = seeds.python(self.seed, "order", epoch)
         found: list[list[int]] = []
-        for uses in self._uses.values():
-            shuffled = list(uses)
-            rng.shuffle(shuffled)
-            found += [shuffled[start : start + self._batch_size] for start in range(0, len(shuffled), self._batch_size)]
+        for uses in self._uses:
+            size = uses.batch_size
+            for numbers in uses.numbers.values():
+                shuffled = list(numbers)
+                rng.shuffle(shuffled)
+                found += [shuffled[start : start + size] for start in range(0, len(shuffled), size)]
         rng.shuffle(found)
         return Epoch(self, epoch, found)
 
-    def sample(self, epoch: int, use: int) -> Sample:
-        """Returns use number `use` (0 .. samples_per_epoch - 1) as it looks in an epoch."""
+    def moment(self, epoch: int, batch: int) -> Moment:
+        """Returns when batch number `batch` (from 0) of an epoch is trained."""
+        done = (epoch - 1) * steps.updates_per_epoch(self.batches_per_epoch, self._accumulation)
+        return Moment(epoch, done + batch // self._accumulation, self.updates)
+
+    def sample(self, moment: Moment, use: int) -> Sample:
+        """Returns use number `use` (0 .. samples_per_epoch - 1) as it looks at a moment of the run."""
         index = bisect_right(self._starts, use) - 1
         picture, repeat = self.pictures[index], use - self._starts[index]
-        key = f"{picture.item.key}#{repeat}"
-        flip = self._flip and seeds.python(self._seed, "flip", epoch, key).random() < 0.5
-        caption = self._rules.apply(picture.item.caption, seeds.python(self._seed, "caption", epoch, key))
-        return Sample(picture.item, picture.placement, flip, caption, repeat, key)
+        item = picture.item
+        key = f"{item.key}#{repeat}"
+        look = looks.draw(item.subset.pictures, item.path, (item.width, item.height), picture.placement, self.seed,
+                          moment.epoch, key)
+        rng = seeds.python(self.seed, "caption", moment.epoch, key)
+        return Sample(item, look, item.subset.captions.apply(item.caption, rng, moment), repeat, key)
 
     @property
     def notes(self) -> list[str]:
@@ -146,16 +220,26 @@ class Plan:
 
     @property
     def captions(self) -> list[str]:
-        """Every caption that can occur, sorted; for `CaptionRules` that do not vary."""
-        found = {picture.item.caption for picture in self.pictures}
-        return sorted(found | {""} if self._rules.caption_dropout > 0 else found)
+        """Every caption that can occur, sorted, of the subsets whose captions do not vary (`CaptionRules.varies`)."""
+        found: set[str] = set()
+        for picture in self.pictures:
+            rules = picture.item.subset.captions
+            if not rules.varies:
+                found.update(rules.forms(picture.item.caption))
+        return sorted(found)
+
+    @property
+    def captions_vary(self) -> bool:
+        """Whether some caption may take too many forms to encode each of them beforehand."""
+        return any(picture.item.subset.captions.varies for picture in self.pictures)
 
 
 class Epoch(Sequence[Batch]):
     """The batches of one epoch, a sequence that makes its elements when they are asked for."""
 
-    def __init__(self, plan: Plan, epoch: int, uses: list[list[int]]) -> None:
-        self._plan, self._epoch, self._uses = plan, epoch, uses
+    def __init__(self, plan: Plan, epoch: int, uses: list[list[int]], first: int = 0) -> None:
+        """Makes the sequence of the epoch's batches from number `first` on, each given by the numbers of its uses."""
+        self._plan, self._epoch, self._uses, self._first = plan, epoch, uses, first
 
     def __len__(self) -> int:
         return len(self._uses)
@@ -168,8 +252,13 @@ class Epoch(Sequence[Batch]):
 
     def __getitem__(self, index: int | slice) -> Batch | Epoch:
         if isinstance(index, slice):
-            return Epoch(self._plan, self._epoch, self._uses[index])
-        return Batch([self._plan.sample(self._epoch, use) for use in self._uses[index]])
+            start, _, step = index.indices(len(self._uses))
+            if step != 1:
+                raise ValueError(f"Batches are cut without steps, not {index}.")
+            return Epoch(self._plan, self._epoch, self._uses[index], self._first + start)
+        number = range(len(self._uses))[index] + self._first
+        moment = self._plan.moment(self._epoch, number)
+        return Batch([self._plan.sample(moment, use) for use in self._uses[index]])
 
 
 def balance(items: Sequence[Item]) -> list[tuple[Item, int]]:

@@ -24,36 +24,56 @@ from lib_trainer.data.names import (
     repeats_and_caption,
 )
 from lib_trainer.data.opening import UnreadablePicture, read_size
+from lib_trainer.data.subsets import Subset
 from lib_trainer.errors import UserError
 
 _READERS = 8
 """Threads that read headers: a picture folder may lie on a network disk."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Item:
-    """One picture to train on.
+    """One picture to train on; what it has in common with others is in its subset, so that it stays small.
 
     Attributes:
-        path: the file.
+        subset: what it shares with the pictures around it.
+        file: its path inside the subset's root, with "/".
         caption: what it trains with when nothing is shuffled or dropped; may be empty.
-        repeats: uses per epoch, >= 1.
-        is_reg: whether it is a regularisation picture.
         width: pixels of the upright picture. height: likewise.
-        folder: name of the folder it lies in, such as "10_zunko".
-        key: its name inside the run, independent of where the data set lies: relative path with "/".
-        captioned: whether a caption file that is not empty lies beside it.
+        captioned: whether a caption that is not empty was written for it.
     """
 
-    path: Path
+    subset: Subset
+    file: str
     caption: str
-    repeats: int
-    is_reg: bool
     width: int
     height: int
-    folder: str
-    key: str
     captioned: bool
+
+    @property
+    def path(self) -> Path:
+        """The file."""
+        return self.subset.root / self.file
+
+    @property
+    def key(self) -> str:
+        """Its name inside the run, independent of where the data set lies: with "/"."""
+        return self.subset.prefix + self.file
+
+    @property
+    def repeats(self) -> int:
+        """Uses per epoch, >= 1."""
+        return self.subset.repeats
+
+    @property
+    def is_reg(self) -> bool:
+        """Whether it is a regularisation picture."""
+        return self.subset.is_reg
+
+    @property
+    def folder(self) -> str:
+        """Name of the folder it lies in, such as "10_zunko"."""
+        return self.subset.name
 
 
 @dataclass(frozen=True)
@@ -80,20 +100,13 @@ class Scan:
     problems: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
 
-    def without(self, broken: Iterable[Skipped]) -> Scan:
-        """Returns the scan with those of its pictures that are broken moved from `items` to `skipped`."""
-        reasons = {skip.path: skip for skip in broken}
-        kept = [item for item in self.items if item.path not in reasons]
-        moved = [reasons[item.path] for item in self.items if item.path in reasons]
-        return replace(self, items=kept, skipped=self.skipped + moved)
-
 
 @dataclass(frozen=True)
 class _Source:
     """A folder whose pictures share repeats and fall-back caption."""
 
     folder: Path
-    repeats: int
+    subset: Subset
     caption: str
 
 
@@ -115,24 +128,25 @@ class _Found:
 
 
 def scan(
-    folder: Path | str, *, repeats: int = 1, caption_extension: str = ".txt", trigger: str = "", is_reg: bool = False
+    folder: Path | str, *, subset: Subset | None = None, caption_extension: str = ".txt", trigger: str = ""
 ) -> Scan:
     """Lists the pictures of a folder with size, repeats and caption.
 
     Args:
         folder: the folder, as typed by a person.
-        repeats: uses per epoch of the pictures of a flat folder.
+        subset: what the pictures have in common, None = nothing special; its name and root are set here, and so are
+            the repeats of N_caption sub-folders.
         caption_extension: ending of the caption files; the dot may be missing.
         trigger: caption of pictures of a flat folder that have no caption file.
-        is_reg: whether these are regularisation pictures.
 
     Raises:
         UserError: no such folder, or no picture in it.
     """
     root = clean_path(folder)
+    shared = replace(subset or Subset(""), name=root.name, root=root)
     entries = _entries(root)
     endings = readable_endings()
-    sources, skipped, warnings = _sources(root, entries, repeats, trigger, endings)
+    sources, skipped, warnings = _sources(shared, entries, trigger, endings)
     extension = "." + caption_extension.strip().lstrip(".").lower()
     found: list[_Found] = []
     files_seen: list[Path] = []
@@ -143,14 +157,14 @@ def scan(
         files_seen += files
         captions = _by_stem(file for file in files if file.suffix.lower() == extension)
         with ThreadPoolExecutor(_READERS) as pool:
-            found += pool.map(partial(_read, root, source, captions, is_reg), pictures)
+            found += pool.map(partial(_read, source, captions), pictures)
     items = [one.item for one in found if one.item]
     skipped += [Skipped(one.path, one.skip) for one in found if one.skip]
     problems = _problems(found, extension)
     if not items and not problems:
         reasons = [f"{skip.path.name}: {skip.reason}." for skip in skipped[:3]]
         raise UserError(sentences.no_picture(root, entries, reasons))
-    return Scan(items, skipped, problems, warnings + _warnings(found, files_seen, extension, is_reg))
+    return Scan(items, skipped, problems, warnings + _warnings(found, files_seen, extension, shared.is_reg))
 
 
 def _entries(folder: Path) -> list[Path]:
@@ -172,7 +186,7 @@ def _nearest(folder: Path) -> str:
 
 
 def _sources(
-    root: Path, entries: list[Path], repeats: int, trigger: str, endings: Collection[str]
+    shared: Subset, entries: list[Path], trigger: str, endings: Collection[str]
 ) -> tuple[list[_Source], list[Skipped], list[str]]:
     """Decides between the two layouts and tells what the choice leaves out."""
     folders = [path for path in entries if path.is_dir()]
@@ -183,15 +197,16 @@ def _sources(
         if path not in named and _holds_pictures(path, endings)
     ]
     if not named:
-        parsed = repeats_and_caption(root.name)
+        parsed = repeats_and_caption(shared.name)
         warnings = [
-            f"The folder {root.name!r} is read as a flat folder with {repeats} repeats; for the {parsed[0]} "
+            f"The folder {shared.name!r} is read as a flat folder with {shared.repeats} repeats; for the {parsed[0]} "
             f"repeats and the caption of its name enter the folder above it."
-        ] if parsed and "_" in root.name else []
-        return [_Source(root, repeats, trigger)], skipped, warnings
+        ] if parsed and "_" in shared.name else []
+        return [_Source(shared.root, shared, trigger)], skipped, warnings
     loose = [path for path in entries if path.suffix.lower() in endings and path not in folders]
     skipped += [Skipped(path, "it lies beside N_caption folders; move it into one of them to use it") for path in loose]
-    return [_Source(path, count, caption) for path, (count, caption) in named.items()], skipped, []
+    return [_Source(path, replace(shared, name=path.name, repeats=count), caption)
+            for path, (count, caption) in named.items()], skipped, []
 
 
 def _holds_pictures(folder: Path, endings: Collection[str]) -> bool:
@@ -218,7 +233,7 @@ def _by_stem(files: Iterable[Path]) -> dict[str, Path]:
     return {stem.casefold(): file for stem, file in exact.items()} | exact
 
 
-def _read(root: Path, source: _Source, captions: dict[str, Path], is_reg: bool, path: Path) -> _Found:
+def _read(source: _Source, captions: dict[str, Path], path: Path) -> _Found:
     """Reads header and caption of one picture."""
     try:
         width, height = read_size(path)
@@ -230,10 +245,9 @@ def _read(root: Path, source: _Source, captions: dict[str, Path], is_reg: bool, 
             text, more = read_caption(file)
         except UnreadableCaption as error:
             return _Found(path, unreadable=str(error))
-    relative = path.relative_to(root).as_posix()
     item = Item(
-        path=path, caption=text or source.caption, repeats=source.repeats, is_reg=is_reg, width=width, height=height,
-        folder=source.folder.name, key=f"reg/{relative}" if is_reg else f"images/{relative}", captioned=bool(text),
+        source.subset, path.relative_to(source.subset.root).as_posix(), text or source.caption, width, height,
+        captioned=bool(text),
     )
     return _Found(path, item, empty=file is not None and not text, long=more > 0)
 

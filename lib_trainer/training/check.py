@@ -61,9 +61,7 @@ def examine(config: TrainConfig, host: Host, bad: frozenset[str] = frozenset()) 
     if "name" not in bad:
         findings.faults += files.name(config, host)
     if "images" not in bad:
-        pictures.pictures(config, findings)
-    if checkpoint and not bad.intersection(("resolution", "buckets", "bucket_min", "bucket_max")):
-        pictures.sizes(config, checkpoint, findings)
+        pictures.pictures(config, findings, not bad.intersection(pictures.SIZES))
     if checkpoint and config.clip_skip > 1 and not checkpoint.family.has_clip_skip:
         findings.warnings.append(f"Clip skip {config.clip_skip} does nothing: {checkpoint.family.label} always uses "
                                  "the last layer but one of its text encoders.")

@@ -56,17 +56,17 @@ def forecast(config: TrainConfig, host: Host) -> Forecast:
         host: where it would be trained.
     """
     findings = check.examine(config, host, frozenset({"name"}))
-    items = findings.images.items if findings.images else []
-    reg = findings.reg_images.items if findings.reg_images else []
+    items = [item for item in findings.items if not item.is_reg]
+    reg = [item for item in findings.items if item.is_reg]
     folders = Counter((item.folder, item.repeats) for item in items)
     found = Forecast(
         items=items, captioned=sum(item.captioned for item in items), reg_pictures=len(reg),
         folders=[(name, repeats, count) for (name, repeats), count in folders.items()],
         problems=findings.faults, warnings=findings.warnings,
     )
-    if not items or findings.buckets is None or not (config.steps or config.epochs):
+    if not findings.datasets or not (config.steps or config.epochs):
         return found
-    plan = Plan([*items, *reg], findings.buckets, batch_size=config.batch_size, seed=config.seed)
+    plan = Plan(findings.datasets, seed=config.seed)
     length = steps.run_length(plan.batches_per_epoch, config.gradient_accumulation, config.epochs, config.steps)
     sizes = [(width, height, uses) for (width, height), uses in plan.bucket_counts.items()]
     return replace(

@@ -10,10 +10,7 @@ from pathlib import Path
 import torch
 
 from lib_trainer.blocks.selection import parse_blocks
-from lib_trainer.data.buckets import Buckets
-from lib_trainer.data.captions import CaptionRules
-from lib_trainer.data.dataset import Plan
-from lib_trainer.data.scan import Item
+from lib_trainer.data.dataset import Dataset, Plan
 from lib_trainer.errors import UserError
 from lib_trainer.host import Checkpoint, Host, HostModel, Target
 from lib_trainer.lora import file, network
@@ -89,14 +86,10 @@ def _continued(config: TrainConfig, host: Host, targets: Sequence[Target]) -> tu
     return network.from_state(targets, file.load(path).tensors)
 
 
-def plan(config: TrainConfig, items: Sequence[Item], buckets: Buckets) -> Plan:
+def plan(config: TrainConfig, datasets: Sequence[Dataset]) -> Plan:
     """Returns the plan of all epochs."""
-    return Plan(items, buckets, batch_size=config.batch_size, seed=config.seed, rules=rules(config), flip=config.flip)
-
-
-def rules(config: TrainConfig) -> CaptionRules:
-    """Returns what happens to captions."""
-    return CaptionRules(config.shuffle_caption, config.keep_tokens, config.caption_dropout, config.tag_dropout)
+    return Plan(datasets, seed=config.seed, accumulation=config.gradient_accumulation, epochs=config.epochs,
+                run_steps=config.steps)
 
 
 def job_folder(config: TrainConfig, host: Host) -> Path:

@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 
 from lib_trainer.data.cache import LatentCache, TextCache
-from lib_trainer.data.scan import Item, Scan
+from lib_trainer.data.dataset import Dataset
 from lib_trainer.data.verify import Progress as DataProgress
 from lib_trainer.data.verify import verify
 from lib_trainer.errors import ModelChanged, UserError
@@ -70,7 +70,7 @@ def _phases(config: TrainConfig, host: Host, controls: Controls, findings: Findi
     began = time.monotonic()
     yield from _told(findings.warnings)
     with host.borrow_model(findings.base) as lease, _out_of_memory():
-        items = yield from _verified(findings, controls)
+        datasets = yield from _verified(findings, controls)
         made = yield from patiently(controls, 0, lambda: _adapters(config, host, lease))
         if made is None or controls.stopping:
             yield _finished(config, began, stopped=True)
@@ -78,7 +78,7 @@ def _phases(config: TrainConfig, host: Host, controls: Controls, findings: Findi
         if made.unmatched:
             yield Warned(f"{len(made.unmatched)} tensors of {config.continue_from!r} have no layer in this model and "
                          f"are left out, such as {made.unmatched[0]}.")
-        state, learner = _set_out(config, host, controls, lease, findings, items, made)
+        state, learner = _set_out(config, host, controls, lease, datasets, made)
         with host.live(state.network):
             yield _started(state)
             inputs = yield from _inputs(state, learner, made.autocast)
@@ -106,19 +106,20 @@ def _told(warnings: Iterable[str]) -> Iterator[Event]:
         yield Warned(f"... and {len(sentences) - _TOLD} more of this kind.")
 
 
-def _verified(findings: Findings, controls: Controls) -> Generator[Event, None, list[Item]]:
-    """Decodes every picture once; returns those that are whole.
+def _verified(findings: Findings, controls: Controls) -> Generator[Event, None, list[Dataset]]:
+    """Decodes every picture once; returns the data sets without the broken ones.
 
     Raises:
-        UserError: no training picture is whole.
+        UserError: no training picture of a data set is whole.
     """
-    scans = [found for found in (findings.images, findings.reg_images) if found is not None]
-    items = [item for found in scans for item in found.items]
-    broken = yield from _listed(verify(items, lambda: bool(controls.stopping)))
-    whole: list[Scan] = [found.without(broken) for found in scans]
-    if not whole[0].items:
-        raise UserError(f"None of the {len(scans[0].items)} pictures can be read: {broken[0].path} {broken[0].reason}.")
-    return [item for found in whole for item in found.items]
+    broken = yield from _listed(verify(findings.items, lambda: bool(controls.stopping)))
+    gone = {skip.path for skip in broken}
+    whole = [dataset.without(gone) for dataset in findings.datasets]
+    for dataset, before in zip(whole, findings.datasets, strict=True):
+        if all(item.is_reg for item in dataset.items):
+            first = next(skip for skip in broken if any(item.path == skip.path for item in before.items))
+            raise UserError(f"None of the {len(before.items)} pictures can be read: {first.path} {first.reason}.")
+    return whole
 
 
 def _listed(progress: Iterator[DataProgress]) -> Generator[Event, None, list]:  # type: ignore[type-arg]
@@ -154,21 +155,20 @@ def _adapters(config: TrainConfig, host: Host, lease: Lease) -> outset.Adapters:
 
 
 def _set_out(
-    config: TrainConfig, host: Host, controls: Controls, lease: Lease, findings: Findings, items: list[Item],
+    config: TrainConfig, host: Host, controls: Controls, lease: Lease, datasets: list[Dataset],
     made: outset.Adapters,
 ) -> tuple[Run, Learner]:
     """Settles everything else that the first step needs."""
-    if findings.buckets is None:
-        raise RuntimeError("The check has passed without sizes.")
-    plan = outset.plan(config, items, findings.buckets)
+    plan = outset.plan(config, datasets)
     length = Length.of(plan.batches_per_epoch, config)
     learner = Learner(
         config, made.network, made.trained, length.total, made.device, fp16=made.computes == torch.float16
     )
     outset.check_room(config, host, made.network, length)
     state = Run(
-        config=config, host=host, controls=controls, lease=lease, checkpoint=made.checkpoint, items=items, plan=plan,
-        length=length, resolution=(findings.buckets.width, findings.buckets.height), network=made.network,
+        config=config, host=host, controls=controls, lease=lease, checkpoint=made.checkpoint,
+        items=[item for dataset in datasets for item in dataset.items], plan=plan,
+        length=length, resolution=(datasets[0].buckets.width, datasets[0].buckets.height), network=made.network,
         folder=outset.job_folder(config, host), base_hash=BaseHash(made.checkpoint.path, host.paths.cache),
         optimizer=optimizers.describe(config.optimizer, config.optimizer_args), precision=_PRECISIONS[made.computes],
         progress=Progress(length),
@@ -200,7 +200,7 @@ def _inputs(state: Run, learner: Learner, autocast: torch.dtype | None) -> Gener
         filled = LatentCache(flip=config.flip, folder=folder, vae=vae or "")
         yield from _filled(state, lambda: filled.fill(state.plan.pictures, state.turn, config.vae_batch_size, stopping))
         latents = filled
-    if config.cache_captions and not learner.text_encoder_learns and not outset.rules(config).varies:
+    if config.cache_captions and not learner.text_encoder_learns and not state.plan.captions_vary:
         known = TextCache()
         yield from _filled(state, lambda: known.fill(
             state.plan.captions, state.turn, clip_skip=config.clip_skip, chunks=chunks(config), stopping=stopping

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lib_trainer.data.captions import CaptionRules, UnreadableCaption, process, read_caption, tags
+from lib_trainer.data.captions import CaptionRules, Moment, UnreadableCaption, process, read_caption, tags
 
 VECTORS = json.loads((Path(__file__).parents[1] / "data" / "dataset_vectors.json").read_text(encoding="utf8"))
 OURS = [case for case in VECTORS["captions"] if set(case["opts"]) <= {"shuffle_caption", "keep_tokens"}]
@@ -38,7 +38,7 @@ def test_matches_sd_scripts(case: dict[str, Any], tmp_path: Path) -> None:
 def test_untouched_without_rules(caption: str) -> None:
     rng = random.Random(1)
     state = rng.getstate()
-    assert CaptionRules(keep_tokens=2).apply(caption, rng) == caption
+    assert CaptionRules(keep_tokens=2).apply(caption, rng, Moment()) == caption
     assert rng.getstate() == state
 
 

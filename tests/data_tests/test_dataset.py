@@ -11,18 +11,19 @@ from hypothesis import strategies as st
 
 from lib_trainer.data.buckets import Buckets
 from lib_trainer.data.captions import CaptionRules
-from lib_trainer.data.dataset import Plan, balance
+from lib_trainer.data.dataset import Dataset, Plan, balance
+from lib_trainer.data.picture_rules import PictureRules
 from lib_trainer.data.scan import Item
 from lib_trainer.data.steps import Length, run_length
+from tests.data_tests.items import item
 
 BUCKETS = Buckets(128, 128, 64)
+MIRRORED = PictureRules(flip=True)
 
 
-def item(name: str, repeats: int = 1, is_reg: bool = False, size: tuple[int, int] = (128, 128), text: str = "") -> Item:
-    return Item(
-        path=Path(name), caption=text, repeats=repeats, is_reg=is_reg, width=size[0], height=size[1], folder="f",
-        key=name, captioned=bool(text),
-    )
+def planned(items: list[Item], buckets: Buckets = BUCKETS, batch_size: int = 1, seed: int = 1) -> Plan:
+    """The plan of one data set."""
+    return Plan([Dataset(items, buckets, batch_size)], seed=seed)
 
 
 def several(count: int, repeats: int, is_reg: bool = False, size: tuple[int, int] = (128, 128)) -> list[Item]:
@@ -31,7 +32,7 @@ def several(count: int, repeats: int, is_reg: bool = False, size: tuple[int, int
 
 def test_verified_example() -> None:
     # Measured with sd-scripts: 6 pictures x 2, 3 regularisation pictures, batch 4 -> 24 uses, 6 batches, 6 updates.
-    plan = Plan(several(6, 2) + several(3, 1, is_reg=True), BUCKETS, batch_size=4, seed=1)
+    plan = planned(several(6, 2) + several(3, 1, is_reg=True), batch_size=4)
     assert (plan.images, plan.reg_images, plan.samples_per_epoch, plan.batches_per_epoch) == (6, 3, 24, 6)
     assert run_length(plan.batches_per_epoch, 2, 2, 0) == Length(6, 2)
 
@@ -63,21 +64,21 @@ def test_balance(images: tuple[int, int], reg: tuple[int, int], expected: list[i
 def test_size_ids_are_of_the_picture_and_the_crop(
     size: tuple[int, int], buckets: Buckets, expected: tuple[int, ...], mirrored: tuple[int, ...]
 ) -> None:
-    plan = Plan([item("i", 8, size=size)], buckets, batch_size=1, seed=1, flip=True)
+    plan = planned([item("i", 8, size=size, pictures=MIRRORED)], buckets)
     found = {sample.flip: sample.size_ids for batch in plan.batches(1) for sample in batch.samples}
     assert found == {False: expected, True: mirrored}
 
 
 def test_surplus_is_counted() -> None:
-    plan = Plan(several(2, 2) + several(9, 1, is_reg=True), BUCKETS, batch_size=1, seed=1)
+    plan = planned(several(2, 2) + several(9, 1, is_reg=True))
     assert (plan.reg_images, plan.dropped_reg) == (4, 5)
     assert plan.notes[0].startswith("5 of 9 regularisation pictures")
-    assert Plan(several(2, 2) + several(4, 1, is_reg=True), BUCKETS, batch_size=1, seed=1).notes == []
+    assert planned(several(2, 2) + several(4, 1, is_reg=True)).notes == []
 
 
 def test_batches_stay_inside_a_bucket() -> None:
     items = several(5, 1) + [item(f"wide{index}", 3, size=(256, 64)) for index in range(3)]
-    plan = Plan(items, BUCKETS, batch_size=4, seed=1)
+    plan = planned(items, batch_size=4)
     assert plan.bucket_counts == {(128, 128): 5, (256, 64): 9}
     assert plan.batches_per_epoch == 2 + 3 == len(plan.batches(1))
     assert sorted(len(batch.samples) for batch in plan.batches(1)) == [1, 1, 4, 4, 4]
@@ -92,7 +93,7 @@ def test_batches_stay_inside_a_bucket() -> None:
 def test_every_use_comes_once_per_epoch(counts: list[tuple[int, bool]], batch_size: int, epoch: int) -> None:
     items = [item(f"p{index}", repeats, size=(256, 64) if wide else (128, 128))
              for index, (repeats, wide) in enumerate(counts)]
-    plan = Plan(items, BUCKETS, batch_size=batch_size, seed=7)
+    plan = planned(items, batch_size=batch_size, seed=7)
     samples = [sample for batch in plan.batches(epoch) for sample in batch.samples]
     assert Counter(sample.item.key for sample in samples) == {one.key: one.repeats for one in items}
     assert len({sample.key for sample in samples}) == len(samples) == plan.samples_per_epoch
@@ -100,10 +101,11 @@ def test_every_use_comes_once_per_epoch(counts: list[tuple[int, bool]], batch_si
 
 
 def test_the_seed_decides_everything() -> None:
-    items = [item(f"p{index}", 3, text="a, b, c, d, e") for index in range(5)]
+    shuffled = CaptionRules(shuffle=True)
+    items = [item(f"p{index}", 3, text="a, b, c, d, e", captions=shuffled, pictures=MIRRORED) for index in range(5)]
 
     def epoch(seed: int, number: int) -> list[tuple[str, str, bool]]:
-        plan = Plan(items, BUCKETS, batch_size=2, seed=seed, rules=CaptionRules(shuffle=True), flip=True)
+        plan = planned(items, batch_size=2, seed=seed)
         return [(one.key, one.caption, one.flip) for batch in plan.batches(number) for one in batch.samples]
 
     random.seed(1)
@@ -116,7 +118,7 @@ def test_the_seed_decides_everything() -> None:
 
 def test_every_epoch_has_its_own_order_and_mixes_the_buckets() -> None:
     items = several(12, 1) + [item(f"wide{index}", size=(256, 64)) for index in range(12)]
-    plan = Plan(items, BUCKETS, batch_size=2, seed=1)
+    plan = planned(items, batch_size=2)
     widths = [[batch.samples[0].placement.bucket[0] for batch in plan.batches(epoch)] for epoch in (1, 2)]
     assert widths[0] != widths[1]
     assert sorted(widths[0]) != widths[0] != sorted(widths[0], reverse=True)
@@ -126,12 +128,12 @@ def test_every_epoch_has_its_own_order_and_mixes_the_buckets() -> None:
 
 def test_pictures_lie_bucket_by_bucket() -> None:
     items = [item("a", size=(256, 64)), item("b"), item("c", size=(256, 64)), item("d")]
-    plan = Plan(items, BUCKETS, batch_size=1, seed=1)
+    plan = planned(items)
     assert [picture.item.key for picture in plan.pictures] == ["b", "d", "a", "c"]
 
 
 def test_an_epoch_is_a_sequence() -> None:
-    batches = Plan(several(7, 1), BUCKETS, batch_size=2, seed=1).batches(4)
+    batches = planned(several(7, 1), batch_size=2).batches(4)
     assert list(batches)[2:] == list(batches[2:])
     assert batches[-1] == list(batches)[-1]
     with pytest.raises(IndexError):
@@ -139,21 +141,57 @@ def test_an_epoch_is_a_sequence() -> None:
 
 
 def test_half_are_mirrored() -> None:
-    plan = Plan(several(20, 20), BUCKETS, batch_size=1, seed=1, flip=True)
+    plan = planned([item(f"i{index}", 20, pictures=MIRRORED) for index in range(20)])
     mirrored = sum(sample.flip for batch in plan.batches(1) for sample in batch.samples)
     # 400 fair draws: five standard deviations are 50.
     assert abs(mirrored - 200) < 50
-    assert not any(s.flip for b in Plan(several(9, 1), BUCKETS, batch_size=1, seed=1).batches(1) for s in b.samples)
+    assert not any(s.flip for b in planned(several(9, 1)).batches(1) for s in b.samples)
 
 
 def test_captions_that_can_occur() -> None:
     items = [item("a", text="x"), item("b", text="y"), item("c", text="x")]
-    assert Plan(items, BUCKETS, batch_size=1, seed=1).captions == ["x", "y"]
-    dropping = Plan(items, BUCKETS, batch_size=1, seed=1, rules=CaptionRules(caption_dropout=0.1))
+    assert planned(items).captions == ["x", "y"]
+    dropping = planned([item(one.file, text=one.caption, captions=CaptionRules(caption_dropout=0.1)) for one in items])
     assert dropping.captions == ["", "x", "y"]
 
 
 def test_mean_aspect_error_is_weighted_by_uses() -> None:
     # As in sd-scripts' metadata: buckets 1:1; the pictures differ by 0 (three uses) and by 1/16 (one use).
     items = [item("a", 3), item("b", 1, size=(136, 128))]
-    assert Plan(items, BUCKETS, batch_size=1, seed=1).mean_ar_error == pytest.approx(0.0625 / 4)
+    assert planned(items).mean_ar_error == pytest.approx(0.0625 / 4)
+
+
+def test_without_broken_pictures() -> None:
+    dataset = Dataset(several(3, 1), BUCKETS, 2)
+    assert [one.file for one in dataset.without({Path("i1"), Path("elsewhere")}).items] == ["i0", "i2"]
+
+
+def test_data_sets_are_cut_into_batches_on_their_own_and_shuffled_together() -> None:
+    small = Dataset([item(f"a{index}") for index in range(5)], BUCKETS, 2)
+    large = Dataset([item(f"b{index}", size=(512, 512)) for index in range(6)], Buckets(256, 256, 64), 4)
+    plan = Plan([small, large], seed=1)
+    assert (plan.images, plan.samples_per_epoch, plan.batches_per_epoch) == (11, 11, 3 + 2)
+    assert plan.bucket_counts == {(128, 128): 5, (256, 256): 6}
+    widths = set()
+    for epoch in range(1, 9):
+        batches = list(plan.batches(epoch))
+        assert sorted(len(batch.samples) for batch in batches) == [1, 2, 2, 2, 4]
+        assert all(len({sample.placement.bucket for sample in batch.samples}) == 1 for batch in batches)
+        assert sorted(s.item.file for batch in batches for s in batch.samples) == [
+            *(f"a{index}" for index in range(5)), *(f"b{index}" for index in range(6))]
+        widths.add(tuple(batch.samples[0].placement.bucket[0] for batch in batches))
+    assert len(widths) > 1
+
+
+def test_every_data_set_is_balanced_on_its_own() -> None:
+    first = Dataset(several(4, 2) + several(2, 1, is_reg=True), BUCKETS)
+    second = Dataset([item("x", 3)], BUCKETS)
+    plan = Plan([first, second], seed=1)
+    assert (plan.images, plan.reg_images, plan.samples_per_epoch) == (5, 2, 8 + 8 + 3)
+
+
+def test_the_moment_counts_updates() -> None:
+    # 7 batches, 3 per update: an epoch has updates of 3, 3 and 1 batches.
+    plan = Plan([Dataset(several(7, 1), BUCKETS)], seed=1, accumulation=3, epochs=4)
+    assert plan.updates == 12
+    assert [plan.moment(2, batch).update for batch in range(7)] == [3, 3, 3, 4, 4, 4, 5]

@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from lib_trainer.data.scan import Skipped, scan
+from lib_trainer.data.subsets import Subset
 from lib_trainer.errors import UserError
 from tests.data_tests.drawn import caption, picture
 
@@ -20,7 +21,7 @@ def test_n_caption_folders(tmp_path: Path) -> None:
     picture(tmp_path / "10_zunko" / "zko (2).PNG")
     caption(tmp_path / "10_zunko" / "zko (2).txt", "zunko, smile")
     picture(tmp_path / "3_ずん子 立ち絵" / "あ.JPG")
-    found = scan(tmp_path, repeats=99, trigger="unused")
+    found = scan(tmp_path, subset=Subset("", repeats=99), trigger="unused")
     assert [(item.key, item.caption, item.repeats, item.captioned) for item in found.items] == [
         ("images/3_ずん子 立ち絵/あ.JPG", "ずん子 立ち絵", 3, False),
         ("images/10_zunko/zko (2).PNG", "zunko, smile", 10, True),
@@ -35,7 +36,7 @@ def test_flat_folder(tmp_path: Path) -> None:
     for name in ("a.png", "b.jpg", "c.jpeg", "d.webp", "e.bmp"):
         picture(root / name)
     caption(root / "A.TXT", "zko, hat")
-    found = scan(f'"{root}"', repeats=4, trigger="zko", is_reg=True)
+    found = scan(f'"{root}"', subset=Subset("", prefix="reg/", repeats=4, is_reg=True), trigger="zko")
     assert [item.path.name for item in found.items] == ["a.png", "b.jpg", "c.jpeg", "d.webp", "e.bmp"]
     assert [item.caption for item in found.items] == ["zko, hat"] + ["zko"] * 4
     assert {(item.repeats, item.is_reg, item.folder) for item in found.items} == {(4, True, "my set")}
@@ -91,7 +92,7 @@ def test_pictures_without_any_caption_are_told(tmp_path: Path) -> None:
     (warning,) = scan(tmp_path).warnings
     assert "12 pictures (0.png, 1.png, 2.png, ...)" in warning
     assert scan(tmp_path, trigger="zko").warnings == []
-    assert "1_woman" in scan(tmp_path, is_reg=True).warnings[0]
+    assert "1_woman" in scan(tmp_path, subset=Subset("", is_reg=True)).warnings[0]
 
 
 def test_other_caption_ending_is_proposed(tmp_path: Path) -> None:
@@ -104,7 +105,7 @@ def test_other_caption_ending_is_proposed(tmp_path: Path) -> None:
 
 def test_n_caption_folder_given_itself(tmp_path: Path) -> None:
     root = picture(tmp_path / "20_zko" / "a.png").parent
-    found = scan(root, repeats=10, trigger="zko")
+    found = scan(root, subset=Subset("", repeats=10), trigger="zko")
     assert found.items[0].repeats == 10
     assert "20 repeats" in found.warnings[0]
 
@@ -150,13 +151,3 @@ def test_only_unreadable_pictures(tmp_path: Path) -> None:
     (tmp_path / "a.png").touch()
     with pytest.raises(UserError, match=r"a\.png: the file is empty"):
         scan(tmp_path)
-
-
-def test_without_moves_broken_pictures(tmp_path: Path) -> None:
-    picture(tmp_path / "a.png")
-    picture(tmp_path / "b.png")
-    found = scan(tmp_path, trigger="x")
-    rest = found.without([Skipped(tmp_path / "a.png", "cut short"), Skipped(tmp_path / "of another scan.png", "x")])
-    assert [item.path.name for item in rest.items] == ["b.png"]
-    assert reasons(rest.skipped) == {"a.png": "cut short"}
-    assert len(found.items) == 2

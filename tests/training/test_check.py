@@ -37,8 +37,8 @@ def write_lora(path: Path, layer: str, width: int) -> None:
 
 def test_a_good_config_passes(host: StandaloneHost, settings: Settings) -> None:
     findings = check.check(settings(), host)
-    assert findings.images and len(findings.images.items) == 3
-    assert findings.buckets and findings.buckets.width == host.checkpoint().resolution
+    assert len(findings.items) == 3
+    assert findings.datasets[0].buckets.width == host.checkpoint().resolution
 
 
 def test_settings_disk_and_checkpoint_are_reported_together(host: StandaloneHost, tmp_path: Path) -> None:

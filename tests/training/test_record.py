@@ -1,17 +1,17 @@
 """Trigger words and tags."""
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from lib_trainer.data.scan import Item
+from lib_trainer.data.subsets import Subset
 from lib_trainer.training.config import TrainConfig
 from lib_trainer.training.record import prompt_tag, trigger_words
 
 
 def items(*captions: str, is_reg: bool = False) -> list[Item]:
-    return [Item(Path(f"{i}.png"), caption, 1, is_reg, 64, 64, "f", f"{i}", True) for i, caption in enumerate(captions)]
+    subset = Subset("f", is_reg=is_reg)
+    return [Item(subset, f"{i}.png", caption, 64, 64, captioned=True) for i, caption in enumerate(captions)]
 
 
 @pytest.mark.parametrize(("captions", "class_tokens", "expected"), [

@@ -73,7 +73,7 @@ def test_size_ids_matter(sdxl: SdxlHost, settings: Settings, pictures: Path) -> 
 
 def test_buckets_are_multiples_of_32_and_clip_skip_is_told(sdxl: SdxlHost, settings: Settings) -> None:
     findings = check.check(settings(clip_skip=2), sdxl)
-    assert findings.buckets and findings.buckets.step == 32
+    assert findings.datasets[0].buckets.step == 32
     assert any("Clip skip 2 does nothing" in text for text in findings.warnings)
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 from pathlib import Path
 
 from lib_trainer.data.scan import Item
+from lib_trainer.data.subsets import Subset
 from lib_trainer.training.forecast import Forecast
 from lib_trainer.ui import dataset_card
 from tests.ui import pictures
 
 
 def item(path: Path) -> Item:
-    return Item(path, 'a "quoted" <tag>', 1, False, 64, 64, path.parent.name, path.name, True)
+    return Item(Subset(path.parent.name, path.parent), path.name, 'a "quoted" <tag>', 64, 64, captioned=True)
 
 
 def test_names_captions_and_sentences_are_escaped(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from lib_trainer.bootstrap import App
 from lib_trainer.data.scan import Item
+from lib_trainer.data.subsets import Subset
 from lib_trainer.training.forecast import Forecast
 from lib_trainer.ui import dataset_card, page, train_tab
 from tests.ui import page_texts
@@ -18,7 +19,7 @@ _PLACE = re.compile(r"\{\w+\}")
 
 
 def _card() -> str:
-    item = Item(page_texts.ROOT / "none.png", "", 2, False, 64, 64, "2_zko", "none.png", True)
+    item = Item(Subset("2_zko", page_texts.ROOT, repeats=2), "none.png", "", 64, 64, captioned=True)
     return dataset_card.card(Forecast([item], 1, 1, [("2_zko", 2, 1)], [(64, 64, 2)], 2, 2, 2, 1, [], ["warning"]))
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from lib_trainer.data.buckets import Buckets
-from lib_trainer.data.scan import Scan
+from lib_trainer.data.dataset import Dataset
+from lib_trainer.data.scan import Item
 from lib_trainer.host import Checkpoint
 
 
@@ -16,15 +16,14 @@ class Findings:
     Attributes:
         faults: what must be mended, one sentence each.
         warnings: what the person should know.
-        images: the training pictures. reg_images: the regularisation pictures. None where the folder is at fault.
-        buckets: the sizes; None where the resolution or the checkpoint is at fault.
+        items: all pictures that were found, regularisation included.
+        datasets: the same by data set, with their sizes; empty where folders, resolution or checkpoint are at fault.
         base: the file of the checkpoint to train on, None = the loaded one. checkpoint: its facts, None = at fault.
     """
 
     faults: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
-    images: Scan | None = None
-    reg_images: Scan | None = None
-    buckets: Buckets | None = None
+    items: list[Item] = field(default_factory=list)
+    datasets: list[Dataset] = field(default_factory=list)
     base: Path | None = None
     checkpoint: Checkpoint | None = None

@@ -1,0 +1,70 @@
+"""From the settings to data sets: which folders, at which sizes, and what happens to captions and pictures there."""
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from lib_trainer.data.captions import CaptionRules
+from lib_trainer.data.picture_rules import PictureRules
+from lib_trainer.data.subsets import Subset
+from lib_trainer.training.config import TrainConfig
+
+
+@dataclass(frozen=True)
+class Source:
+    """A folder with pictures, not yet opened.
+
+    Attributes:
+        folder: as typed by a person.
+        subset: what its pictures have in common; name and place are found out when it is opened.
+        caption_extension: ending of its caption files.
+        class_tokens: caption of pictures without a caption file.
+    """
+
+    folder: str
+    subset: Subset
+    caption_extension: str = ".txt"
+    class_tokens: str = ""
+
+
+@dataclass(frozen=True)
+class DatasetSpec:
+    """A data set as it was asked for; `Dataset` is what was found.
+
+    Attributes:
+        config: settings of this data set: the form's with those of the data set in their place.
+        sources: where its pictures lie.
+        place: where it was written, such as "datasets[1]"; empty = the form.
+    """
+
+    config: TrainConfig
+    sources: list[Source] = field(default_factory=list)
+    place: str = ""
+
+
+def of_form(config: TrainConfig) -> DatasetSpec:
+    """Returns the data set of the form's two picture folders."""
+    sources = []
+    if config.images:
+        sources.append(Source(config.images, subset(config), config.caption_extension, config.trigger))
+    if config.reg_images:
+        sources.append(Source(config.reg_images, subset(config, is_reg=True), config.caption_extension))
+    return DatasetSpec(config, sources)
+
+
+def subset(config: TrainConfig, is_reg: bool = False) -> Subset:
+    """Returns what the settings say of the pictures of a folder."""
+    return Subset(
+        name="", prefix="reg/" if is_reg else "images/", repeats=1 if is_reg else config.repeats, is_reg=is_reg,
+        captions=caption_rules(config), pictures=picture_rules(config),
+        loss_weight=config.prior_loss_weight if is_reg else 1.0, keeps_base=is_reg and config.keep_base,
+    )
+
+
+def caption_rules(config: TrainConfig) -> CaptionRules:
+    """Returns what happens to captions."""
+    return CaptionRules(config.shuffle_caption, config.keep_tokens, config.caption_dropout, config.tag_dropout)
+
+
+def picture_rules(config: TrainConfig) -> PictureRules:
+    """Returns what happens to pictures."""
+    return PictureRules(flip=config.flip)
