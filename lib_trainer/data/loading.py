@@ -5,7 +5,7 @@ batches are read in advance, so memory stays bounded; nothing is drawn here, so 
 """
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -15,7 +15,7 @@ from lib_trainer.data.dataset import Batch, Sample
 from lib_trainer.data.masks import MaskFolders
 from lib_trainer.data.pictures import load_mask, load_picture
 from lib_trainer.data.text_cache import TextCache
-from lib_trainer.data.verify import read_ahead
+from lib_trainer.data.verify import Result, Task, read_ahead
 from lib_trainer.host import Conditioning, HostModel
 
 _READERS = 4
@@ -60,6 +60,16 @@ class Loaded:
         return torch.stack(means), torch.stack(stds)
 
 
+def ahead(batches: Iterable[Task], read: Callable[[Task], Result]) -> Generator[Result, None, None]:
+    """Yields what `read` makes of batches, in their order, some of them in advance; close it to end the threads."""
+    reading = read_ahead(batches, read, _READERS, _BATCHES_AHEAD)
+    try:
+        for _, result in reading:
+            yield result
+    finally:
+        reading.close()
+
+
 class Loader:
     """Reads the batches of a run."""
 
@@ -73,15 +83,6 @@ class Loader:
             masks: the mask files, where they are listed already.
         """
         self._latents, self._texts, self._masks = latents, texts, masks or MaskFolders()
-
-    def ahead(self, batches: Iterable[Batch]) -> Generator[Loaded, None, None]:
-        """Yields the batches in their order, reading some in advance; close it to end the threads."""
-        reading = read_ahead(batches, self.load, _READERS, _BATCHES_AHEAD)
-        try:
-            for _, loaded in reading:
-                yield loaded
-        finally:
-            reading.close()
 
     def load(self, batch: Batch) -> Loaded:
         """Reads one batch.

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -10,8 +11,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from lib_trainer.data.buckets import Buckets, Placement
-from lib_trainer.data.picture_rules import Look
-from lib_trainer.data.pictures import load_picture
+from lib_trainer.data.picture_rules import INTERPOLATIONS, Look, PictureRules
+from lib_trainer.data.pictures import load_picture, scale
 from lib_trainer.errors import UserError
 from tests.data_tests.drawn import noisy, picture, truncate
 
@@ -68,3 +69,38 @@ def test_any_size_fits_its_bucket(
     placement = Buckets(128, 128, 64, no_upscale=no_upscale).select(width, height)
     pixels = load_pixels(path, placement)
     assert pixels.shape == (3, placement.bucket[1], placement.bucket[0])
+
+
+@pytest.mark.parametrize("interpolation", INTERPOLATIONS)
+@pytest.mark.parametrize("size", [(16, 16), (200, 200), (16, 200)])
+def test_every_interpolation_keeps_one_colour(interpolation: str, size: tuple[int, int]) -> None:
+    scaled = scale(Image.new("RGB", (64, 64), (9, 99, 199)), size, interpolation)
+    assert scaled.size == size and set(scaled.getdata()) == {(9, 99, 199)}
+
+
+def test_area_is_the_plain_average_when_shrinking_and_lanczos_when_enlarging(tmp_path: Path) -> None:
+    path = noisy(tmp_path / "a.png", (64, 64))
+    with Image.open(path) as image:
+        blocks = np.asarray(image, dtype=np.float64).reshape(8, 8, 8, 8, 3).mean(axis=(1, 3))
+        # Rounding to a grey level, and Pillow's own to whole weights.
+        assert np.abs(np.asarray(scale(image, (8, 8), "area")) - blocks).max() <= 1
+        assert scale(image, (128, 128), "area").tobytes() == scale(image, (128, 128), "lanczos").tobytes()
+
+
+def test_colours_come_after_the_crop_and_before_the_mirror(tmp_path: Path) -> None:
+    path = noisy(tmp_path / "a.png", (96, 64))
+    placement = Buckets(64, 64, 64, enabled=False).select(96, 64)
+    plain = load_picture(path, Look(placement))[0]
+    look = Look(placement, flip=True, gamma=1.05)
+    found = load_picture(path, look)[0]
+    assert torch.allclose(found, (((plain + 1) / 2) ** 1.05 * 2 - 1).flip(-1), atol=1e-5)  # float32 twice
+    red = load_picture(picture(tmp_path / "b.png", (64, 64), (200, 0, 0)), Look(placement, hue=120.0))[0]
+    assert torch.allclose(red[:, 0, 0], torch.tensor([-1, 200 / 127.5 - 1, -1]), atol=1e-5)
+
+
+def test_transparent_pixels_are_laid_on_the_chosen_colour(tmp_path: Path) -> None:
+    Image.new("RGBA", (64, 64), (200, 10, 10, 0)).save(tmp_path / "a.png")
+    look = Look(Buckets(64, 64, 64).select(64, 64))
+    pixels, alpha = load_picture(tmp_path / "a.png", look, PictureRules(background=(0, 255, 51)))
+    assert pixels[:, 0, 0].tolist() == pytest.approx([-1, 1, 51 / 127.5 - 1])
+    assert alpha is not None and alpha.getextrema() == (0, 0)
