@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import nullcontext
+from contextlib import closing, nullcontext
 from functools import partial
+from itertools import tee
 
 import torch
 
@@ -29,12 +30,11 @@ def train(run: Run, inputs: step.Inputs, learner: Learner) -> Iterator[Event]:
     Raises:
         UserError: the loss is no number any more, or a file cannot be written and the person gives up.
     """
-    per_update, per_epoch = run.config.gradient_accumulation, run.length.updates_per_epoch
-    for epoch in range(run.step // per_epoch + 1, run.length.epochs + 1):
-        batches = run.plan.batches(epoch)
-        for first in range(run.step % per_epoch * per_update, len(batches), per_update):
-            update = [batches[index] for index in range(first, min(first + per_update, len(batches)))]
-            stepped = yield from _update(run, inputs, learner, epoch, update)
+    updates, read = tee(_updates(run))
+    mine = ((epoch, share(batch, run.world)) for epoch, update in read for batch in update)
+    with closing(step.ahead(run.config, inputs, mine)) as drawn:
+        for epoch, update in updates:
+            stepped = yield from _update(run, inputs, learner, update, drawn)
             if stepped is None:
                 return
             run.step, run.epoch = stepped.step, epoch
@@ -46,21 +46,32 @@ def train(run: Run, inputs: step.Inputs, learner: Learner) -> Iterator[Event]:
                 return
 
 
+def _updates(run: Run) -> Iterator[tuple[int, list[Batch]]]:
+    """Yields epoch and micro-batches of every update from the one after `run.step` on."""
+    per_update, per_epoch = run.config.gradient_accumulation, run.length.updates_per_epoch
+    first = run.step % per_epoch * per_update
+    for epoch in range(run.step // per_epoch + 1, run.length.epochs + 1):
+        batches = run.plan.batches(epoch)
+        for start in range(first, len(batches), per_update):
+            yield epoch, [batches[index] for index in range(start, min(start + per_update, len(batches)))]
+        first = 0
+
+
 def _update(
-    run: Run, inputs: step.Inputs, learner: Learner, epoch: int, batches: Sequence[Batch]
+    run: Run, inputs: step.Inputs, learner: Learner, batches: Sequence[Batch], ahead: Iterator[step.Drawn | None]
 ) -> Generator[Event, None, Stepped | None]:
     """Does one update; returns its event, or None when the person stopped while the model was away.
 
-    Every sample weighs the same, also in a short last batch and in a short remainder at the end of an epoch.
+    Every sample weighs the same, also in a short last batch and in a short remainder at the end of an epoch. `ahead`
+    has this process's share of every batch.
     """
     run.progress.begin_update()
     samples = sum(len(batch.samples) for batch in batches)
     rates = learner.set_rates(run.step)
     loss: torch.Tensor | float = 0.0
     timesteps = 0
-    for number, batch in enumerate(batches, start=1):
-        mine = share(batch, run.world)
-        drawn = step.draw(run.config, inputs, mine, epoch) if mine.samples else None
+    for number in range(1, len(batches) + 1):
+        drawn = next(ahead)
         finish = partial(_finish, run, learner, rates) if number == len(batches) else None
         dropping = seeds.torch_generator(run.config.seed, "dropout", run.step + 1, number, run.world.rank)
         turn = partial(_turn, run, inputs, learner, drawn, dropping, samples, loss, finish)

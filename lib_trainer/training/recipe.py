@@ -13,8 +13,10 @@ from pathlib import Path
 
 import torch
 
-from lib_trainer.data.cache import LatentCache, TextCache
+from lib_trainer.data.cache import LatentCache
 from lib_trainer.data.dataset import Dataset
+from lib_trainer.data.loading import Loader
+from lib_trainer.data.text_cache import TextCache
 from lib_trainer.data.verify import Progress as DataProgress
 from lib_trainer.data.verify import verify
 from lib_trainer.errors import ModelChanged, UserError
@@ -197,16 +199,14 @@ def _inputs(state: Run, learner: Learner, autocast: torch.dtype | None) -> Gener
     if config.cache_latents:
         folder = state.host.paths.cache / "latents" if config.cache_to_disk else None
         vae = (yield from patiently(state.controls, 0, lambda: _vae(state))) if folder else ""
-        filled = LatentCache(flip=config.flip, folder=folder, vae=vae or "")
+        filled = LatentCache(config.seed, folder=folder, vae=vae or "")
         yield from _filled(state, lambda: filled.fill(state.plan.pictures, state.turn, config.vae_batch_size, stopping))
         latents = filled
     if config.cache_captions and not learner.text_encoder_learns and not state.plan.captions_vary:
-        known = TextCache()
-        yield from _filled(state, lambda: known.fill(
-            state.plan.captions, state.turn, clip_skip=config.clip_skip, chunks=chunks(config), stopping=stopping
-        ))
+        known = TextCache(clip_skip=config.clip_skip, chunks=chunks(config))
+        yield from _filled(state, lambda: known.fill(state.plan.captions, state.turn, stopping=stopping))
         texts = known
-    return Inputs(latents, texts, learner.text_encoder_learns, autocast)
+    return Inputs(Loader(latents, texts), learner.text_encoder_learns, autocast, state.network.silent)
 
 
 def _filled(state: Run, fill: Callable[[], Iterator[DataProgress]]) -> Iterator[Event]:
