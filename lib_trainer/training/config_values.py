@@ -87,7 +87,7 @@ def read_file(path: Path) -> dict[str, Any]:
     if kind not in (".toml", ".json"):
         raise UserError(f"The settings file {path} ends in '{kind}': only .toml and .json are read.")
     try:
-        values = _toml(text) if kind == ".toml" else json.loads(text)
+        values = parse_toml(text) if kind == ".toml" else json.loads(text)
     except (ValueError, RecursionError) as error:
         raise UserError(f"The settings file {path} is not valid {kind[1:].upper()}: {error}.") from None
     if not isinstance(values, dict):
@@ -115,7 +115,7 @@ def write_file(path: Path, values: Mapping[str, Any]) -> None:
         raise UserError(f"The settings cannot be written to {path} ({error.strerror}): choose another place.") from None
 
 
-def _toml(text: str) -> dict[str, Any]:
+def parse_toml(text: str) -> dict[str, Any]:
     """Parses TOML: the standard library's parser since Python 3.11, its twin `tomli` before."""
     try:
         import tomllib
