@@ -220,18 +220,18 @@ class Plan:
 
     @property
     def captions(self) -> list[str]:
-        """Every caption that can occur, sorted, of the subsets whose captions do not vary (`CaptionRules.varies`)."""
+        """Everything that can become of the captions that do not vary (`CaptionRules.varies`), sorted."""
         found: set[str] = set()
         for picture in self.pictures:
             rules = picture.item.subset.captions
-            if not rules.varies:
+            if not rules.varies(picture.item.caption):
                 found.update(rules.forms(picture.item.caption))
         return sorted(found)
 
     @property
     def captions_vary(self) -> bool:
         """Whether some caption may take too many forms to encode each of them beforehand."""
-        return any(picture.item.subset.captions.varies for picture in self.pictures)
+        return any(picture.item.subset.captions.varies(picture.item.caption) for picture in self.pictures)
 
 
 class Epoch(Sequence[Batch]):

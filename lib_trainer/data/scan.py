@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path
 
 from lib_trainer.data import scan_sentences as sentences
-from lib_trainer.data.captions import UnreadableCaption, read_caption
+from lib_trainer.data.caption_files import UnreadableCaption, read_caption
 from lib_trainer.data.names import (
     OTHER_PICTURES,
     clean_path,
@@ -242,7 +242,7 @@ def _read(source: _Source, captions: dict[str, Path], path: Path) -> _Found:
     file, text, more = captions.get(path.stem) or captions.get(path.stem.casefold()), "", 0
     if file is not None:
         try:
-            text, more = read_caption(file)
+            text, more = read_caption(file, source.subset.captions.wildcards)
         except UnreadableCaption as error:
             return _Found(path, unreadable=str(error))
     item = Item(

@@ -30,8 +30,8 @@ def bare_pictures(paths: Sequence[Path], extension: str, is_reg: bool) -> list[s
 
 def long_captions(paths: Sequence[Path]) -> list[str]:
     """Caption files with more than one line, of which one is read."""
-    return [f"{named(paths, 'caption file')} with several lines: only the first is used; join the lines with commas."
-            ] if paths else []
+    return [f"{named(paths, 'caption file')} with several lines: only the first is used; join the lines with commas, "
+            "or switch 'Wildcards' on to use another line each time."] if paths else []
 
 
 def other_extension(stems: set[str], files: Sequence[Path], extension: str) -> list[str]:

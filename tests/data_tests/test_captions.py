@@ -1,4 +1,4 @@
-"""Captions: the order of operations, and files as people have them."""
+"""Captions: the order of operations, in sd-scripts' own cases and in ours."""
 from __future__ import annotations
 
 import json
@@ -10,28 +10,40 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lib_trainer.data.captions import CaptionRules, Moment, UnreadableCaption, process, read_caption, tags
+from lib_trainer.data.captions import CaptionRules, Moment, tags
 
 VECTORS = json.loads((Path(__file__).parents[1] / "data" / "dataset_vectors.json").read_text(encoding="utf8"))
-OURS = [case for case in VECTORS["captions"] if set(case["opts"]) <= {"shuffle_caption", "keep_tokens"}]
 CAPTIONS = st.lists(st.text("abc ", min_size=1), max_size=6).map(",".join)
+ANY_CAPTION = st.text("ab,|{} \n;", max_size=25)
+RULES = st.builds(
+    CaptionRules, shuffle=st.booleans(), keep_tokens=st.integers(0, 3), caption_dropout=st.sampled_from([0.0, 0.5]),
+    tag_dropout=st.sampled_from([0.0, 0.5]), dropout_every=st.integers(0, 2),
+    prefix=st.sampled_from(["", "p", "{p|q}"]),
+    suffix=st.sampled_from(["", "s"]), wildcards=st.booleans(), separator=st.sampled_from([",", ";", "|"]),
+    keep_tokens_separator=st.sampled_from(["", "|", ",,"]), secondary_separator=st.sampled_from(["", ";;"]),
+    warmup_min=st.integers(1, 3), warmup_step=st.sampled_from([0.0, 0.5, 4.0]),
+)
+OURS = {
+    "shuffle_caption": "shuffle", "enable_wildcard": "wildcards", "token_warmup_step": "warmup_step",
+    "token_warmup_min": "warmup_min", "caption_prefix": "prefix", "caption_suffix": "suffix",
+    "caption_dropout_every_n_epochs": "dropout_every", "caption_separator": "separator",
+}
 
 
-@pytest.mark.parametrize("case", OURS, ids=lambda case: repr(case["caption"]))
-def test_matches_sd_scripts(case: dict[str, Any], tmp_path: Path) -> None:
-    # The other cases of the file are settings that we do not have (wildcards, warm-up, prefixes, separators).
-    file = tmp_path / "a.txt"
-    file.write_text(case["caption"], encoding="utf8")
-    caption, _ = read_caption(file)
-    options = case["opts"]
-    shuffle, keep = options.get("shuffle_caption", False), options.get("keep_tokens", 0)
-    found = process(caption, random.Random(0), shuffle=shuffle, keep_tokens=keep)
-    expected = case["out"]
-    if shuffle:
-        # Which of the orders comes is the generator's business; which tags stay first is not.
-        assert tags(found)[:keep] == tags(expected)[:keep]
-        found, expected = ", ".join(sorted(tags(found))), ", ".join(sorted(tags(expected)))
-    assert found == expected
+def use(rules: CaptionRules, caption: str, seed: int = 0, **moment: int) -> str:
+    return rules.apply(caption, random.Random(seed), Moment(**moment))
+
+
+@pytest.mark.parametrize("case", VECTORS["captions"], ids=lambda case: f"{case['caption']!r} {case['opts']}")
+def test_matches_sd_scripts(case: dict[str, Any]) -> None:
+    rules = CaptionRules(**{OURS.get(name, name): value for name, value in case["opts"].items()})
+    # The run of the vectors had 100 steps.
+    found = {use(rules, case["caption"], seed, epoch=case["epoch"], update=case["step"], total=100)
+             for seed in range(100)}
+    # Which order or choice comes is the generator's business, that it can come is not.
+    expected = case["out"].replace(", ", "|") if rules.separator == "|" else case["out"]
+    assert expected in found
+    assert len(found) == 1 or rules.varies(case["caption"])
 
 
 @given(CAPTIONS)
@@ -44,7 +56,7 @@ def test_untouched_without_rules(caption: str) -> None:
 
 @given(CAPTIONS, st.integers(0, 4), st.integers(), st.sampled_from([0.0, 0.3, 1.0]))
 def test_kept_tags_stay_and_others_only_move_or_go(caption: str, keep: int, seed: int, dropout: float) -> None:
-    found = process(caption, random.Random(seed), shuffle=True, keep_tokens=keep, tag_dropout=dropout)
+    found = use(CaptionRules(shuffle=True, keep_tokens=keep, tag_dropout=dropout), caption, seed)
     before, after = tags(caption), tags(found)
     assert after[:keep] == before[:keep]
     assert all(after.count(tag) <= before.count(tag) for tag in after)
@@ -54,53 +66,64 @@ def test_kept_tags_stay_and_others_only_move_or_go(caption: str, keep: int, seed
         assert after == before[:keep]
 
 
+@given(RULES, ANY_CAPTION, st.integers(0, 50), st.integers(1, 4), st.integers(0, 6))
+def test_what_does_not_vary_has_only_the_forms_that_are_told(
+    rules: CaptionRules, caption: str, seed: int, epoch: int, update: int
+) -> None:
+    found = use(rules, caption, seed, epoch=epoch, update=update, total=8)
+    assert found == use(rules, caption, seed, epoch=epoch, update=update, total=8)
+    if not rules.varies(caption):
+        assert found in rules.forms(caption)
+
+
 def test_every_order_comes_up() -> None:
-    orders = {process("x, a, b, c", random.Random(seed), shuffle=True, keep_tokens=1) for seed in range(200)}
+    orders = {use(CaptionRules(shuffle=True, keep_tokens=1), "x, a, b, c", seed) for seed in range(200)}
     assert len(orders) == 6
 
 
-def test_whole_caption_dropout_takes_kept_tags_too() -> None:
-    found = [process("x, a", random.Random(seed), keep_tokens=1, caption_dropout=0.25) for seed in range(400)]
-    assert set(found) == {"", "x, a"}
+def test_whole_caption_dropout_takes_kept_tags_and_prefix_too() -> None:
+    rules = CaptionRules(keep_tokens=1, caption_dropout=0.25, prefix="p")
+    found = [use(rules, "x, a", seed) for seed in range(400)]
+    assert set(found) == {"", "p x, a"}
     # 400 draws at 0.25: five standard deviations are 43.
     assert abs(found.count("") - 100) < 43
 
 
 def test_tag_dropout_alone_keeps_the_order() -> None:
-    found = process("a,b , c,d", random.Random(3), tag_dropout=0.5)
+    found = use(CaptionRules(tag_dropout=0.5), "a,b , c,d", 3)
     assert tags(found) == sorted(tags(found))
     assert found == ", ".join(tags(found))
 
 
-@pytest.mark.parametrize(
-    ("content", "expected"),
-    [
-        (b"zko, 1girl", ("zko, 1girl", 0)),
-        (b"\xef\xbb\xbfzko, 1girl\r\n", ("zko, 1girl", 0)),
-        (b"\r\n\r\n  zko \r\nmore\r\n\r\nand more", ("zko", 2)),
-        ("ずん子, 緑髪".encode(), ("ずん子, 緑髪", 0)),
-        (b"", ("", 0)),
-        (b" \n\t\r\n", ("", 0)),
-        (b"masterpiece, (a:1.2), \\(series\\)", ("masterpiece, (a:1.2), \\(series\\)", 0)),
-    ],
-)
-def test_caption_files(content: bytes, expected: tuple[str, int], tmp_path: Path) -> None:
-    file = tmp_path / "a.txt"
-    file.write_bytes(content)
-    assert read_caption(file) == expected
+def test_warm_up_grows_tag_by_tag_and_ends() -> None:
+    rules = CaptionRules(warmup_min=1, warmup_step=0.5, keep_tokens=1)
+    sizes = [len(tags(use(rules, "x, a, b, c, d, e", update=update, total=20))) for update in range(12)]
+    assert sizes == [2, 2, 2, 3, 3, 4, 4, 4, 5, 5, 6, 6]
+    assert use(CaptionRules(warmup_min=9, warmup_step=5), "a, b") == "a, b"
 
 
-@pytest.mark.parametrize(
-    ("content", "words"),
-    [
-        ("ずん子, 緑髪".encode("cp932"), "Shift-JIS"),
-        ("zko, 1girl".encode("utf-16"), "UTF-16"),
-        ("zko, 1girl".encode("utf-16-le"), "UTF-16"),
-        (b"\xff\x00\x81", "not UTF-8"),
-    ],
-)
-def test_other_encodings_are_named(content: bytes, words: str, tmp_path: Path) -> None:
-    file = tmp_path / "a.txt"
-    file.write_bytes(content)
-    with pytest.raises(UnreadableCaption, match=words):
-        read_caption(file)
+def test_prefix_and_suffix_go_around_the_line_that_is_used() -> None:
+    assert use(CaptionRules(prefix="p,", suffix=", s"), "") == "p, , s"
+    rules = CaptionRules(prefix="{p|q}", suffix="s", wildcards=True)
+    assert {use(rules, "a\nb", seed) for seed in range(50)} == {"p a s", "p b s", "q a s", "q b s"}
+
+
+def test_the_separator_of_kept_tags_is_taken_out_without_a_shuffle_too() -> None:
+    rules = CaptionRules(keep_tokens_separator="|||", keep_tokens=9)
+    assert use(rules, "x, y ||| a,b ||| z") == "x, y, a, b, z" == rules.settled("x, y ||| a,b ||| z")
+
+
+@pytest.mark.parametrize(("separator", "caption", "expected"), [
+    (",", "a,b ,c", "a, b, c"), (";", "a; b;c", "a; b; c"), ("|", "a|b | c", "a|b|c"), ("。", "あ。い。", "あ。い"),
+    (";", "a, b", "a, b"),
+])
+def test_tags_are_joined_as_they_were_written(separator: str, caption: str, expected: str) -> None:
+    assert use(CaptionRules(separator=separator, tag_dropout=1e-9), caption) == expected
+
+
+def test_the_settled_caption_leaves_nothing_to_chance() -> None:
+    rules = CaptionRules(
+        shuffle=True, tag_dropout=0.9, caption_dropout=0.9, dropout_every=1, wildcards=True, prefix="p,",
+        warmup_step=100, secondary_separator=";;",
+    )
+    assert rules.settled("{red|blue} car, b;;c\nd") == "p, red car, b,c"
