@@ -62,7 +62,13 @@ def subset(config: TrainConfig, is_reg: bool = False) -> Subset:
 
 def caption_rules(config: TrainConfig) -> CaptionRules:
     """Returns what happens to captions."""
-    return CaptionRules(config.shuffle_caption, config.keep_tokens, config.caption_dropout, config.tag_dropout)
+    return CaptionRules(
+        shuffle=config.shuffle_caption, keep_tokens=config.keep_tokens, caption_dropout=config.caption_dropout,
+        tag_dropout=config.tag_dropout, dropout_every=config.caption_dropout_every, prefix=config.caption_prefix,
+        suffix=config.caption_suffix, wildcards=config.wildcards, separator=config.caption_separator,
+        keep_tokens_separator=config.keep_tokens_separator, secondary_separator=config.secondary_separator,
+        warmup_min=config.token_warmup_min, warmup_step=config.token_warmup_step,
+    )
 
 
 def picture_rules(config: TrainConfig) -> PictureRules:
