@@ -7,6 +7,7 @@ have another size than its picture (it is stretched over it), not another shape.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +27,7 @@ _SHAPE = 0.02
 """Difference of aspect ratio (as a part of it) up to which a mask fits its picture: sides were rounded."""
 
 _TOLD = 5
+_READERS = 8
 
 
 class MaskFolders:
@@ -70,7 +72,7 @@ def faults(items: Iterable[Item]) -> list[str]:
     """Returns one sentence per fault of the masks: no folder, no mask for a picture, a mask of another shape."""
     folders, found = MaskFolders(), list[str]()
     missing: dict[Path, list[Path]] = {}
-    misshapen: list[str] = []
+    masked: list[tuple[Item, Path]] = []
     for item in items:
         folder = item.subset.pictures.mask_folder
         if folder is None:
@@ -83,18 +85,22 @@ def faults(items: Iterable[Item]) -> list[str]:
         mask = files.get(item.path.stem) or files.get(item.path.stem.casefold())
         if mask is None:
             missing.setdefault(folder, []).append(item.path)
-        elif problem := _misshapen(item, mask):
-            misshapen.append(problem)
+        else:
+            masked.append((item, mask))
     found += [f"{len(paths)} pictures have no mask of the same name in {str(folder)!r}, such as {_some(paths)}: add "
               "them (all white = everything counts)." for folder, paths in missing.items()]
-    return list(dict.fromkeys(found + misshapen[:_TOLD]))
+    with ThreadPoolExecutor(_READERS) as pool:
+        misshapen = [problem for problem in pool.map(_misshapen, masked) if problem]
+    more = [f"... and {len(misshapen) - _TOLD} more masks like these."] if len(misshapen) > _TOLD else []
+    return list(dict.fromkeys(found + misshapen[:_TOLD] + more))
 
 
 def _some(paths: Sequence[Path]) -> str:
     return ", ".join(path.name for path in paths[:_TOLD])
 
 
-def _misshapen(item: Item, mask: Path) -> str:
+def _misshapen(pair: tuple[Item, Path]) -> str:
+    item, mask = pair
     try:
         width, height = read_size(mask)
     except UnreadablePicture as error:

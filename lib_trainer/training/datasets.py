@@ -1,12 +1,19 @@
 """From the settings to data sets: which folders, at which sizes, and what happens to captions and pictures there."""
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar
 
 from lib_trainer.data.captions import CaptionRules
-from lib_trainer.data.picture_rules import PictureRules
+from lib_trainer.data.picture_rules import WHITE, PictureRules
 from lib_trainer.data.subsets import Subset
+from lib_trainer.errors import UserError
 from lib_trainer.training.config import TrainConfig
+from lib_trainer.training.rules import data
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -73,4 +80,18 @@ def caption_rules(config: TrainConfig) -> CaptionRules:
 
 def picture_rules(config: TrainConfig) -> PictureRules:
     """Returns what happens to pictures."""
-    return PictureRules(flip=config.flip)
+    return PictureRules(
+        flip=config.flip, color=config.color_aug, random_crop=config.random_crop,
+        face_crop=_or(data.parse_face_crop, config.face_crop, None), alpha_mask=config.alpha_mask,
+        mask_folder=Path(config.mask_folder) if config.mask_folder else None,
+        background=_or(data.parse_background, config.background, WHITE), interpolation=config.interpolation,
+        variants=config.cache_variants,
+    )
+
+
+def _or(parse: Callable[[str], T], text: str, default: T) -> T:
+    """Returns what a text says; the default where it is at fault, which the rules tell."""
+    try:
+        return parse(text)
+    except UserError:
+        return default

@@ -7,12 +7,13 @@ from lib_trainer.data.scan import Item, scan
 from lib_trainer.errors import UserError
 from lib_trainer.host import Checkpoint
 from lib_trainer.training import config_rules, datasets
+from lib_trainer.training.checks import caches
 from lib_trainer.training.checks.findings import Findings
 from lib_trainer.training.config import TrainConfig
 from lib_trainer.training.datasets import DatasetSpec, Source
 from lib_trainer.training.rules.data import parse_resolution
 
-SIZES = ("resolution", "buckets", "bucket_min", "bucket_max")
+SIZES = ("resolution", "buckets", "bucket_min", "bucket_max", "bucket_step")
 """Settings without which no sizes can be made."""
 
 
@@ -28,6 +29,7 @@ def pictures(config: TrainConfig, findings: Findings, sizes_readable: bool = Tru
         findings.faults.append("Picture folder is empty: give the folder with the pictures to train on.")
     found = [_found(spec, findings, sizes_readable) for spec in [datasets.of_form(config)]]
     findings.items = [item for items, _ in found for item in items]
+    caches.looks(config, findings)
     whole = [
         Dataset(items, buckets, spec.config.batch_size, place=spec.place)
         for (items, buckets), spec in zip(found, [datasets.of_form(config)], strict=True)
@@ -55,11 +57,19 @@ def _scanned(source: Source, findings: Findings) -> list[Item]:
     return found.items
 
 
+def _step(config: TrainConfig, checkpoint: Checkpoint) -> int:
+    needed = checkpoint.family.bucket_step
+    if config.bucket_step % needed:
+        raise UserError(f"bucket_step = {config.bucket_step}: {checkpoint.family.label} needs a multiple of {needed}; "
+                        f"use {max(needed, round(config.bucket_step / needed) * needed)}, or 0.")
+    return config.bucket_step or needed
+
+
 def _sizes(config: TrainConfig, checkpoint: Checkpoint, findings: Findings) -> Buckets | None:
     try:
         width, height = parse_resolution(config.resolution) or (checkpoint.resolution,) * 2
         buckets = Buckets(
-            width, height, checkpoint.family.bucket_step, enabled=config.buckets, minimum=config.bucket_min,
+            width, height, _step(config, checkpoint), enabled=config.buckets, minimum=config.bucket_min,
             maximum=config.bucket_max, no_upscale=config.bucket_no_upscale,
         )
     except UserError as error:

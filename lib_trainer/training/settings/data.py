@@ -3,6 +3,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from lib_trainer.data.picture_rules import INTERPOLATIONS
 from lib_trainer.training.settings.declare import setting
 
 
@@ -23,9 +24,28 @@ class DataSettings:
         "min_bucket_reso", minimum=0, maximum=16384)
     bucket_max: int = setting(0, "Largest bucket side", "Pixels; 0 = twice the resolution (1024 at 512).", "Data",
         "max_bucket_reso", minimum=0, maximum=16384)
+    bucket_step: int = setting(0, "Bucket step", "Pixels: every side of a bucket is a multiple of it; 0 = as the "
+        "checkpoint needs (64 for SD 1 and 2, 32 for SDXL).", "Data", "bucket_reso_steps", minimum=0, maximum=8192)
     bucket_no_upscale: bool = setting(False, "Never enlarge", "Pictures smaller than the resolution keep their size "
         "(rounded down to the bucket step).", "Data")
     flip: bool = setting(False, "Mirror", "Show half the pictures mirrored. Not for asymmetric characters.", "Data",
         "flip_aug")
+    color_aug: bool = setting(False, "Vary colours", "A third of the uses get a slightly other hue or gamma. Not where "
+        "colours matter.", "Data")
+    random_crop: bool = setting(False, "Random crop", "Cut what does not fit into the bucket off anywhere instead of "
+        "evenly on both sides. SDXL is told the true place.", "Data")
+    face_crop: str = setting("", "Face crop", "Crop around the face of pictures whose file name ends in its box, "
+        "_cx_cy_w_h: from and to how many faces long the crop's shorter side is, such as 2.0,4.0. Empty = off.", "Data",
+        "face_crop_aug_range")
+    interpolation: str = setting("lanczos", "Scaling", "How pictures are scaled. area = the plain average when "
+        "shrinking, Lanczos when enlarging: what sd-scripts does by itself.", "Data", "resize_interpolation",
+        choices=INTERPOLATIONS)
+    background: str = setting("255,255,255", "Background", "What transparent pixels are laid on: red,green,blue from 0 "
+        "to 255, or #ffffff.", "Data")
+    alpha_mask: bool = setting(False, "Alpha mask", "The loss counts only where a picture is not transparent.", "Data")
+    mask_folder: str = setting("", "Mask folder", "Masks, named as their pictures: white counts, black does not. Goes "
+        "before the alpha channel; needs 'Masked loss'.", "Data", "conditioning_data_dir", path=True)
+    masked_loss: bool = setting(False, "Masked loss", "The loss counts where the masks are white, evenly by their "
+        "area: a small mask learns as much as a big one.", "Data")
     batch_size: int = setting(1, "Batch size", "Pictures per step.", "Data", "train_batch_size", minimum=1,
         maximum=4096)

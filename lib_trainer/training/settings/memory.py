@@ -17,9 +17,15 @@ class MemorySettings:
     gradient_accumulation: int = setting(1, "Gradient accumulation", "Batches per optimiser step.", "Memory",
         "gradient_accumulation_steps", minimum=1, maximum=100000)
     cache_latents: bool = setting(True, "Cache latents", "Encode every picture once instead of at every use.", "Memory")
-    cache_to_disk: bool = setting(False, "Keep the cache", "Keep cached latents on disk for the next run.", "Memory",
+    cache_to_disk: bool = setting(False, "Keep the cache", "Keep cached latents on disk for the "
+        "next run, and out of memory.", "Memory",
         "cache_latents_to_disk")
+    cache_variants: int = setting(0, "Cached variants", "With varied colours, random or face crops: that many looks of "
+        "every picture are drawn and cached; 0 = every use draws anew and is not cached.", "Memory", minimum=0,
+        maximum=1000)
     cache_captions: bool = setting(True, "Cache captions", "Encode every distinct caption once (when the text encoder "
         "is not trained).", "Memory", "cache_text_encoder_outputs")
+    cache_captions_to_disk: bool = setting(False, "Keep the caption cache", "Keep encoded captions on disk for the "
+        "next run, and out of memory.", "Memory", "cache_text_encoder_outputs_to_disk")
     vae_batch_size: int = setting(1, "Caching batch", "Pictures encoded at once while caching.", "Memory", minimum=1,
         maximum=4096)
