@@ -17,6 +17,7 @@ class TextCache:
 
     Attributes:
         damaged: files of earlier runs that were damaged and are made anew.
+        bytes_each: what the states of one caption take; 0 = none was encoded yet.
     """
 
     def __init__(
@@ -30,6 +31,7 @@ class TextCache:
             encoder: what tells these text encoders, at their precision, from any other; matters with a folder.
         """
         self.damaged: list[Path] = []
+        self.bytes_each = 0
         self._clip_skip, self._chunks, self._folder, self._encoder = clip_skip, chunks, folder, encoder
         self._memory: dict[str, Conditioning] = {}
         self._ready: set[str] = set()
@@ -92,6 +94,8 @@ class TextCache:
         return False
 
     def _keep(self, caption: str, states: Conditioning) -> None:
+        whole = [states.hidden] if states.pooled is None else [states.hidden, states.pooled]
+        self.bytes_each = sum(tensor.numel() * tensor.element_size() for tensor in whole)
         if self._folder is None:
             self._memory[caption] = states
             return

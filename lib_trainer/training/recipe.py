@@ -5,42 +5,33 @@ after the lease on the host's model was closed. Nothing is written before the ch
 """
 from __future__ import annotations
 
-import hashlib
 import time
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import torch
 
-from lib_trainer.data.cache import LatentCache
 from lib_trainer.data.dataset import Dataset
-from lib_trainer.data.loading import Loader
-from lib_trainer.data.text_cache import TextCache
-from lib_trainer.data.verify import Progress as DataProgress
-from lib_trainer.data.verify import verify
-from lib_trainer.errors import ModelChanged, UserError
+from lib_trainer.errors import UserError
 from lib_trainer.host import Host, Lease
 from lib_trainer.lora import card
-from lib_trainer.training import check, loop, optimizers, outset, previews, record, saving
+from lib_trainer.training import caching, check, loop, optimizers, outset, previews, record, saving
 from lib_trainer.training.base_hash import BaseHash
 from lib_trainer.training.checks.files import SUFFIX, output_folder
 from lib_trainer.training.checks.findings import Findings
 from lib_trainer.training.config import TrainConfig
 from lib_trainer.training.controls import Controls
-from lib_trainer.training.events import Cached, Event, Finished, Started, Warned
+from lib_trainer.training.events import Event, Finished, Started, Warned
 from lib_trainer.training.learner import Learner
 from lib_trainer.training.progress import Length, Progress
 from lib_trainer.training.resume_state import AdapterState
 from lib_trainer.training.run import Run, patiently
 from lib_trainer.training.shown import Shown
-from lib_trainer.training.step import Inputs, chunks
+from lib_trainer.training.step import Inputs
 
 _TOLD = 50
 """Warnings before the start that are told one by one."""
-
-_OFTEN = 0.5
-"""Seconds between two events of caching."""
 
 _PRECISIONS = {torch.float32: "no", torch.float16: "fp16", torch.bfloat16: "bf16"}
 
@@ -114,7 +105,7 @@ def _verified(findings: Findings, controls: Controls) -> Generator[Event, None, 
     Raises:
         UserError: no training picture of a data set is whole.
     """
-    broken = yield from _listed(verify(findings.items, lambda: bool(controls.stopping)))
+    broken = yield from caching.verified(findings.items, controls)
     gone = {skip.path for skip in broken}
     whole = [dataset.without(gone) for dataset in findings.datasets]
     for dataset, before in zip(whole, findings.datasets, strict=True):
@@ -122,33 +113,6 @@ def _verified(findings: Findings, controls: Controls) -> Generator[Event, None, 
             first = next(skip for skip in broken if any(item.path == skip.path for item in before.items))
             raise UserError(f"None of the {len(before.items)} pictures can be read: {first.path} {first.reason}.")
     return whole
-
-
-def _listed(progress: Iterator[DataProgress]) -> Generator[Event, None, list]:  # type: ignore[type-arg]
-    broken = []
-    shown = _Throttle()
-    for at in progress:
-        if at.skipped:
-            broken.append(at.skipped)
-            yield Warned(f"{at.skipped.path} is not used: {at.skipped.reason}.")
-        if event := shown.event(at):
-            yield event
-    return broken
-
-
-class _Throttle:
-    """Turns the progress of a pass over the data into an event now and then."""
-
-    def __init__(self) -> None:
-        self._start = self._last = time.monotonic()
-
-    def event(self, at: DataProgress) -> Cached | None:
-        """Returns an event for the last unit and for one unit every half second."""
-        now = time.monotonic()
-        if at.done < at.total and now - self._last < _OFTEN:
-            return None
-        self._last = now
-        return Cached(at.what, at.done, at.total, at.done / max(now - self._start, 1e-9))
 
 
 def _adapters(config: TrainConfig, host: Host, lease: Lease) -> outset.Adapters:
@@ -190,52 +154,8 @@ def _started(state: Run) -> Started:
 
 
 def _inputs(state: Run, learner: Learner, autocast: torch.dtype | None) -> Generator[Event, None, Inputs]:
-    """Fills the caches."""
-    config, latents, texts = state.config, None, None
-
-    def stopping() -> bool:
-        return bool(state.controls.stopping)
-
-    if config.cache_latents:
-        folder = state.host.paths.cache / "latents" if config.cache_to_disk else None
-        vae = (yield from patiently(state.controls, 0, lambda: _vae(state))) if folder else ""
-        filled = LatentCache(config.seed, folder=folder, vae=vae or "")
-        yield from _filled(state, lambda: filled.fill(state.plan.pictures, state.turn, config.vae_batch_size, stopping))
-        latents = filled
-    if config.cache_captions and not learner.text_encoder_learns and not state.plan.captions_vary:
-        known = TextCache(clip_skip=config.clip_skip, chunks=chunks(config))
-        yield from _filled(state, lambda: known.fill(state.plan.captions, state.turn, stopping=stopping))
-        texts = known
-    return Inputs(Loader(latents, texts), learner.text_encoder_learns, autocast, state.network.silent)
-
-
-def _filled(state: Run, fill: Callable[[], Iterator[DataProgress]]) -> Iterator[Event]:
-    """Runs a filling to its end; begun anew when the host's model was away (what is there stays)."""
-    shown = _Throttle()
-    progress = fill()
-
-    def advance() -> DataProgress | str:
-        nonlocal progress
-        try:
-            return next(progress, "")
-        except ModelChanged:
-            progress = fill()
-            raise
-
-    while at := (yield from patiently(state.controls, 0, advance)):
-        if isinstance(at, DataProgress) and (event := shown.event(at)):
-            yield event
-
-
-def _vae(state: Run) -> str:
-    """Returns what tells this VAE from any other: a digest of how it encodes a fixed picture."""
-    ramp = torch.linspace(-1.0, 1.0, 64)
-    picture = torch.stack([ramp.expand(64, 64), ramp.expand(64, 64).T, ramp.flip(0).expand(64, 64)])
-    with state.turn() as model:
-        mean, std = model.encode_images(picture[None])
-    # Rounded, so that the last bits, which differ between cards and threads, do not matter.
-    rounded = (torch.cat([mean, std]).float().cpu() * 100).round().to(torch.int32)
-    return hashlib.sha256(rounded.numpy().tobytes()).hexdigest()
+    loader = yield from caching.filled(state, state.plan.captions, learner.text_encoder_learns)
+    return Inputs(loader, learner.text_encoder_learns, autocast, state.network.silent)
 
 
 def _finish(state: Run, began: float) -> Iterator[Event]:

@@ -1,0 +1,198 @@
+"""What is done with the data before the first step: every picture is decoded once, latents and text states are cached.
+
+All of it tells how far it is, can be stopped, and waits while the host has another model loaded; what was cached by
+then stays. What would not fit into memory is refused before it is begun.
+"""
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Generator, Iterator, Sequence
+from pathlib import Path
+
+import torch
+
+from lib_trainer.data import cache_files
+from lib_trainer.data.cache import LatentCache
+from lib_trainer.data.loading import Loader
+from lib_trainer.data.masks import MaskFolders
+from lib_trainer.data.scan import Item, Skipped
+from lib_trainer.data.text_cache import TextCache
+from lib_trainer.data.verify import Progress, verify
+from lib_trainer.errors import ModelChanged
+from lib_trainer.host import HostModel, HostPaths
+from lib_trainer.training.checks import caches
+from lib_trainer.training.controls import Controls
+from lib_trainer.training.events import Cached, Event, Warned
+from lib_trainer.training.run import Run, patiently
+from lib_trainer.training.step import chunks
+
+_OFTEN = 0.5
+"""Seconds between two events of caching."""
+
+_PROBES = ("", "a", "1girl, solo, zunko, (masterpiece:1.2), 日本語 of a cat\\(animal\\)")
+"""Captions by whose states text encoders are told apart."""
+
+_SAMPLED = 256
+"""Weights of every layer of the text encoders that are looked at."""
+
+
+def latents_folder(paths: HostPaths) -> Path:
+    """Returns where latents are kept for later runs."""
+    return paths.cache / "latents"
+
+
+def captions_folder(paths: HostPaths) -> Path:
+    """Returns where text states are kept for later runs."""
+    return paths.cache / "captions"
+
+
+def verified(items: Sequence[Item], controls: Controls) -> Generator[Event, None, list[Skipped]]:
+    """Decodes every picture once; returns the broken ones."""
+    broken: list[Skipped] = []
+    shown = _Throttle()
+    for at in verify(items, lambda: bool(controls.stopping)):
+        if at.skipped:
+            broken.append(at.skipped)
+            yield Warned(f"{at.skipped.path} is not used: {at.skipped.reason}.")
+        if event := shown.event(at):
+            yield event
+    return broken
+
+
+def filled(state: Run, captions: Sequence[str], text_encoder_learns: bool) -> Generator[Event, None, Loader]:
+    """Fills the caches that the settings ask for; returns what reads batches from them.
+
+    Args:
+        state: the run.
+        captions: every caption that can occur.
+        text_encoder_learns: whether text states change during the run.
+
+    Raises:
+        UserError: the caches do not fit into memory, a picture is gone, the VAE overflows, the disk is full.
+    """
+    masks = MaskFolders()
+    latents = (yield from _latents(state, masks)) if state.config.cache_latents else None
+    cached = state.config.cache_captions and not text_encoder_learns and not state.plan.captions_vary
+    texts = (yield from _texts(state, captions)) if cached else None
+    return Loader(latents, texts, masks)
+
+
+def _latents(state: Run, masks: MaskFolders) -> Generator[Event, None, LatentCache]:
+    config = state.config
+    for warning in caches.memory(config, state.plan.pictures):
+        yield Warned(warning)
+    folder = latents_folder(state.host.paths) if config.cache_to_disk else None
+    vae = (yield from patiently(state.controls, 0, lambda: _in_turn(state, vae_digest))) if folder else ""
+    cache = LatentCache(config.seed, folder=folder, vae=vae or "", masks=masks)
+    yield from _advanced(state, lambda: cache.fill(
+        state.plan.pictures, state.turn, config.vae_batch_size, lambda: bool(state.controls.stopping)))
+    yield from _damaged(cache.damaged)
+    return cache
+
+
+def _texts(state: Run, captions: Sequence[str]) -> Generator[Event, None, TextCache]:
+    config = state.config
+    folder = captions_folder(state.host.paths) if config.cache_captions_to_disk else None
+    encoder = None
+    if folder:
+        encoder = yield from patiently(
+            state.controls, 0, lambda: _in_turn(state, lambda model: encoder_digest(model, config.clip_skip)))
+    cache = TextCache(clip_skip=config.clip_skip, chunks=chunks(config), folder=folder, encoder=encoder or "")
+    asked = False
+
+    def fill() -> Iterator[Progress]:
+        return cache.fill(captions, state.turn, stopping=lambda: bool(state.controls.stopping))
+
+    for event in _advanced(state, fill):
+        if not folder and not asked and cache.bytes_each:
+            # How big one caption's states are is known when the first ones are there.
+            asked = True
+            needed = cache.bytes_each * len(captions)
+            for warning in caches.fits(needed, f"the cached states of {len(captions)} captions", "Keep the caption "
+                                       "cache"):
+                yield Warned(warning)
+        yield event
+    yield from _damaged(cache.damaged)
+    return cache
+
+
+def _in_turn(state: Run, ask: Callable[[HostModel], str]) -> str:
+    with state.turn() as model:
+        return ask(model)
+
+
+def _damaged(files: Sequence[Path]) -> Iterator[Event]:
+    if files:
+        yield Warned(f"{len(files)} files of the cache were damaged and have been made anew, such as {files[0]}.")
+
+
+def _advanced(state: Run, fill: Callable[[], Iterator[Progress]]) -> Iterator[Event]:
+    """Runs a filling to its end; begun anew when the host's model was away (what is there stays)."""
+    shown = _Throttle()
+    progress = fill()
+
+    def advance() -> Progress | str:
+        nonlocal progress
+        try:
+            return next(progress, "")
+        except ModelChanged:
+            progress = fill()
+            raise
+
+    while at := (yield from patiently(state.controls, 0, advance)):
+        if isinstance(at, Progress) and (event := shown.event(at)):
+            yield event
+
+
+def vae_digest(model: HostModel) -> str:
+    """Returns what tells this VAE from any other: a digest of how it encodes a fixed picture. Call it in a turn."""
+    ramp = torch.linspace(-1.0, 1.0, 64)
+    picture = torch.stack([ramp.expand(64, 64), ramp.expand(64, 64).T, ramp.flip(0).expand(64, 64)])
+    mean, std = model.encode_images(picture[None])
+    return _rounded(torch.cat([mean, std]))
+
+
+def encoder_digest(model: HostModel, clip_skip: int) -> str:
+    """Returns what tells these text encoders from any others. Call it in a turn, with the adapters of the run attached.
+
+    How they encode some captions tells a changed embedding or adapter, some weights of every layer a finer change.
+    """
+    with torch.no_grad():
+        states = model.encode_captions(list(_PROBES), clip_skip=clip_skip)
+    found = [_rounded(states.hidden), "" if states.pooled is None else _rounded(states.pooled)]
+    is_text = model.checkpoint.family.is_text_layer
+    for target in model.targets():
+        weight = target.module.weight
+        if is_text(target.name) and isinstance(weight, torch.Tensor):
+            found += [target.name, _hashed(_sampled(weight))]
+    return cache_files.digest("encoder", *found)
+
+
+def _sampled(weight: torch.Tensor) -> torch.Tensor:
+    flat = weight.detach().reshape(-1)
+    return flat[:: max(1, flat.numel() // _SAMPLED)].float().cpu()
+
+
+def _rounded(numbers: torch.Tensor) -> str:
+    # Rounded, so that the last bits, which differ between cards and threads, do not matter.
+    return _hashed((numbers.detach().float().cpu() * 100).round().to(torch.int32))
+
+
+def _hashed(numbers: torch.Tensor) -> str:
+    return hashlib.sha256(numbers.contiguous().numpy().tobytes()).hexdigest()
+
+
+class _Throttle:
+    """Turns the progress of a pass over the data into an event now and then."""
+
+    def __init__(self) -> None:
+        self._start = self._last = time.monotonic()
+
+    def event(self, at: Progress) -> Cached | None:
+        """Returns an event for the last unit and for one unit every half second."""
+        now = time.monotonic()
+        if at.done < at.total and now - self._last < _OFTEN:
+            return None
+        self._last = now
+        return Cached(at.what, at.done, at.total, at.done / max(now - self._start, 1e-9))
