@@ -79,11 +79,7 @@ class ChangeLayer:
         Returns:
             In the shape of the output, or one that broadcasts to it where only the bias changes.
         """
-        change = self._worked_out(x)
-        if change.weight is None:
-            added = _along(change.bias, x.dim(), self.channel_axis)
-        else:
-            added = _output(self._target.module, x, change.weight, change.bias)
+        added = run(self._target.module, x, self._worked_out(x), self.channel_axis)
         return added if multiplier == 1.0 else added * multiplier
 
     def _worked_out(self, x: Tensor) -> Change:
@@ -106,8 +102,21 @@ def own_weight(target: Target) -> Tensor:
     return weight if target.rows is None else weight[target.rows]
 
 
-def _output(module: nn.Module, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    """Runs a layer of the model with another weight and bias; a norm's statistics are of its input, as ever."""
+def run(module: nn.Module, x: Tensor, change: Change, channel_axis: int) -> Tensor:
+    """Runs a layer of the model with a change in place of its weight and bias; a norm's statistics are as ever.
+
+    Args:
+        module: Linear-, Conv2d- or norm-like.
+        x: its input.
+        change: in the dtype of `x`.
+        channel_axis: where the output has its channels: -1, or 1.
+
+    Returns:
+        In the shape of the output, or one that broadcasts to it where only the bias changes.
+    """
+    weight, bias = change.weight, change.bias
+    if weight is None:
+        return _along(bias, x.dim(), channel_axis)
     if isinstance(module, nn.LayerNorm):
         normed = F.layer_norm(x, module.normalized_shape, None, None, module.eps) * weight
         return normed if bias is None else normed + bias

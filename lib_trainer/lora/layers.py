@@ -12,7 +12,7 @@ So a base stored in fp16 or bf16 trains float32 adapters, and no activation gets
 """
 from __future__ import annotations
 
-import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
@@ -21,9 +21,11 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from lib_trainer.errors import UserError
+from lib_trainer.lora.keys import ALPHA, DOWN, MID, UP
 
 if TYPE_CHECKING:
     from lib_trainer.host import Target
+    from lib_trainer.lora.adapters.masks import Masks
 
 
 @dataclass(frozen=True)
@@ -61,13 +63,21 @@ class LoraLayer(torch.nn.Module):
         rank: inner dimension r. alpha: strength scale; `scale` = alpha / rank.
         down: (r, inputs) or (r, inputs, k, k) float32. up: (outputs, r) or (outputs, r, 1, 1) float32.
         mid: (r, r, k, k) when Tucker-decomposed (then `down` is 1x1), else None.
+        scalar: () number that all is multiplied with while it is trained, None = there is none.
         multiplier: strength at which an attached network applies this layer; 0 costs nothing.
         channel_axis: where the host layer has its output channels: -1, or 1 for a convolution.
+        is_kernel: whether the host layer is a true convolution.
+        masks: what is left out in the turn that is on, None = nothing.
+        plus: parameters that LoRA+ (Hayou et al. 2024, arXiv:2402.12354) gives the higher rate.
     """
 
+    plus: tuple[str, ...] = ("up",)
+
     def __init__(
-        self, name: str, shape: HostShape, down: Tensor, up: Tensor, alpha: float, mid: Tensor | None = None
+        self, name: str, shape: HostShape, down: Tensor, up: Tensor, alpha: float, mid: Tensor | None = None,
+        scalar: Tensor | None = None, frozen: bool = False,
     ) -> None:
+        """Takes the factors; `frozen` leaves `down` as it is for good (LoRA-FA)."""
         super().__init__()
         self.name = name
         self.shape = shape
@@ -76,9 +86,16 @@ class LoraLayer(torch.nn.Module):
         self.scale = alpha / self.rank
         self.multiplier = 1.0
         self.channel_axis = -1 if shape.kernel is None else 1
-        self.down = torch.nn.Parameter(down)
+        self.is_kernel = max(shape.kernel or (1,)) > 1
+        self.masks: Masks | None = None
+        self.down: Tensor
+        if frozen:
+            self.register_buffer("down", down)
+        else:
+            self.down = torch.nn.Parameter(down)
         self.up = torch.nn.Parameter(up)
         self.mid = None if mid is None else torch.nn.Parameter(mid)
+        self.scalar = None if scalar is None else torch.nn.Parameter(scalar)
         spatial: dict[str, Any] = {"stride": shape.stride, "padding": shape.padding, "dilation": shape.dilation}
         self._down_spatial = spatial if mid is None else {}
         self._mid_spatial = spatial
@@ -103,15 +120,23 @@ class LoraLayer(torch.nn.Module):
         factor = multiplier * self.scale
         if self.shape.kernel is None:
             hidden = F.linear(x, down)
-            return F.linear(hidden if factor == 1.0 else hidden * factor, up)
-        hidden = F.conv2d(x, down, **self._down_spatial)
-        if self.mid is not None:
-            hidden = F.conv2d(hidden, self.mid.to(down.dtype), **self._mid_spatial)
-        return F.conv2d(hidden if factor == 1.0 else hidden * factor, up)
+        else:
+            hidden = F.conv2d(x, down, **self._down_spatial)
+            if self.mid is not None:
+                hidden = F.conv2d(hidden, self.mid.to(down.dtype), **self._mid_spatial)
+        if self.masks is not None:
+            hidden = self.masks.thin(self.name, hidden)
+        if self.scalar is not None:
+            hidden = hidden * self.scalar.to(hidden.dtype)
+        if factor != 1.0:
+            hidden = hidden * factor
+        return F.linear(hidden, up) if self.shape.kernel is None else F.conv2d(hidden, up)
 
     def weight_delta(self) -> Tensor:
         """Returns `scale * up @ down` in the shape of the host weight: (outputs, inputs[, k, k]) float32."""
         down, up = self.down.float(), self.up.float()
+        if self.scalar is not None:
+            up = up * self.scalar.float()
         if self.shape.kernel is None:
             return up @ down * self.scale
         up = up.flatten(1)
@@ -119,29 +144,62 @@ class LoraLayer(torch.nn.Module):
             return torch.einsum("or,rikl->oikl", up, down) * self.scale
         return torch.einsum("or,rskl,si->oikl", up, self.mid.float(), down.flatten(1)) * self.scale
 
+    def norm(self) -> Tensor:
+        """Returns the length (Frobenius) of the change, () float32.
 
-def create(target: Target, rank: int, alpha: float, generator: torch.Generator) -> LoraLayer:
-    """Makes a layer that starts as the identity: down ~ U(-1/sqrt(fan_in), 1/sqrt(fan_in)), up = 0.
+        |U D|^2 is the trace of (U^T U) (D D^T): two small matrices in place of one as big as the model's.
+        """
+        with torch.no_grad():
+            if self.mid is not None:
+                return self.weight_delta().norm()
+            up, down = self.up.float().flatten(1), self.down.float().flatten(1)
+            squared = ((up.T @ up) * (down @ down.T)).sum().clamp_min(0.0)
+            scalar = 1.0 if self.scalar is None else self.scalar.float().abs()
+            return squared.sqrt() * (abs(self.scale) * scalar)
 
-    That is kohya's start (Kaiming-uniform with a = sqrt(5), He et al. 2015), drawn from the given generator. The
-    factors are made on the CPU from shapes alone, so the target may live on any device, the meta device included.
+    def scale_by(self, factor: Tensor) -> None:
+        """Multiplies the change by a number >= 0, () float32: both factors by its root, as kohya; a frozen one not."""
+        with torch.no_grad():
+            if isinstance(self.down, torch.nn.Parameter) and self.mid is None:
+                root = factor.sqrt()
+                self.down.mul_(root.to(self.down.dtype))
+                self.up.mul_(root.to(self.up.dtype))
+            else:
+                self.up.mul_(factor.to(self.up.dtype))
+
+    def stored(self) -> dict[str, Tensor]:
+        """Returns the layer as its file holds it: part -> tensor, the scalar multiplied in."""
+        up = self.up.detach() if self.scalar is None else self.up.detach() * self.scalar.detach()
+        found = {ALPHA: torch.tensor(self.alpha), DOWN: self.down.detach(), UP: up}
+        return found if self.mid is None else found | {MID: self.mid.detach()}
+
+
+def from_parts(
+    target: Target, parts: Mapping[str, Tensor], scalar: Tensor | None = None, frozen: bool = False
+) -> LoraLayer:
+    """Makes a layer from its tensors in a LoRA file: `lora_down.weight`, `lora_up.weight`, `alpha`, `lora_mid.weight`.
 
     Args:
         target: the layer to adapt.
-        rank: inner dimension, >= 1.
-        alpha: strength scale.
-        generator: CPU generator that belongs to this layer.
+        parts: the tensors; without alpha, alpha is the rank.
+        scalar, frozen: see `LoraLayer`.
+
+    Raises:
+        UserError: a factor is missing, or they do not fit the model's layer.
     """
-    shape = HostShape.of(target)
-    kernel = shape.kernel or ()
-    down = torch.empty(rank, shape.inputs, *kernel)
-    bound = 1.0 / math.sqrt(down[0].numel())
-    down.uniform_(-bound, bound, generator=generator)
-    up = torch.zeros(shape.outputs, rank, *(1 for _ in kernel))
-    return LoraLayer(target.name, shape, down, up, alpha)
+    for part in (DOWN, UP):
+        if part not in parts:
+            raise UserError(
+                f"The LoRA file is incomplete: the tensor '{target.name}.{part}' is missing. Use an intact copy."
+            )
+    alpha = float(parts[ALPHA]) if ALPHA in parts else float(parts[DOWN].shape[0])
+    return from_tensors(target, parts[DOWN], parts[UP], alpha, parts.get(MID), scalar, frozen)
 
 
-def from_tensors(target: Target, down: Tensor, up: Tensor, alpha: float, mid: Tensor | None = None) -> LoraLayer:
+def from_tensors(
+    target: Target, down: Tensor, up: Tensor, alpha: float, mid: Tensor | None = None, scalar: Tensor | None = None,
+    frozen: bool = False,
+) -> LoraLayer:
     """Makes a layer from a file's factors, copied to float32.
 
     A 1x1 convolution and a Linear layer are the same thing: files write either (the projections of SD 2.x), so the
@@ -151,6 +209,7 @@ def from_tensors(target: Target, down: Tensor, up: Tensor, alpha: float, mid: Te
         target: the layer to adapt.
         down, up, mid: the factors in kohya's shapes, any float dtype.
         alpha: strength scale of the file.
+        scalar, frozen: see `LoraLayer`.
 
     Raises:
         UserError: the factors do not fit the layer.
@@ -167,7 +226,7 @@ def from_tensors(target: Target, down: Tensor, up: Tensor, alpha: float, mid: Te
             f"model needs {list(wanted_down)} and {list(wanted_up)}: the LoRA was made for another kind of model. "
             "Load the checkpoint it was trained on, or choose another LoRA."
         )
-    return LoraLayer(target.name, shape, down, up, alpha, middle)
+    return LoraLayer(target.name, shape, down, up, alpha, middle, scalar, frozen)
 
 
 def _with_dimensions(factor: Tensor, shape: HostShape) -> Tensor:

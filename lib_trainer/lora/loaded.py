@@ -12,12 +12,11 @@ from torch import Tensor
 
 from lib_trainer.errors import UserError
 from lib_trainer.host import Target
-from lib_trainer.lora import keys
+from lib_trainer.lora import keys, layers
 from lib_trainer.lora.algorithms import registry
 from lib_trainer.lora.attach import Attachable
 from lib_trainer.lora.changes import ChangeLayer
 from lib_trainer.lora.layers import LoraLayer
-from lib_trainer.lora.network import low_rank_layer
 
 
 class LoadedNetwork(Attachable[LoraLayer | ChangeLayer]):
@@ -85,4 +84,4 @@ def _layer(target: Target, parts: Mapping[str, Tensor]) -> LoraLayer | ChangeLay
     carries_more = registry.EVERYWHERE.intersection(parts) - set(keys.LORA_PARTS)
     if carries_more or (algorithm is not None and algorithm.name != keys.LORA_ALGORITHMS[0]):
         return ChangeLayer(target, parts)
-    return low_rank_layer(target, parts).requires_grad_(False)
+    return layers.from_parts(target, parts).requires_grad_(False)

@@ -2,14 +2,14 @@
 
 Other programs read these keys (Forge's Lora tab, ComfyUI, model sites), so all keys of an sd-scripts run are written,
 with its spelling of values: text as it is, `str(...)` of everything else (`True`, `None`, `(512, 512)`), JSON for
-dictionaries. What this trainer does not do is written as sd-scripts writes a feature that is off.
+dictionaries. Of a run with a dataset file the record is by data set, as there.
 """
 from __future__ import annotations
 
 import dataclasses
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -24,19 +24,32 @@ if TYPE_CHECKING:
 IMPLEMENTATION = "train-lora-and-block-weight"
 """Value of `modelspec.implementation_version` and of sd-scripts' commit key: which program wrote the file."""
 
-_OFF: dict[str, Any] = {
+MODEL_HASH = "sshs_model_hash"
+"""Key of the SHA-256 of a file's tensors."""
+
+_UNTOUCHED: dict[str, Any] = {
     "network_dropout": None, "scale_weight_norms": None, "full_fp16": False, "fp8_base": False, "fp8_base_unet": False,
     "lowram": False, "color_aug": False, "random_crop": False, "face_crop_aug_range": None,
     "resize_interpolation": None,
     "caption_dropout_every_n_epochs": 0, "debiased_estimation": False, "noise_offset_random_strength": False,
     "adaptive_noise_scale": None, "multires_noise_iterations": None, "multires_noise_discount": 0.3,
     "ip_noise_gamma": None, "ip_noise_gamma_random_strength": False, "loss_type": "l2", "huber_schedule": "snr",
-    "huber_scale": 1.0, "huber_c": 0.1, "num_validation_images": 0, "validation_seed": None, "validation_split": 0.0,
+    "huber_scale": 1.0, "huber_c": 0.1, "validation_seed": None, "validation_split": 0.0,
     "validate_every_n_epochs": None, "validate_every_n_steps": None, "max_validation_steps": None,
 }
-"""sd-scripts' values of the features that this trainer does not have."""
+"""sd-scripts' values of the settings of a run that says nothing about them."""
 
-_NOT_SS = frozenset({"family", "prediction", "trigger_phrase"})
+_OF_ONE_DATASET = (
+    "batch_size_per_device", "total_batch_size", "resolution", "color_aug", "flip_aug", "random_crop",
+    "shuffle_caption", "enable_bucket", "bucket_no_upscale", "min_bucket_reso", "max_bucket_reso", "keep_tokens",
+    "reg_dataset_dirs", "bucket_info",
+)
+"""What a run with a dataset file records by data set, in `ss_datasets`, instead."""
+
+_MINIMAL = ("v2", "base_model_version", "network_module", "network_dim", "network_alpha", "network_args")
+"""All that a loader needs to know: what sd-scripts keeps with --no_metadata."""
+
+_NOT_SS = frozenset({"family", "prediction", "settings", "modelspec", "minimal"})
 
 
 @dataclass(frozen=True)
@@ -44,7 +57,7 @@ class RunInfo:
     """A training run as its file records it. Fields are kohya's keys without `ss_`; None is written as "None".
 
     Attributes:
-        family: of the base model. prediction: "epsilon" or "v". trigger_phrase: what calls the concept, "" = none.
+        family: of the base model. prediction: "epsilon" or "v".
         session_id: number of the run. training_started_at, training_finished_at: Unix seconds.
         sd_model_name: file name of the checkpoint. sd_model_hash: its old 8-digit hash. new_sd_model_hash: its SHA-256.
         clip_skip, max_token_length: None where they are the default (1 and 75).
@@ -60,6 +73,11 @@ class RunInfo:
         bucket_info: {"buckets": {"0": {"resolution": [w, h], "count": n}}, "mean_img_ar_error": x}.
         resolution: (width, height) in pixels.
         min_snr_gamma, noise_offset: None = off.
+        network_module: which program's loader the file is for. num_validation_images: pictures held out.
+        settings: further settings by kohya's key without `ss_`, as sd-scripts has their values.
+        datasets: one record per data set of a dataset file; None = the run had no such file.
+        modelspec: optional entries of the model specification (title, author, trigger_phrase ...); "" = none.
+        minimal: keep only what a loader needs.
     """
 
     family: Family
@@ -82,7 +100,6 @@ class RunInfo:
     session_id: int
     training_started_at: float
     training_finished_at: float
-    trigger_phrase: str = ""
     training_comment: str | None = None
     sd_model_hash: str | None = None
     new_sd_model_hash: str | None = None
@@ -116,25 +133,32 @@ class RunInfo:
     min_snr_gamma: float | None = None
     noise_offset: float | None = None
     zero_terminal_snr: bool = False
+    network_module: str = "networks.lora"
+    num_validation_images: int = 0
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    datasets: Sequence[Mapping[str, Any]] | None = None
+    modelspec: Mapping[str, str] = field(default_factory=dict)
+    minimal: bool = False
 
 
 def build(info: RunInfo) -> dict[str, str]:
     """Returns the `ss_*` and `modelspec.*` record of a run; the caller adds `hashes`."""
-    values: dict[str, Any] = dict(_OFF)
+    values: dict[str, Any] = {**_UNTOUCHED, **info.settings}
     values.update(
         (entry.name, getattr(info, entry.name)) for entry in dataclasses.fields(info) if entry.name not in _NOT_SS
     )
     values["total_batch_size"] = info.batch_size_per_device * info.gradient_accumulation_steps
-    # Readers know LoRA by this module's name; sd-scripts continues from such files.
-    values["network_module"] = "networks.lora"
     values["sd_scripts_commit_hash"] = IMPLEMENTATION
     values["v2"] = info.family.name == "sd2"
     values["base_model_version"] = (info.prediction == "v" and info.family.base_version_v) or info.family.base_version
     if info.network_args:
-        values["network_args"] = {**info.network_args, "dropout": None}
+        values["network_args"] = {**info.network_args, "dropout": values["network_dropout"]}
     else:
         del values["network_args"]
-    return {f"ss_{key}": _text(value) for key, value in values.items()} | _modelspec(info)
+    for key in ("datasets",) if info.datasets is None else _OF_ONE_DATASET:
+        del values[key]
+    kept = _MINIMAL if info.minimal else values.keys()
+    return {f"ss_{key}": _text(value) for key, value in values.items() if key in kept} | _modelspec(info)
 
 
 def _modelspec(info: RunInfo) -> dict[str, str]:
@@ -150,8 +174,7 @@ def _modelspec(info: RunInfo) -> dict[str, str]:
         "date": datetime.fromtimestamp(int(info.training_finished_at)).isoformat(),
         "prediction_type": info.prediction,
     }
-    if info.trigger_phrase:
-        record["trigger_phrase"] = info.trigger_phrase
+    record |= {key: text for key, text in info.modelspec.items() if text}
     if info.clip_skip is not None:
         record["encoder_layer"] = str(info.clip_skip)
     return {f"modelspec.{key}": value for key, value in record.items()}
@@ -159,7 +182,7 @@ def _modelspec(info: RunInfo) -> dict[str, str]:
 
 def _text(value: object) -> str:
     """Returns a value as sd-scripts spells it."""
-    if isinstance(value, Mapping):
+    if isinstance(value, (Mapping, list)):
         return json.dumps(value, ensure_ascii=False)
     return str(value)
 
@@ -173,6 +196,6 @@ def hashes(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> dict[s
     content = memoryview(serialise(tensors, {key: text for key, text in metadata.items() if key.startswith("ss_")}))
     start = 8 + int.from_bytes(content[:8], "little")
     return {
-        "sshs_model_hash": hashlib.sha256(content[start:]).hexdigest(),
+        MODEL_HASH: hashlib.sha256(content[start:]).hexdigest(),
         "sshs_legacy_hash": hashlib.sha256(content[0x100000:0x110000]).hexdigest()[:8],
     }

@@ -1,76 +1,101 @@
-"""A LoRA network that can be trained: the low-rank layers of one LoRA.
+"""A network that can be trained: the layers of one LoRA, of any kind.
 
-`create` makes a fresh network for chosen layers of a model, `from_state` makes one from a LoRA file's tensors, to be
-trained on. A network owns its factors and knows nothing of the model afterwards; how it joins one for a while is told
-in `attach`. Files of every kind, for use and not for training, are read by `loaded`.
+`create` makes a fresh network for chosen layers of a model, `from_state` makes one from a file's tensors, to be
+trained on. A network owns its factors; how it joins a model for a while is told in `attach`. Files that are used and
+not trained are read by `loaded`.
 """
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor
 
 from lib_trainer import seeds
-from lib_trainer.blocks.layers import block_of
+from lib_trainer.blocks.layouts import in_words
 from lib_trainer.errors import UserError
 from lib_trainer.families.family import Family
-from lib_trainer.host import Target
-from lib_trainer.lora import keys, layers
+from lib_trainer.host import HostModel, Target
+from lib_trainer.lora import keys
+from lib_trainer.lora.adapters import making
+from lib_trainer.lora.adapters.facts import FACTS
+from lib_trainer.lora.adapters.form import Dropout
+from lib_trainer.lora.adapters.making import Trainable
+from lib_trainer.lora.adapters.masks import Masks
+from lib_trainer.lora.algorithms.parts import NUMBERS
 from lib_trainer.lora.attach import Attachable
-from lib_trainer.lora.layers import LoraLayer
+from lib_trainer.lora.choice import NetworkSpec, choose
 
-UNET, TEXT_ENCODER = "unet", "text_encoder"
-PARTS = (UNET, TEXT_ENCODER)
-"""The parts of a model that have a learning rate of their own."""
+UNET, TEXT_ENCODER, TEXT_ENCODER_2 = "unet", "text_encoder", "text_encoder_2"
+PARTS = (UNET, TEXT_ENCODER, TEXT_ENCODER_2)
+"""The parts of a model that have a learning rate of their own; the last one is SDXL's second text encoder."""
 
 
-@dataclass(frozen=True)
-class NetworkSpec:
-    """Which layers to adapt and how strongly.
+class Network(Attachable[Trainable]):
+    """The layers of one LoRA, which can be trained.
 
     Attributes:
-        rank, alpha: of attention, feed-forward and projection layers, and of every Linear or 1x1 layer.
-        conv_rank: rank of the true convolutions; 0 = LierLa (they and the other residual layers are left alone).
-        conv_alpha: alpha of the true convolutions.
-        unet, text_encoder: which parts are adapted.
-        blocks: U-Net blocks of the 26-block layout to adapt; None = all, with the layers that are in no block.
+        algorithm: the kind, a key of `adapters.facts.FACTS`.
+        dropout: what is left out in turns of training.
+        rates: factors of the learning rate by layer name; 1 where there is none.
     """
 
-    rank: int
-    alpha: float
-    conv_rank: int = 0
-    conv_alpha: float = 1.0
-    unet: bool = True
-    text_encoder: bool = True
-    blocks: frozenset[str] | None = None
-
-
-@dataclass(frozen=True)
-class Choice:
-    """A layer that will be adapted, with its rank and alpha."""
-
-    target: Target
-    rank: int
-    alpha: float
-
-
-class Network(Attachable[LoraLayer]):
-    """The low-rank layers of one LoRA, which can be trained."""
-
-    dropping: torch.Generator | None = None
-
-    def begin_turn(self, generator: torch.Generator | None) -> None:
-        """Says where the coming turn's dropout masks are drawn from; None = nothing is dropped."""
-        self.dropping = generator
+    def __init__(
+        self, members: Sequence[Trainable], algorithm: str = "lora", dropout: Dropout | None = None,
+        rates: Mapping[str, float] | None = None,
+    ) -> None:
+        super().__init__(members)
+        self.algorithm = algorithm
+        self.dropout = dropout or Dropout()
+        self.rates = dict(rates or {})
+        self._left_out: dict[str, float] = {}
 
     def parameters_of(self, part: str) -> list[torch.nn.Parameter]:
-        """Returns the factors of "unet" or "text_encoder", in the model's order."""
+        """Returns the factors of one of PARTS, in the model's order."""
         return [factor for name, layer in self.layers.items() if part_of(name) == part for factor in layer.parameters()]
 
+    def block_rate(self, name: str) -> float:
+        """Returns what the learning rate of a layer is multiplied with."""
+        return self.rates.get(name, 1.0)
+
+    def begin_turn(self, generator: torch.Generator | None) -> None:
+        """Draws what the coming forward pass and its backward leave out; ends when the network leaves the model.
+
+        Args:
+            generator: belongs to this turn alone (seed, update, micro-batch), CPU; None = nothing is left out, as in
+                validation and in pictures.
+        """
+        self._end_turn()
+        if generator is None or not (self.dropout or self.algorithm == "dylora"):
+            return
+        masks = Masks.draw(generator, self.dropout)
+        for name, layer in self.layers.items():
+            layer.masks = masks
+            if masks.drops(name):
+                self._left_out[name] = layer.multiplier
+                layer.multiplier = 0.0
+
+    def _end_turn(self) -> None:
+        if next(iter(self.layers.values())).masks is None:
+            return
+        for layer in self.layers.values():
+            layer.masks = None
+        for name, multiplier in self._left_out.items():
+            self.layers[name].multiplier = multiplier
+        self._left_out.clear()
+
+    @contextmanager
+    def attached(self, targets: Sequence[Target], multipliers: Mapping[str, float] | None = None) -> Iterator[Network]:
+        """While open, every layer adds its delta to its target's output; see `Attachable.attached`."""
+        with super().attached(targets, multipliers):
+            try:
+                yield self
+            finally:
+                self._end_turn()
+
     def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> Network:
-        """Moves the factors in place (the same parameters stay); a dtype other than float32 is for generation only."""
+        """Moves the factors in place (the same parameters stay)."""
         for layer in self.layers.values():
             layer.to(device=device, dtype=dtype)
         return self
@@ -82,55 +107,40 @@ class Network(Attachable[LoraLayer]):
         return self
 
     def state_dict(self, dtype: torch.dtype) -> dict[str, Tensor]:
-        """Returns copies on the CPU under kohya's names: per layer `alpha` (0-d), `lora_down.weight`, `lora_up.weight`.
+        """Returns copies on the CPU under the names of kohya's and LyCORIS' files.
 
         Args:
             dtype: of all tensors, the alphas included, as kohya writes them.
         """
-        state: dict[str, Tensor] = {}
-        for name, layer in self.layers.items():
-            state[f"{name}.{keys.ALPHA}"] = torch.tensor(layer.alpha, dtype=dtype)
-            for part, factor in ((keys.DOWN, layer.down), (keys.UP, layer.up), (keys.MID, layer.mid)):
-                if factor is not None:
-                    state[f"{name}.{part}"] = factor.detach().to("cpu", dtype, copy=True).contiguous()
-        return state
+        return {
+            f"{self.file_name(name)}.{part}": tensor.to("cpu", dtype, copy=True).contiguous()
+            for name, layer in self.layers.items() for part, tensor in layer.stored().items()
+        }
+
+    def file_name(self, name: str) -> str:
+        """Returns what a layer is called in the network's file: sd-scripts' OFT has a prefix of its own."""
+        prefix = FACTS[self.algorithm].prefix
+        return prefix + name.removeprefix("lora_unet_") if prefix else name
+
+    @property
+    def numbers(self) -> int:
+        """How many numbers a file of this network holds."""
+        return sum(tensor.numel() for layer in self.layers.values() for tensor in layer.stored().values())
 
 
 def part_of(name: str) -> str:
-    """Returns "unet" or "text_encoder" for a kohya layer name."""
-    return UNET if name.startswith("lora_unet_") else TEXT_ENCODER
+    """Returns the one of PARTS that a kohya layer name belongs to."""
+    if name.startswith("lora_unet_"):
+        return UNET
+    return TEXT_ENCODER_2 if name.startswith("lora_te2_") else TEXT_ENCODER
 
 
-def choose(targets: Sequence[Target], spec: NetworkSpec, family: Family) -> list[Choice]:
-    """Returns the layers that a spec adapts, in the model's order.
-
-    Args:
-        targets: every layer the model offers.
-        spec: what to adapt.
-        family: tells attention, convolution and text layers apart by name.
-    """
-    chosen = []
-    for target in targets:
-        if family.is_text_layer(target.name):
-            if spec.text_encoder:
-                chosen.append(Choice(target, spec.rank, spec.alpha))
-        elif spec.unet and _in_blocks(target.name, spec.blocks, family):
-            if family.is_attention_layer(target.name):
-                chosen.append(Choice(target, spec.rank, spec.alpha))
-            elif spec.conv_rank and family.is_conv_layer(target.name):
-                chosen.append(_residual_choice(target, spec))
-    return chosen
-
-
-def _in_blocks(name: str, blocks: frozenset[str] | None, family: Family) -> bool:
-    return blocks is None or block_of(name, family.arch) in blocks
-
-
-def _residual_choice(target: Target, spec: NetworkSpec) -> Choice:
-    """Gives true convolutions the conv rank, and 1x1 and Linear layers of residual blocks the main rank (as kohya)."""
-    if max(layers.HostShape.of(target).kernel or (1,)) > 1:
-        return Choice(target, spec.conv_rank, spec.conv_alpha)
-    return Choice(target, spec.rank, spec.alpha)
+def places(model: HostModel, network: Attachable) -> list[Target]:  # type: ignore[type-arg]
+    """Returns the model's layers for a network to be attached to; those listed apart only where it has one of them."""
+    targets = model.targets()
+    if len(network.layers.keys() - {target.name for target in targets}):
+        targets = [*targets, *model.other_targets()]
+    return targets
 
 
 def create(targets: Sequence[Target], spec: NetworkSpec, family: Family, seed: int) -> Network:
@@ -138,63 +148,65 @@ def create(targets: Sequence[Target], spec: NetworkSpec, family: Family, seed: i
 
     Every layer draws from a generator of its own name, so a layer starts the same whichever others are trained.
 
+    Args:
+        targets: every layer the model offers.
+        spec: what to adapt and how.
+        family: tells layers apart by name.
+        seed: of the run.
+
     Raises:
-        UserError: the spec leaves no layer to train.
+        UserError: the spec leaves no layer to train, or a layer cannot be made so.
     """
     chosen = choose(targets, spec, family)
     if not chosen:
         raise UserError(
             "No layer is left to train: neither the text encoder nor any U-Net layer of the chosen blocks "
-            f"({', '.join(sorted(spec.blocks)) if spec.blocks is not None else 'all'}) is on. "
+            f"({in_words(spec.blocks) if spec.blocks is not None else 'all'}) is on. "
             "Choose blocks that hold attention layers (17-block names), or set a conv rank."
         )
-    return Network([
-        layers.create(choice.target, choice.rank, choice.alpha, seeds.torch_generator(seed, "init", choice.target.name))
-        for choice in chosen
-    ])
+    members = [
+        making.create(
+            choice.target, choice.algorithm, choice.rank, choice.alpha, spec.form,
+            seeds.torch_generator(seed, "init", choice.target.name), choice.on_input,
+        ) for choice in chosen
+    ]
+    return Network(members, spec.algorithm, spec.dropout, rates_of(members, spec))
 
 
-def from_state(targets: Sequence[Target], state: Mapping[str, Tensor]) -> tuple[Network, list[str]]:
-    """Makes a network from a LoRA's tensors; rank and alpha are the file's, layer by layer.
+def rates_of(members: Sequence[Trainable], spec: NetworkSpec) -> dict[str, float]:
+    """Returns the factors of the learning rate that a spec gives to layers."""
+    if spec.rates is None:
+        return {}
+    return {layer.name: rate for layer in members if (rate := spec.rates.of(layer.name)) != 1.0}
+
+
+def from_state(
+    targets: Sequence[Target], state: Mapping[str, Tensor], algorithm: str = "lora", unit: int = 1
+) -> tuple[Network, list[str]]:
+    """Makes a network from a file's tensors; kind, rank and alpha are the file's, layer by layer.
 
     Args:
         targets: every layer the model offers.
-        state: tensors under kohya's names; a layer without alpha has alpha = rank.
+        state: tensors under the names of kohya's and LyCORIS' files; a LoRA layer without alpha has alpha = rank.
+        algorithm, unit: how a plain LoRA is trained on: "lora", "lora_fa" or "dylora" in units.
 
     Returns:
-        The network and the tensor names for which the model has no layer.
+        The network and the names of the tensors that are left out: the model has no such layer, or they cannot be
+        trained on.
 
     Raises:
-        UserError: another algorithm than LoRA, factors that do not fit, or no layer that fits.
+        UserError: a kind that cannot be trained on, factors that do not fit, or no layer that fits.
     """
-    algorithm = keys.algorithm(state)
-    if algorithm not in keys.LORA_ALGORITHMS:
-        raise UserError(
-            f"This file's network is of the kind '{algorithm}', which cannot be trained on. Use a LoRA or LoCon file "
-            "(tensors named lora_down and lora_up)."
-        )
-    grouped = keys.by_layer(state)
-    members = [low_rank_layer(target, grouped[target.name]) for target in targets if target.name in grouped]
-    known = {f"{layer.name}.{part}" for layer in members for part in keys.LORA_PARTS}
-    unmatched = [tensor for tensor in state if tensor not in known]
+    grouped = {keys.canonical(layer): (layer, parts) for layer, parts in keys.by_layer(state).items()}
+    members = [making.from_parts(target, grouped[target.name][1], algorithm, unit)
+               for target in targets if target.name in grouped]
+    known = {layer.name: layer.stored().keys() for layer in members}
+    unmatched = [f"{written}.{part}" for name, (written, parts) in grouped.items() for part in parts
+                 if name not in known or (part not in known[name] and part not in NUMBERS)]
     if not members:
         raise UserError(
-            f"None of the LoRA's {len(grouped)} layers (such as '{min(grouped)}') exists in the loaded model: "
-            "it was made for another kind of model. Load a checkpoint of its family, or choose another LoRA."
+            f"None of the LoRA's {len(grouped)} layers (such as '{min(grouped, default='')}') exists in the loaded "
+            "model: it was made for another kind of model. Load a checkpoint of its family, or choose another LoRA."
         )
-    return Network(members), unmatched
-
-
-def low_rank_layer(target: Target, parts: Mapping[str, Tensor]) -> LoraLayer:
-    """Makes a layer from its tensors in a LoRA file: `lora_down.weight`, `lora_up.weight`, `alpha`, `lora_mid.weight`.
-
-    Raises:
-        UserError: a factor is missing, or they do not fit the model's layer.
-    """
-    for part in (keys.DOWN, keys.UP):
-        if part not in parts:
-            raise UserError(
-                f"The LoRA file is incomplete: the tensor '{target.name}.{part}' is missing. Use an intact copy."
-            )
-    alpha = float(parts[keys.ALPHA]) if keys.ALPHA in parts else float(parts[keys.DOWN].shape[0])
-    return layers.from_tensors(target, parts[keys.DOWN], parts[keys.UP], alpha, parts.get(keys.MID))
+    is_kohya = any(written.startswith(FACTS["oft_kohya"].prefix) for written, _ in grouped.values())
+    return Network(members, "oft_kohya" if is_kohya else algorithm), unmatched

@@ -7,7 +7,8 @@ from dataclasses import replace
 import torch
 
 from lib_trainer.host import Conditioning, HostModel, PreviewRequest
-from lib_trainer.lora.network import Network, NetworkSpec, create
+from lib_trainer.lora.choice import NetworkSpec
+from lib_trainer.lora.network import Network, create
 
 
 def network(model: HostModel, *, blocks: frozenset[str] | None = None, text_encoder: bool = True) -> Network:

@@ -10,7 +10,7 @@ from torch import nn
 from lib_trainer.families import ldm
 from lib_trainer.families.family import Family
 from lib_trainer.host import Target
-from lib_trainer.lora.network import NetworkSpec
+from lib_trainer.lora.choice import NetworkSpec
 
 ATTENTION = "lora_unet_down_blocks_0_attentions_0_transformer_blocks_0_attn1_to_q"
 PROJECTION = "lora_unet_down_blocks_0_attentions_0_proj_in"
@@ -74,6 +74,12 @@ def true_size_unet(family: Family) -> tuple[Target, ...]:
 @functools.cache
 def true_size_targets() -> tuple[Target, ...]:
     """Returns every Linear and Conv2d of SD 1.5's U-Net and text encoder, weightless (meta device)."""
+    return tuple(target for target in true_size_sd15() if isinstance(target.module, nn.Linear | nn.Conv2d))
+
+
+@functools.cache
+def true_size_sd15() -> tuple[Target, ...]:
+    """Returns what `true_size_targets` does and the norms of both networks."""
     from diffusers import UNet2DConditionModel
     from transformers import CLIPTextConfig, CLIPTextModel
 
@@ -84,5 +90,5 @@ def true_size_targets() -> tuple[Target, ...]:
         Target(f"{prefix}_{path}".replace(".", "_"), module)
         for prefix, network in (("lora_te", text), ("lora_unet", unet))
         for path, module in network.named_modules()
-        if isinstance(module, nn.Linear | nn.Conv2d)
+        if isinstance(module, nn.Linear | nn.Conv2d | nn.LayerNorm | nn.GroupNorm)
     )

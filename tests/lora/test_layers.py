@@ -10,6 +10,8 @@ from torch import Tensor, nn
 from lib_trainer.errors import UserError
 from lib_trainer.host import Target
 from lib_trainer.lora import layers
+from lib_trainer.lora.adapters import making
+from lib_trainer.lora.adapters.form import Form
 from tests.lora.models import KERNEL, input_for
 from tests.lora.models import layers as host_layers
 
@@ -19,7 +21,7 @@ CASES = [pytest.param(target, id=target.name.split("_", 2)[2]) for target in hos
 def learned(target: Target, seed: int = 0) -> layers.LoraLayer:
     """Returns a layer whose `up` is no longer zero."""
     generator = torch.Generator().manual_seed(seed)
-    layer = layers.create(target, rank=3, alpha=1.5, generator=generator)
+    layer = making.create(target, "lora", 3, 1.5, Form(), generator)
     with torch.no_grad():
         layer.up.normal_(generator=generator)
     return layer
@@ -35,7 +37,7 @@ def merged(target: Target, delta: Tensor) -> nn.Module:
 
 @pytest.mark.parametrize("target", CASES)
 def test_starts_as_the_identity(target: Target) -> None:
-    layer = layers.create(target, rank=4, alpha=1.0, generator=torch.Generator().manual_seed(0))
+    layer = making.create(target, "lora", 4, 1.0, Form(), torch.Generator().manual_seed(0))
     assert not layer.weight_delta().any()
     assert layer.down.dtype == layer.up.dtype == torch.float32
     bound = layer.down[0].numel() ** -0.5
@@ -99,5 +101,5 @@ def test_factors_of_another_model_are_refused() -> None:
 
 
 def test_shapes_suffice_to_create() -> None:
-    layer = layers.create(Target("x", nn.Linear(6, 8, device="meta")), 2, 1.0, torch.Generator())
+    layer = making.create(Target("x", nn.Linear(6, 8, device="meta")), "lora", 2, 1.0, Form(), torch.Generator())
     assert layer.down.device.type == "cpu"

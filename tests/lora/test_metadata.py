@@ -56,7 +56,7 @@ def test_every_key_and_value_equals_sd_scripts(run: RunInfo, reference: dict[str
 
 def test_optional_keys() -> None:
     conv = {"conv_dim": "4", "conv_alpha": "2"}
-    record = metadata.build(dataclasses.replace(RUN, network_args=conv, trigger_phrase="zunko", clip_skip=2))
+    record = metadata.build(dataclasses.replace(RUN, network_args=conv, modelspec={"trigger_phrase": "zunko"}, clip_skip=2))
     assert record["ss_network_args"] == '{"conv_dim": "4", "conv_alpha": "2", "dropout": null}'
     assert (record["modelspec.trigger_phrase"], record["modelspec.encoder_layer"]) == ("zunko", "2")
     assert len(record.keys() - REFERENCE.keys()) == 3

@@ -11,7 +11,8 @@ from lib_trainer.families.sdxl import SDXL
 from lib_trainer.hosts.a1111.fused import taken_apart
 from lib_trainer.hosts.a1111.text import OpenClipEncoder, States
 from lib_trainer.hosts.recompute import blocks_of, recomputed
-from lib_trainer.lora import layers
+from lib_trainer.lora.adapters import making
+from lib_trainer.lora.adapters.form import Form
 from lib_trainer.lora.network import Network
 from tests.hosts.a1111 import open_clip
 
@@ -25,7 +26,7 @@ def encoder(family: Family, seed: int = 0) -> OpenClipEncoder:
 def network(made: OpenClipEncoder) -> Network:
     """Returns a LoRA on every layer that changes the states visibly."""
     generator = torch.Generator().manual_seed(1)
-    members = [layers.create(target, 2, 2.0, generator) for target in made.targets]
+    members = [making.create(target, "lora", 2, 2.0, Form(), generator) for target in made.targets]
     for layer in members:
         layer.up.data.copy_(torch.randn(layer.up.shape, generator=generator) * 0.3)
     return Network(members)
@@ -37,20 +38,13 @@ def run(made: OpenClipEncoder, skip: int = 1, prepared: list[torch.nn.Module] | 
         return made.encode(IDS, skip)
 
 
-def blocks_by_hand(model: open_clip.TextModel, count: int) -> torch.Tensor:
-    states = (model.token_embedding(IDS) + model.positional_embedding).permute(1, 0, 2)
-    for block in model.transformer.resblocks[:count]:
-        states = block(states, attn_mask=model.attn_mask)
-    return states.permute(1, 0, 2)
-
-
 def test_sd2_gives_the_normed_states_of_the_last_layer_but_one() -> None:
     made = encoder(SD2)
     model = made.embedder.wrapped.model
     for skip in (1, 2, 3):
         found = run(made, skip)
         assert found.pooled is None
-        assert torch.equal(found.hidden, model.ln_final(blocks_by_hand(model, open_clip.LAYERS - skip)))
+        assert torch.equal(found.hidden, model.ln_final(model.after(IDS, open_clip.LAYERS - skip)))
     with pytest.raises(UserError, match=r"Clip skip must be 1 to 3 .*got 4"):
         run(made, 4)
 
@@ -59,8 +53,8 @@ def test_sdxl_gives_raw_states_and_pools_at_the_end_token() -> None:
     made = encoder(SDXL)
     model = made.embedder.wrapped.model
     found = run(made, skip=2)  # its layer is fixed
-    last = model.ln_final(blocks_by_hand(model, open_clip.LAYERS))
-    assert torch.equal(found.hidden, blocks_by_hand(model, open_clip.LAYERS - 1))
+    last = model.ln_final(model.after(IDS, open_clip.LAYERS))
+    assert torch.equal(found.hidden, model.after(IDS, open_clip.LAYERS - 1))
     assert found.pooled is not None
     torch.testing.assert_close(found.pooled, torch.stack([last[0, 4], last[1, 76]]) @ model.text_projection)
 

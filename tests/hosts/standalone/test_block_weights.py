@@ -21,12 +21,14 @@ from lib_trainer.families.sd1 import SD1
 from lib_trainer.host import Picture
 from lib_trainer.hosts.standalone import samplers
 from lib_trainer.hosts.standalone.host import StandaloneHost
-from lib_trainer.hosts.standalone.loader import LoadedModel, load
+from lib_trainer.hosts.standalone.loaded import LoadedModel
+from lib_trainer.hosts.standalone.loader import load
 from lib_trainer.hosts.standalone.prompt import encode_prompt
 from lib_trainer.lora import baked_file
 from lib_trainer.lora import file as lora_file
 from lib_trainer.lora import loaded as loaded_networks
-from lib_trainer.lora.network import Network, NetworkSpec, create
+from lib_trainer.lora.choice import NetworkSpec
+from lib_trainer.lora.network import Network, create
 from lib_trainer.txt2img_host import DrawProgress, GenerateRequest
 from tests.hosts.standalone.conftest import paths_in
 
@@ -213,7 +215,7 @@ def loop(model: LoadedModel, sampler: str, steps: int, switch: Callable[[int], N
     for step, times in enumerate(calls_by_step(sampler, list(scheduler.timesteps)), start=1):
         for time in times:
             switch(step)
-            states = [encode_prompt(model.text_encoder, model.tokenizer, text, 1) for text in ("", "1girl")]
+            states = [encode_prompt(model.text, text, 1) for text in ("", "1girl")]
             scaled = scheduler.scale_model_input(latents, time)
             without, with_prompt = (model.predict(scaled, time.reshape(1), part) for part in states)
             latents = scheduler.step(without + CFG * (with_prompt - without), time, latents).prev_sample

@@ -15,7 +15,8 @@ from lib_trainer.families.sd1 import SD1
 from lib_trainer.host import Picture
 from lib_trainer.hosts.standalone.host import StandaloneHost
 from lib_trainer.lora import file as lora_file
-from lib_trainer.lora.network import Network, NetworkSpec, create
+from lib_trainer.lora.choice import NetworkSpec
+from lib_trainer.lora.network import Network, create
 from lib_trainer.txt2img_host import DrawProgress, GenerateRequest
 from tests import tiny_checkpoint
 from tests.hosts.standalone.conftest import paths_in

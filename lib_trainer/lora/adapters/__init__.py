@@ -1,0 +1,1 @@
+"""Layers that can be trained, of every kind of network."""
