@@ -181,6 +181,10 @@ class Plan:
                 counts[size] = counts.get(size, 0) + len(numbers)
         return dict(sorted(counts.items()))
 
+    def uses(self, number: int) -> int:
+        """Returns how often picture number `number` of `pictures` is used per epoch."""
+        return self._starts[number + 1] - self._starts[number]
+
     def batches(self, epoch: int) -> Epoch:
         """Returns the batches of an epoch (counted from 1), made one at a time as they are asked for."""
         rng = seeds.python(self.seed, "order", epoch)
