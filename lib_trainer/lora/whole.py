@@ -70,10 +70,10 @@ def _publish(temporary: Path, path: Path, overwrite: bool) -> None:
             if error.errno not in (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS) or path.exists():
                 raise
             os.rename(temporary, path)
-    _sync_folder(path.parent)
+    sync_folder(path.parent)
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
     """Forces the new name to the disk where the system can; the content is safe already, so a refusal is no fault."""
     if sys.platform != "win32":
         with contextlib.suppress(OSError):

@@ -12,7 +12,7 @@ from typing import Any
 from lib_trainer.errors import Problems, UserError
 from lib_trainer.host import Host
 from lib_trainer.training import base, config_rules, config_values
-from lib_trainer.training.checks import files, hardware, lora, pictures
+from lib_trainer.training.checks import files, hardware, lora, pictures, resume
 from lib_trainer.training.checks.findings import Findings
 from lib_trainer.training.config import TrainConfig
 
@@ -58,8 +58,10 @@ def examine(config: TrainConfig, host: Host, bad: frozenset[str] = frozenset()) 
         _base(config, host, findings)
     checkpoint = findings.checkpoint
     findings.faults += host.obstacles()
+    if config.resume and not bad:
+        resume.resume(config, host, findings)
     if "name" not in bad:
-        findings.faults += files.name(config, host)
+        findings.faults += files.name(config, host, resume.own_files(config, findings))
     if "images" not in bad:
         pictures.pictures(config, findings, not bad.intersection(pictures.SIZES))
     if checkpoint and config.clip_skip > 1 and not checkpoint.family.has_clip_skip:

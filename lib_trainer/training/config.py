@@ -23,13 +23,14 @@ from lib_trainer.training.settings.previews import PreviewSettings
 from lib_trainer.training.settings.rates import RateSettings
 from lib_trainer.training.settings.saving import SavingSettings
 from lib_trainer.training.settings.start import StartSettings
+from lib_trainer.training.settings.states import StateSettings
 
 
 @dataclass(frozen=True)
 class TrainConfig(
     # The last base's fields come first.
-    PreviewSettings, SavingSettings, MemorySettings, LossSettings, RateSettings, NetworkSettings, CaptionSettings,
-    DataSettings, StartSettings,
+    PreviewSettings, StateSettings, SavingSettings, MemorySettings, LossSettings, RateSettings, NetworkSettings,
+    CaptionSettings, DataSettings, StartSettings,
 ):
     """Everything a person can set. Empty text and 0 mean "automatic" only where the help says so."""
 

@@ -27,6 +27,7 @@ class Started(Event):
         images: training pictures. reg_images: regularisation pictures. batches_per_epoch: micro-batches an epoch.
         layers: adapted layers. parameters: trainable numbers. config: the whole config, by field name.
         folder: the job's folder (previews, config, log).
+        step: updates done in former parts of the run, 0 = it begins.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Started(Event):
     parameters: int
     folder: str
     config: dict[str, Any] = field(default_factory=dict)
+    step: int = 0
 
 
 @dataclass(frozen=True)
@@ -100,6 +102,15 @@ class Saved(Event):
     file: str
     name: str
     final: bool
+
+
+@dataclass(frozen=True)
+class StateSaved(Event):
+    """A state was written from which the run can go on: `folder` is its path, `name` what to write under `resume`."""
+
+    step: int
+    folder: str
+    name: str
 
 
 @dataclass(frozen=True)

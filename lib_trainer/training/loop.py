@@ -17,7 +17,7 @@ import torch
 from lib_trainer import seeds
 from lib_trainer.data.dataset import Batch
 from lib_trainer.errors import UserError
-from lib_trainer.training import previews, saving, step
+from lib_trainer.training import previews, saving, states, step
 from lib_trainer.training.events import Continued, Event, Paused, Stepped
 from lib_trainer.training.learner import Learner
 from lib_trainer.training.run import Run, patiently
@@ -30,6 +30,8 @@ def train(run: Run, inputs: step.Inputs, learner: Learner) -> Iterator[Event]:
     Raises:
         UserError: the loss is no number any more, or a file cannot be written and the person gives up.
     """
+    if run.step >= run.length.total:
+        return
     updates, read = tee(_updates(run))
     mine = ((epoch, share(batch, run.world)) for epoch, update in read for batch in update)
     with closing(step.ahead(run.config, inputs, mine)) as drawn:
@@ -126,13 +128,18 @@ def _finish(run: Run, learner: Learner, rates: dict[str, float], loss: float) ->
 
 
 def _between(run: Run, learner: Learner) -> Iterator[Event]:
-    """What happens between two updates: files, previews, a pause (in which files and previews can be asked for)."""
+    """What happens between two updates: files, previews, a pause (in which files and previews can be asked for).
+
+    The state comes after all that belongs to the update, so a run that goes on from it does none of it again.
+    """
     with learner.evaluating():
         for name in saving.due(run):
             yield from saving.save(run, name)
         if previews.due(run):
             yield from previews.draw(run)
         yield from _wishes(run)
+    if states.due(run) or (run.controls.paused and states.switched_on(run.config)):
+        yield from states.save(run)
     if not run.controls.paused:
         return
     yield Paused(run.step, "Paused. Press Continue to go on.")

@@ -1,11 +1,8 @@
-"""What is settled before the first step: pictures, plan, adapters, precision, the job's folder, room on the disk."""
+"""What is settled before the first step: pictures, plan, adapters, precision."""
 from __future__ import annotations
 
-import itertools
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 
@@ -15,15 +12,9 @@ from lib_trainer.errors import UserError
 from lib_trainer.host import Checkpoint, Host, HostModel, Target
 from lib_trainer.lora import file, network
 from lib_trainer.lora.network import Network, NetworkSpec
-from lib_trainer.training.checks.files import output_folder
 from lib_trainer.training.checks.hardware import check_model
 from lib_trainer.training.checks.lora import find_lora
 from lib_trainer.training.config import TrainConfig
-from lib_trainer.training.progress import Length
-from lib_trainer.training.saving import DTYPES
-
-JOBS = "train-lora"
-"""Folder of the jobs inside the host's outputs."""
 
 
 @dataclass(frozen=True)
@@ -90,46 +81,3 @@ def plan(config: TrainConfig, datasets: Sequence[Dataset]) -> Plan:
     """Returns the plan of all epochs."""
     return Plan(datasets, seed=config.seed, accumulation=config.gradient_accumulation, epochs=config.epochs,
                 run_steps=config.steps)
-
-
-def job_folder(config: TrainConfig, host: Host) -> Path:
-    """Makes the job's folder, `outputs/train-lora/NAME`; a run of the same name before keeps its own (NAME-2, ...).
-
-    Raises:
-        UserError: it cannot be made.
-    """
-    parent = host.paths.outputs / JOBS
-    for number in itertools.count(1):
-        folder = parent / (config.name if number == 1 else f"{config.name}-{number}")
-        try:
-            folder.mkdir(parents=True)
-        except FileExistsError:
-            continue
-        except OSError as error:
-            raise UserError(f"The folder {folder} cannot be made ({error.strerror}): make room or rights.") from None
-        config.dump(folder / "config.json")
-        return folder
-    raise AssertionError("itertools.count never ends")
-
-
-def check_room(config: TrainConfig, host: Host, made: Network, length: Length) -> None:
-    """Checks that the disk has room for all files of the run.
-
-    Raises:
-        UserError: it has not; says how much is missing.
-    """
-    numbers = sum(factor.numel() for layer in made.layers.values() for factor in layer.parameters())
-    files = 1
-    if config.save_every_epochs:
-        files += (length.epochs - 1) // config.save_every_epochs
-    if config.save_every_steps:
-        files += (length.total - 1) // config.save_every_steps
-    needed = files * numbers * DTYPES[config.save_precision].itemsize
-    folder = output_folder(config, host)
-    existing = next(place for place in (folder, *folder.parents) if place.exists())
-    free = shutil.disk_usage(existing).free
-    if needed > free:
-        raise UserError(
-            f"The disk of {str(folder)!r} has {free / 1e6:.0f} MB left, but the run writes {files} files of "
-            f"{needed / files / 1e6:.0f} MB: free space, save less often, or choose another folder."
-        )

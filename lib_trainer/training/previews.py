@@ -36,6 +36,8 @@ def due(run: Run) -> bool:
 def draw(run: Run) -> Iterator[Event]:
     """Draws one picture per prompt."""
     wanted = prompts(run.config)
+    if not run.world.is_main:
+        return
     if not wanted:
         yield Warned("There is nothing to preview: write prompts under 'Preview prompts', one per line.")
         return

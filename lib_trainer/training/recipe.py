@@ -8,23 +8,21 @@ from __future__ import annotations
 import time
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import torch
 
 from lib_trainer.data.dataset import Dataset
 from lib_trainer.errors import UserError
 from lib_trainer.host import Host, Lease
-from lib_trainer.lora import card
-from lib_trainer.training import caching, check, loop, optimizers, outset, previews, record, saving
+from lib_trainer.training import caching, check, job_folder, loop, optimizers, outset, result, room, states
 from lib_trainer.training.base_hash import BaseHash
-from lib_trainer.training.checks.files import SUFFIX, output_folder
 from lib_trainer.training.checks.findings import Findings
 from lib_trainer.training.config import TrainConfig
 from lib_trainer.training.controls import Controls
-from lib_trainer.training.events import Event, Finished, Started, Warned
+from lib_trainer.training.events import Event, Started, Warned
 from lib_trainer.training.learner import Learner
 from lib_trainer.training.progress import Length, Progress
+from lib_trainer.training.resume import run_record
 from lib_trainer.training.resume_state import AdapterState
 from lib_trainer.training.run import Run, patiently
 from lib_trainer.training.shown import Shown
@@ -66,18 +64,20 @@ def _phases(config: TrainConfig, host: Host, controls: Controls, findings: Findi
         datasets = yield from _verified(findings, controls)
         made = yield from patiently(controls, 0, lambda: _adapters(config, host, lease))
         if made is None or controls.stopping:
-            yield _finished(config, began, stopped=True)
+            yield result.nothing(config, began, stopped=True)
             return
         if made.unmatched:
             yield Warned(f"{len(made.unmatched)} tensors of {config.continue_from!r} have no layer in this model and "
                          f"are left out, such as {made.unmatched[0]}.")
-        state, learner = _set_out(config, host, controls, lease, datasets, made)
-        with host.live(state.network):
+        state, learner = _set_out(config, host, controls, lease, findings, datasets, made)
+        with run_record.held(state.folder), host.live(state.network):
+            if findings.found and findings.found.state:
+                yield from states.restore(state, findings.found.state)
             yield _started(state)
             inputs = yield from _inputs(state, learner, made.autocast)
             if not controls.stopping:
                 yield from loop.train(state, inputs, learner)
-            yield from _finish(state, began)
+            yield from result.finish(state, learner, began)
 
 
 @contextmanager
@@ -121,21 +121,26 @@ def _adapters(config: TrainConfig, host: Host, lease: Lease) -> outset.Adapters:
 
 
 def _set_out(
-    config: TrainConfig, host: Host, controls: Controls, lease: Lease, datasets: list[Dataset],
-    made: outset.Adapters,
+    config: TrainConfig, host: Host, controls: Controls, lease: Lease, findings: Findings,
+    datasets: list[Dataset], made: outset.Adapters,
 ) -> tuple[Run, Learner]:
     """Settles everything else that the first step needs."""
+    items = [item for dataset in datasets for item in dataset.items]
     plan = outset.plan(config, datasets)
     length = Length.of(plan.batches_per_epoch, config)
     learner = Learner(
         config, made.network, made.trained, length.total, made.device, fp16=made.computes == torch.float16
     )
-    outset.check_room(config, host, made.network, length)
+    if findings.found:
+        states.check_same(findings.found, made.checkpoint, items, plan, length)
+    room.check(config, host, made.network, length, findings.found)
+    folder, written = job_folder.prepare(config, host, findings.found, findings.changes)
     state = Run(
         config=config, host=host, controls=controls, lease=lease, checkpoint=made.checkpoint,
-        items=[item for dataset in datasets for item in dataset.items], plan=plan,
+        items=items, plan=plan,
         length=length, resolution=(datasets[0].buckets.width, datasets[0].buckets.height), network=made.network,
-        folder=outset.job_folder(config, host), base_hash=BaseHash(made.checkpoint.path, host.paths.cache),
+        folder=folder, record=written, device=made.device,
+        base_hash=BaseHash(made.checkpoint.path, host.paths.cache),
         optimizer=optimizers.describe(config.optimizer, config.optimizer_args), precision=_PRECISIONS[made.computes],
         progress=Progress(length),
     )
@@ -150,35 +155,10 @@ def _started(state: Run) -> Started:
         batches_per_epoch=state.plan.batches_per_epoch, layers=len(state.network.layers),
         parameters=sum(factor.numel() for layer in state.network.layers.values() for factor in layer.parameters()),
         folder=str(state.folder), config=state.config.to_dict(),
+        step=state.step,
     )
 
 
 def _inputs(state: Run, learner: Learner, autocast: torch.dtype | None) -> Generator[Event, None, Inputs]:
     loader = yield from caching.filled(state, state.plan.captions, learner.text_encoder_learns)
     return Inputs(loader, learner.text_encoder_learns, autocast, state.network.silent)
-
-
-def _finish(state: Run, began: float) -> Iterator[Event]:
-    """Saves the result with its card, unless the person threw it away or nothing was learned."""
-    stopped = bool(state.controls.stopping)
-    if state.controls.stopping == "discard" or state.step == 0:
-        yield _finished(state.config, began, stopped, state.step)
-        return
-    yield from saving.save(state, state.config.name, final=True)
-    if state.step == state.length.total and previews.due(state):
-        yield from previews.draw(state)
-    path: Path = output_folder(state.config, state.host) / f"{state.config.name}{SUFFIX}"
-    try:
-        card.write(path, record.card(state), state.preview)
-    except UserError as fault:
-        yield Warned(f"The LoRA is saved, but not all of its card in the WebUI's list could be made: {fault}")
-    yield Finished(
-        step=state.step, file=str(path), name=state.config.name, tag=record.prompt_tag(state.config.name),
-        trigger=record.trigger_words(state.config, state.items), stopped=stopped, seconds=time.monotonic() - began,
-    )
-
-
-def _finished(config: TrainConfig, began: float, stopped: bool, step: int = 0) -> Finished:
-    return Finished(
-        step=step, file="", name=config.name, tag="", trigger="", stopped=stopped, seconds=time.monotonic() - began
-    )

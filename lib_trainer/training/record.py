@@ -68,7 +68,7 @@ def _settings(run: Run) -> dict[str, Any]:
     return {name: getattr(config, name) for name in same_names} | {
         "family": checkpoint.family, "prediction": checkpoint.prediction, "output_name": config.name,
         "sd_model_name": checkpoint.name, "resolution": run.resolution,
-        "training_comment": config.comment or None,
+        "training_comment": "; ".join(filter(None, [config.comment, *run.record.changes])) or None,
         "clip_skip": config.clip_skip if config.clip_skip > 1 and checkpoint.family.has_clip_skip else None,
         "max_token_length": int(config.max_tokens) if config.max_tokens != "75" else None,
         "optimizer": run.optimizer, "mixed_precision": run.precision,

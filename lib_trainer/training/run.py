@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
+import torch
+
 from lib_trainer.data.dataset import Plan
 from lib_trainer.data.scan import Item
 from lib_trainer.errors import ModelChanged
@@ -22,6 +24,7 @@ from lib_trainer.training.config import TrainConfig
 from lib_trainer.training.controls import Controls
 from lib_trainer.training.events import Continued, Event, Paused
 from lib_trainer.training.progress import Length, Progress
+from lib_trainer.training.resume.run_record import RunRecord
 from lib_trainer.training.resume_state import Stateful
 from lib_trainer.training.world import ALONE, World
 
@@ -41,7 +44,8 @@ class Run:
         items: all pictures. plan: their order. length: updates and epochs.
         resolution: width and height in pixels.
         network: the adapters.
-        folder: the job's folder.
+        folder: the job's folder. record: what it says of this run.
+        device: where the model is.
         base_hash: the checkpoint's hash, being computed.
         optimizer: as sd-scripts records it. precision: "no", "fp16" or "bf16".
         step: updates done. epoch: the epoch of the last update, 1-based. saved: names of the files written.
@@ -49,7 +53,7 @@ class Run:
         stateful: what must be remembered to continue, by name.
         world: the processes that train together.
         preview: the first picture of the last previews, None before any.
-        session: number of the run, for the file's metadata. started_at: Unix seconds.
+        state_step: the update whose state was written last. state_written_at: when, in monotonic seconds.
     """
 
     config: TrainConfig
@@ -63,6 +67,8 @@ class Run:
     resolution: tuple[int, int]
     network: Network
     folder: Path
+    record: RunRecord
+    device: torch.device
     base_hash: BaseHash
     progress: Progress
     optimizer: str = ""
@@ -73,8 +79,18 @@ class Run:
     stateful: dict[str, Stateful] = field(default_factory=dict)
     world: World = ALONE
     preview: Path | None = None
-    session: int = field(default_factory=time.time_ns)
-    started_at: float = field(default_factory=time.time)
+    state_step: int = 0
+    state_written_at: float = field(default_factory=time.monotonic)
+
+    @property
+    def session(self) -> int:
+        """Number of the run for the file's metadata, the same in all its parts."""
+        return self.record.session
+
+    @property
+    def started_at(self) -> float:
+        """Unix seconds of its very beginning."""
+        return self.record.started_at
 
     @property
     def epoch_ended(self) -> bool:

@@ -14,6 +14,7 @@ from lib_trainer.lora import file, metadata
 from lib_trainer.training import record
 from lib_trainer.training.checks.files import SUFFIX, output_folder
 from lib_trainer.training.events import Continued, Event, Paused, Saved
+from lib_trainer.training.resume.run_record import is_own
 from lib_trainer.training.run import Run
 
 DTYPES = {"fp16": torch.float16, "bf16": torch.bfloat16, "float": torch.float32}
@@ -42,13 +43,17 @@ def save(run: Run, name: str, final: bool = False) -> Iterator[Event]:
     Raises:
         UserError: they cannot be written and the person gives up (stops without saving).
     """
+    if not run.world.is_main:
+        return
     path = output_folder(run.config, run.host) / f"{name}{SUFFIX}"
+    own = str(path) in run.record.files
     tensors = run.network.state_dict(DTYPES[run.config.save_precision])
     facts = record.describe(run)
     facts |= metadata.hashes(tensors, facts)
     while True:
         try:
-            file.save(path, tensors, facts)
+            run.record.add_file(run.folder, path)
+            file.save(path, tensors, facts, overwrite=own and is_own(path, run.session))
             break
         except UserError as fault:
             yield from _wait(run, fault)
@@ -58,7 +63,9 @@ def save(run: Run, name: str, final: bool = False) -> Iterator[Event]:
 
 
 def _wait(run: Run, fault: UserError) -> Iterator[Event]:
-    """Holds the run until the person continues or stops."""
+    """Holds the run until the person continues or stops; where several processes train, nobody is there to ask."""
+    if run.world.size > 1:
+        raise fault
     run.controls.hold()
     yield Paused(run.step, f"{fault} The training waits: press Continue to save again, or stop without saving.")
     while run.controls.paused:

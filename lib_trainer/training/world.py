@@ -27,6 +27,10 @@ class World(Protocol):
     def size(self) -> int:
         """How many processes there are."""
 
+    @property
+    def is_main(self) -> bool:
+        """Whether this is process 0."""
+
     def sum_gradients(self, parameters: Sequence[torch.nn.Parameter]) -> None:
         """Makes every parameter's gradient the sum of all processes' (none counts as 0)."""
 
@@ -39,6 +43,7 @@ class _Alone:
 
     rank = 0
     size = 1
+    is_main = True
 
     def sum_gradients(self, parameters: Sequence[torch.nn.Parameter]) -> None:
         """Its own gradients are the sum already."""

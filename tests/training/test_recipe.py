@@ -320,8 +320,8 @@ def test_pause_save_now_and_sample_now(host: StandaloneHost, settings: Settings)
 
     events = train(settings(name="paused", preview_prompts="zko", preview_steps=2), host, press, controls)
     kinds = [type(event).__name__ for event in events if not isinstance(event, ev.Cached)]
-    assert kinds == ["Warned", "Started", "Stepped", "Stepped", "Paused", "Saved", "Previewed", "Continued",
-                     "Stepped", "Stepped", "Stepped", "Stepped", "Saved", "Finished"]
+    assert kinds == ["Warned", "Started", "Stepped", "Stepped", "StateSaved", "Paused", "Saved", "Previewed",
+                     "Continued", "Stepped", "Stepped", "Stepped", "Stepped", "Saved", "Finished"]
     assert loras(host) == ["paused-step00000002.safetensors", "paused.safetensors"]
     train(settings(name="plain"), host)
     assert model_hash(host, "paused") == model_hash(host, "plain")

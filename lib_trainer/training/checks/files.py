@@ -19,8 +19,13 @@ def output_folder(config: TrainConfig, host: Host) -> Path:
     return Path(config.output_folder).absolute() if config.output_folder else host.paths.loras
 
 
-def name(config: TrainConfig, host: Host) -> Iterator[str]:
-    """The name, the folder it is saved to, and the files that are there already."""
+def name(config: TrainConfig, host: Host, own: frozenset[Path] = frozenset()) -> Iterator[str]:
+    """The name, the folder it is saved to, and the files that are there already.
+
+    Args:
+        config: the settings. host: where to train.
+        own: files that a run which goes on has written itself.
+    """
     folder = output_folder(config, host)
     if not config.name:
         yield "Name is empty: write a name; the file becomes NAME.safetensors and the tag <lora:NAME:1>."
@@ -28,7 +33,8 @@ def name(config: TrainConfig, host: Host) -> Iterator[str]:
         yield f"The LoRA cannot be saved to {str(folder)!r} ({problem}): choose another folder under 'Save to'."
     elif config.name:
         taken = re.compile(re.escape(config.name) + _SAVES + re.escape(SUFFIX), re.IGNORECASE)
-        found = sorted(path.name for path in folder.glob("*" + SUFFIX) if taken.fullmatch(path.name))
+        found = sorted(path.name for path in folder.glob("*" + SUFFIX)
+                       if taken.fullmatch(path.name) and path not in own)
         if found:
             files = ", ".join(found[:3]) + (f" and {len(found) - 3} more" if len(found) > 3 else "")
             yield (f"The name {config.name!r} is taken ({files} in {str(folder)!r}) and nothing is overwritten: "

@@ -7,6 +7,7 @@ from pathlib import Path
 from lib_trainer.data.dataset import Dataset
 from lib_trainer.data.scan import Item
 from lib_trainer.host import Checkpoint
+from lib_trainer.training.resume.search import Found
 
 
 @dataclass
@@ -19,6 +20,7 @@ class Findings:
         items: all pictures that were found, regularisation included.
         datasets: the same by data set, with their sizes; empty where folders, resolution or checkpoint are at fault.
         base: the file of the checkpoint to train on, None = the loaded one. checkpoint: its facts, None = at fault.
+        found: the run to go on with, None = a new one begins. changes: settings that act otherwise than before.
     """
 
     faults: list[str] = field(default_factory=list)
@@ -27,3 +29,5 @@ class Findings:
     datasets: list[Dataset] = field(default_factory=list)
     base: Path | None = None
     checkpoint: Checkpoint | None = None
+    found: Found | None = None
+    changes: list[str] = field(default_factory=list)

@@ -1,0 +1,64 @@
+"""The folder of a job, `outputs/train-lora/NAME`: a new run gets a new one, a run that goes on keeps its own."""
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+
+from lib_trainer.errors import UserError
+from lib_trainer.host import Host
+from lib_trainer.training.config import TrainConfig
+from lib_trainer.training.resume.run_record import RunRecord
+from lib_trainer.training.resume.search import JOBS, Found
+
+
+def prepare(config: TrainConfig, host: Host, found: Found | None, changes: list[str]) -> tuple[Path, RunRecord]:
+    """Makes or finds the job's folder; writes the settings and the run's record into it.
+
+    Args:
+        config: the settings. host: where the folder lies.
+        found: what the run goes on with, None = it begins.
+        changes: settings that differ from those of the state.
+
+    Raises:
+        UserError: the folder cannot be made or written.
+    """
+    record = _record(config, found)
+    folder = found.folder if found and is_same_run(config, found) else _new(config.name, host)
+    before = list(found.state.facts.get("changes", [])) if found and found.state else []
+    record.changes, record.finished = before + changes, False
+    config.dump(folder / "config.json")
+    record.write(folder)
+    return folder, record
+
+
+def is_same_run(config: TrainConfig, found: Found) -> bool:
+    """Whether a run goes on under its own name; under another one a new run begins from its state."""
+    return (found.record.name if found.record else found.state.name if found.state else "") == config.name
+
+
+def _record(config: TrainConfig, found: Found | None) -> RunRecord:
+    if found is None:
+        return RunRecord(config.name)
+    if not is_same_run(config, found):
+        return RunRecord(config.name, origin=str(found.state.folder) if found.state else "")
+    if found.record is None and found.state is not None:  # the record was lost, the state knows the most of it
+        return RunRecord(config.name, found.state.facts["session"], found.state.facts["started_at"])
+    return found.record or RunRecord(config.name)
+
+
+def _new(name: str, host: Host) -> Path:
+    """Makes `NAME`, or the first of `NAME-2`, `NAME-3` ... that is free.
+
+    Raises:
+        UserError: it cannot be made.
+    """
+    for number in itertools.count(1):
+        folder = host.paths.outputs / JOBS / (name if number == 1 else f"{name}-{number}")
+        try:
+            folder.mkdir(parents=True)
+        except FileExistsError:
+            continue
+        except OSError as error:
+            raise UserError(f"The folder {folder} cannot be made ({error.strerror}): make room or rights.") from None
+        return folder
+    raise AssertionError("itertools.count never ends")

@@ -1,0 +1,123 @@
+"""What the job's folder says of its run in `run.json`: which run it is, which files it has written, whether it is done.
+
+A file's name is put down before the file is written, so after a kill the run knows its own files from a stranger's.
+"""
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from lib_trainer.errors import UserError
+from lib_trainer.lora import file, whole
+
+NAME = "run.json"
+_LOCK = "run.lock"
+
+
+@dataclass
+class RunRecord:
+    """The record of one run.
+
+    Attributes:
+        name: of the LoRA.
+        session: number of the run, the same in every part of it; written into its files as `ss_session_id`.
+        started_at: Unix seconds of its very beginning.
+        total: updates of the whole run.
+        files: LoRA files written or about to be written, by path.
+        finished: whether it has come to its end, or the person threw its result away.
+        origin: folder of another run's state that it began from, "" = from the beginning.
+        changes: settings that were changed on the way, one sentence each.
+    """
+
+    name: str
+    session: int = field(default_factory=time.time_ns)
+    started_at: float = field(default_factory=time.time)
+    total: int = 0
+    files: list[str] = field(default_factory=list)
+    finished: bool = False
+    origin: str = ""
+    changes: list[str] = field(default_factory=list)
+
+    def write(self, folder: Path) -> None:
+        """Writes the record into the job's folder, whole or not at all.
+
+        Raises:
+            UserError: it cannot be written.
+        """
+        content = json.dumps(dataclasses.asdict(self), indent=2, ensure_ascii=False)
+        whole.write(folder / NAME, content.encode("utf8"), overwrite=True)
+
+    def close(self, folder: Path) -> None:
+        """Notes that the run has come to its end; where that cannot be written it is offered once more."""
+        self.finished = True
+        with contextlib.suppress(UserError):
+            self.write(folder)
+
+    def add_file(self, folder: Path, file: Path) -> None:
+        """Puts down that a file will be written.
+
+        Raises:
+            UserError: the record cannot be written.
+        """
+        if str(file) not in self.files:
+            self.files.append(str(file))
+            self.write(folder)
+
+
+def read(folder: Path) -> RunRecord | None:
+    """Returns the record of a job's folder; None where there is none that can be read."""
+    try:
+        found = json.loads((folder / NAME).read_text(encoding="utf8"))
+        return RunRecord(**found)
+    except (OSError, ValueError, TypeError):
+        return None
+
+
+def is_own(path: Path, session: int) -> bool:
+    """Whether a file at a path that a run has written to is still the run's: its session, or none is named in it."""
+    try:
+        _, facts = file.read_header(path)
+    except UserError:
+        return False
+    return facts.get("ss_session_id") in (None, str(session))
+
+
+@contextmanager
+def held(folder: Path) -> Iterator[None]:
+    """While open, no other process can go on with the run of this folder; the system lets go of a killed process's.
+
+    Raises:
+        UserError: another process trains it.
+    """
+    from filelock import FileLock, Timeout
+
+    lock = FileLock(folder / _LOCK, timeout=0)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise UserError(
+            f"The training in {str(folder)!r} is running in another process: stop it there, or wait for its end."
+        ) from None
+    except (OSError, NotImplementedError):  # a file system without locks must not stop a training
+        yield
+        return
+    try:
+        yield
+    finally:
+        with contextlib.suppress(OSError):
+            lock.release()
+
+
+def is_held(folder: Path) -> bool:
+    """Whether a process trains the run of this folder now."""
+    try:
+        with held(folder):
+            return False
+    except UserError:
+        return True

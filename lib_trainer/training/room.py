@@ -1,0 +1,61 @@
+"""Whether the disks have room for all that a run will write."""
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from lib_trainer.errors import Problems
+from lib_trainer.host import Host
+from lib_trainer.lora.network import Network
+from lib_trainer.training import states
+from lib_trainer.training.checks.files import output_folder
+from lib_trainer.training.config import TrainConfig
+from lib_trainer.training.progress import Length
+from lib_trainer.training.resume.search import Found
+from lib_trainer.training.saving import DTYPES
+
+_STATE_BYTES = 4 * 4
+"""Of a state, per number that is trained: the number itself, two averages of an optimiser and one of the adapters."""
+
+
+def check(config: TrainConfig, host: Host, made: Network, length: Length, found: Found | None = None) -> None:
+    """Checks that the disk has room for all that the run will write: files in one folder, states in another.
+
+    Args:
+        config: the settings. host: where the folders lie. made: the adapters. length: of the whole run.
+        found: what it goes on with; what was written before needs no room.
+
+    Raises:
+        Problems: it has not; says how much is missing.
+    """
+    numbers = sum(factor.numel() for layer in made.layers.values() for factor in layer.parameters())
+    done = found.state.step if found and found.state else 0
+    wanted = [
+        (output_folder(config, host), _files(config, length, done), numbers * DTYPES[config.save_precision].itemsize,
+         "files"),
+        (host.paths.outputs, states.most(config, length), numbers * _STATE_BYTES, "states"),
+    ]
+    if faults := [sentence for folder, count, each, what in wanted
+                  if (sentence := _too_small(folder, count, each, what))]:
+        raise Problems(faults)
+
+
+def _files(config: TrainConfig, length: Length, done: int) -> int:
+    """Returns how many LoRA files are written after so many updates."""
+    files = 1
+    if config.save_every_epochs:
+        files += (length.epochs - 1) // config.save_every_epochs
+        files -= done // length.updates_per_epoch // config.save_every_epochs
+    if config.save_every_steps:
+        files += (length.total - 1) // config.save_every_steps - done // config.save_every_steps
+    return max(1, files)
+
+
+def _too_small(folder: Path, count: int, each: int, what: str) -> str:
+    """Returns why a folder's disk is too small, "" when it is not."""
+    existing = next(place for place in (folder, *folder.parents) if place.exists())
+    free = shutil.disk_usage(existing).free
+    if count * each <= free:
+        return ""
+    return (f"The disk of {str(folder)!r} has {free / 1e6:.0f} MB left, but the run writes {count} {what} of "
+            f"{each / 1e6:.0f} MB: free space, save less often, or choose another folder.")

@@ -1,0 +1,47 @@
+"""Whole trainings of the tests, and what they leave behind."""
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+
+from lib_trainer.hosts.standalone.host import StandaloneHost
+from lib_trainer.lora import file
+from lib_trainer.training import events as ev
+from lib_trainer.training import recipe
+from lib_trainer.training.config import TrainConfig
+from lib_trainer.training.controls import Controls
+
+Watch = Callable[[ev.Event], None]
+
+
+def train(
+    config: TrainConfig, host: StandaloneHost, watch: Watch = lambda event: None, controls: Controls | None = None
+) -> list[ev.Event]:
+    """Runs a training; `watch` sees each event before the training goes on."""
+    seen = []
+    for event in recipe.run(config, host, controls or Controls()):
+        seen.append(event)
+        watch(event)
+    return seen
+
+
+def of(kind: type[ev.Event], events: list[ev.Event]) -> list:
+    return [event for event in events if isinstance(event, kind)]
+
+
+def stop_after(step: int, controls: Controls, save: bool = True) -> Watch:
+    """Returns a watch that presses Stop after an update."""
+    return lambda event: controls.stop(save) if isinstance(event, ev.Stepped) and event.step == step else None
+
+
+def tensors(host: StandaloneHost, name: str = "zko") -> dict[str, torch.Tensor]:
+    return file.load(host.paths.loras / f"{name}.safetensors").tensors
+
+
+def facts(host: StandaloneHost, name: str = "zko") -> dict[str, str]:
+    return file.load(host.paths.loras / f"{name}.safetensors").metadata
+
+
+def same_tensors(ours: dict[str, torch.Tensor], theirs: dict[str, torch.Tensor]) -> bool:
+    return ours.keys() == theirs.keys() and all(torch.equal(ours[name], theirs[name]) for name in ours)
