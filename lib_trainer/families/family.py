@@ -45,6 +45,9 @@ class Family:
         has_size_ids: whether the U-Net is told a pooled text vector, picture size and crop.
         has_clip_skip: whether the text encoder's layer can be chosen; else it is fixed and clip skip is ignored.
         named_as_ldm: whether kohya names U-Net layers as the original checkpoint does (SDXL), else as diffusers does.
+        heads: attention heads in every layer of the U-Net; 0 = one for `head_width` channels.
+        head_width: channels of an attention head in the U-Net, 0 = see `heads`.
+        empty_negative_is_zero: whether an empty negative prompt is drawn with states of 0 instead of encoded.
         bare_up_levels: levels of the up side (0 = the deepest) without attention, where the upsampler moves up.
     """
 
@@ -62,12 +65,15 @@ class Family:
     is_conv_layer: Callable[[str], bool]
     is_text_layer: Callable[[str], bool]
     bare_up_levels: tuple[int, ...]
+    heads: int = 0
+    head_width: int = 0
     base_version_v: str = ""
     modelspec_v: str = ""
     resolution_v: int = 0
     has_size_ids: bool = False
     has_clip_skip: bool = True
     named_as_ldm: bool = False
+    empty_negative_is_zero: bool = False
 
     def native_resolution(self, prediction: str) -> int:
         """Returns the size in pixels of the true-size model that predicts "epsilon" or "v"."""

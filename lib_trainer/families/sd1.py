@@ -53,4 +53,5 @@ SD1 = Family(
     is_conv_layer=is_conv_layer,
     is_text_layer=is_text_layer,
     bare_up_levels=(0,),
+    heads=8,
 )

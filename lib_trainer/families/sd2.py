@@ -38,4 +38,5 @@ SD2 = Family(
     is_conv_layer=is_conv_layer,
     is_text_layer=is_text_layer,
     bare_up_levels=(0,),
+    head_width=64,
 )

@@ -47,6 +47,21 @@ def read_shapes(path: Path) -> dict[str, tuple[int, ...]]:
         raise UserError(f"'{path}' is damaged or no safetensors file ({error}). Download or copy it again.") from error
 
 
+def read_tensor(path: Path, name: str) -> torch.Tensor:
+    """Returns one tensor of a checkpoint that has it; of a `.safetensors` nothing else is read.
+
+    Raises:
+        UserError: as `read_tensors`.
+    """
+    if path.suffix.lower() != ".safetensors":
+        return read_tensors(path)[name]
+    try:
+        with safe_open(str(path), framework="pt", device="cpu") as file:
+            return file.get_tensor(name)
+    except (SafetensorError, OSError) as error:
+        raise UserError(f"'{path}' is damaged or no safetensors file ({error}). Download or copy it again.") from error
+
+
 def _read_safetensors(path: Path) -> dict[str, torch.Tensor]:
     try:
         with safe_open(str(path), framework="pt", device="cpu") as file:
@@ -70,7 +85,7 @@ def _read_ckpt(path: Path) -> dict[str, torch.Tensor]:
     content = content.get("state_dict", content) if isinstance(content, dict) else {}
     tensors = {name: value for name, value in content.items() if isinstance(value, torch.Tensor)}
     if not tensors:
-        raise UserError(f"'{path}' holds no weights. A Stable Diffusion 1.x checkpoint is needed.")
+        raise UserError(f"'{path}' holds no weights. A Stable Diffusion checkpoint is needed.")
     return tensors
 
 

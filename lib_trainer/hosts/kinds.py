@@ -54,9 +54,9 @@ def _describe_unet(shapes: Shapes) -> str:
     other = _describe_input(shapes)
     if other:
         return other
-    blocks = {name.split(".")[3] for name in shapes if name.startswith(UNET + "input_blocks.")}
-    if len(blocks) != 12:
-        return f"a checkpoint whose U-Net has {len(blocks)} input blocks instead of 12"
+    blocks = _input_blocks(shapes)
+    if blocks != 12:
+        return f"a checkpoint whose U-Net has {blocks} input blocks instead of 12"
     if len(shapes.get(UNET + "input_blocks.1.1.proj_in.weight", ())) == 2:
         return SD2_KIND
     return ""
@@ -76,10 +76,24 @@ def family_of(shapes: Shapes) -> tuple[Family | None, str]:
         return SD1, ""
     if kind not in (SDXL_KIND, SD2_KIND):
         return None, kind
-    if other := _describe_input(shapes):
+    if other := _describe_variant(shapes, kind):
         return None, other
-    if kind == SD2_KIND:
-        return SD2, ""
-    if not any(name.startswith("conditioner.embedders.1.") for name in shapes):
-        return None, "the SDXL refiner, or an SDXL checkpoint without its second text encoder"
-    return SDXL, ""
+    return (SD2 if kind == SD2_KIND else SDXL), ""
+
+
+def _describe_variant(shapes: Shapes, kind: str) -> str:
+    """Returns what an SD 2.x or SDXL checkpoint is if not the ordinary one, else ""."""
+    if not any(name.startswith(UNET) for name in shapes):
+        return f"{kind} without its U-Net"
+    if other := _describe_input(shapes):
+        return other
+    if kind == SDXL_KIND and not any(name.startswith("conditioner.embedders.1.") for name in shapes):
+        return "the SDXL refiner, or an SDXL checkpoint without its second text encoder"
+    if any(name.startswith("edm_") for name in shapes):
+        return f"{kind} that predicts by another rule (EDM), as Playground v2.5 and CosXL do"
+    blocks, wanted = _input_blocks(shapes), 12 if kind == SD2_KIND else 9
+    return "" if blocks == wanted else f"{kind} whose U-Net has {blocks} input blocks instead of {wanted}"
+
+
+def _input_blocks(shapes: Shapes) -> int:
+    return len({name.split(".")[3] for name in shapes if name.startswith(UNET + "input_blocks.")})

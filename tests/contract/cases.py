@@ -8,7 +8,6 @@ import torch
 
 from lib_trainer.host import HostPaths
 from lib_trainer.hosts.standalone.host import StandaloneHost
-from lib_trainer.hosts.standalone.text_states import encode_ids
 from lib_trainer.txt2img_host import GenerateRequest
 from tests import tiny_checkpoint
 from tests.contract.case import HostCase
@@ -48,7 +47,8 @@ class StandaloneCase(HostCase):
 
     @torch.no_grad()
     def states_of(self, ids: Sequence[int]) -> torch.Tensor:
-        return encode_ids(self.host._loaded.text_encoder, torch.tensor([list(ids)]), clip_skip=1)[0]
+        encoder = self.host._loaded.text.networks[0]
+        return encoder(torch.tensor([list(ids)])).last_hidden_state[0]
 
 
 CASES: dict[str, type[HostCase]] = {

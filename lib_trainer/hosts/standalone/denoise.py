@@ -1,4 +1,4 @@
-"""The sampling loop: noise and text states in, latents out.
+"""The sampling loop: noise and what the U-Net is told in, latents out.
 
 Every picture of a batch has its own generator on the CPU, so its noise depends on its seed alone, whatever the batch
 size or the device. Classifier-free guidance (Ho & Salimans 2022, eq. 6) runs both halves in one pass.
@@ -11,11 +11,13 @@ from typing import Any, Protocol
 
 import torch
 
-Predict = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
-"""(latents (N, 4, h, w), timesteps (N,), states (N, T, C)) -> prediction (N, 4, h, w)."""
+from lib_trainer.host import Conditioning
 
-Prompts = tuple[torch.Tensor, torch.Tensor]
-"""States (1, T, C) of the prompt, and (1, T', C) of the negative prompt."""
+Predict = Callable[[torch.Tensor, torch.Tensor, Conditioning], torch.Tensor]
+"""(latents (N, 4, h, w), timesteps (N,), conditioning of N) -> prediction (N, 4, h, w)."""
+
+Prompts = tuple[Conditioning, Conditioning]
+"""What the U-Net is told of one picture: by the prompt, and by the negative prompt."""
 
 
 class Scheduler(Protocol):
@@ -58,16 +60,16 @@ def denoise(
     extra = {"generator": list(generators)} if "generator" in inspect.signature(scheduler.step).parameters else {}
     total = len(scheduler.timesteps)
     step = 0
-    states: list[torch.Tensor] = []
+    told: list[Conditioning] = []
     for done, t in enumerate(scheduler.timesteps):
         if not on_step(done, total):
             return None
         if (now := sampler_step(done, total, steps)) != step:
             step = now
             positive, negative = prompts_at(step)
-            states = [part.expand(len(noise), -1, -1) for part in ((negative, positive) if cfg != 1 else (positive,))]
+            told = [_joined([part] * len(noise)) for part in ((negative, positive) if cfg != 1 else (positive,))]
         scaled = scheduler.scale_model_input(latents, t)
-        guided = _guide(predict, scaled, t, states, cfg)
+        guided = _guide(predict, scaled, t, told, cfg)
         latents = scheduler.step(guided, t, latents, **extra).prev_sample
     on_step(total, total)
     return latents
@@ -88,15 +90,23 @@ def sampler_step(call: int, calls: int, steps: int) -> int:
 
 
 def _guide(
-    predict: Predict, latents: torch.Tensor, t: torch.Tensor, states: Sequence[torch.Tensor], cfg: float
+    predict: Predict, latents: torch.Tensor, t: torch.Tensor, told: Sequence[Conditioning], cfg: float
 ) -> torch.Tensor:
-    """Runs the model for all states; in one pass where their lengths agree."""
+    """Runs the model for the prompt and the negative prompt; in one pass where their lengths agree."""
     count = len(latents)
-    times = t.reshape(1).expand(count * len(states)).to(latents.device)
-    if len({part.shape[1] for part in states}) == 1:
-        outputs = predict(torch.cat([latents] * len(states)), times, torch.cat(list(states))).float().chunk(len(states))
+    times = t.reshape(1).expand(count * len(told)).to(latents.device)
+    if len({part.hidden.shape[1] for part in told}) == 1:
+        outputs = predict(torch.cat([latents] * len(told)), times, _joined(told)).float().chunk(len(told))
     else:
-        outputs = tuple(predict(latents, times[:count], part).float() for part in states)
+        outputs = tuple(predict(latents, times[:count], part).float() for part in told)
     if len(outputs) == 1:
         return outputs[0]
     return outputs[0] + cfg * (outputs[1] - outputs[0])
+
+
+def _joined(told: Sequence[Conditioning]) -> Conditioning:
+    """Returns what is told of several batches as one batch."""
+    pooled = [part.pooled for part in told if part.pooled is not None]
+    sizes = [part.sizes for part in told if part.sizes is not None]
+    return Conditioning(torch.cat([part.hidden for part in told]), torch.cat(pooled) if pooled else None,
+                        torch.cat(sizes) if sizes else None)

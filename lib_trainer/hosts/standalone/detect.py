@@ -1,16 +1,18 @@
-"""What the embedded host can load: SD 1.x; of everything else it says what it is."""
+"""What the embedded host can load: SD 1.x, SD 2.x and SDXL; of everything else it says what it is."""
 from __future__ import annotations
 
 from lib_trainer.errors import UserError
-from lib_trainer.hosts.kinds import Shapes, describe
+from lib_trainer.families.family import Family
+from lib_trainer.hosts.kinds import UNET, VAE, Shapes, family_of
 
 SUPPORTED = (
-    "The embedded host takes Stable Diffusion 1.x checkpoints: text-to-image, U-Net, VAE and text encoder in one file."
+    "The embedded host takes Stable Diffusion 1.x, 2.x and SDXL checkpoints: text-to-image, U-Net, VAE and text "
+    "encoders in one file."
 )
 
 
-def require_sd1(shapes: Shapes, where: object) -> None:
-    """Passes for an SD 1.x text-to-image checkpoint.
+def require_family(shapes: Shapes, where: object) -> Family:
+    """Returns the family of a text-to-image checkpoint.
 
     Args:
         shapes: shape of every tensor by its original (LDM) name.
@@ -19,6 +21,11 @@ def require_sd1(shapes: Shapes, where: object) -> None:
     Raises:
         UserError: the file holds something else; names it.
     """
-    found = describe(shapes)
-    if found:
+    family, found = family_of(shapes)
+    if family is None:
         raise UserError(f"'{where}' is {found}. {SUPPORTED}")
+    missing = [label for label, prefix in (("U-Net", UNET), ("VAE", VAE))
+               if not any(name.startswith(prefix) for name in shapes)]
+    if missing:
+        raise UserError(f"'{where}' is a checkpoint without its {' and '.join(missing)}. {SUPPORTED}")
+    return family

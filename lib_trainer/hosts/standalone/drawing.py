@@ -15,13 +15,14 @@ import torch
 from lib_trainer.blocks import recorded, tags, windows
 from lib_trainer.blocks.resolve import Weights
 from lib_trainer.errors import Problems, UserError
-from lib_trainer.host import Picture
+from lib_trainer.host import Conditioning, Picture
 from lib_trainer.hosts.standalone import samplers
 from lib_trainer.hosts.standalone.denoise import Prompts, denoise
 from lib_trainer.hosts.standalone.infotext import infotext
-from lib_trainer.hosts.standalone.loader import LoadedModel
+from lib_trainer.hosts.standalone.loaded import LoadedModel
 from lib_trainer.hosts.standalone.loras import Applied, Live, LoraShelf, Meanings
-from lib_trainer.hosts.standalone.prompt import encode_prompt
+from lib_trainer.hosts.standalone.placement import TEXT, UNET
+from lib_trainer.hosts.standalone.prompt import encode_negative, encode_prompt
 from lib_trainer.txt2img_host import DrawProgress, GenerateRequest
 
 if TYPE_CHECKING:
@@ -47,12 +48,11 @@ def complete(request: GenerateRequest, model: LoadedModel) -> GenerateRequest:
     """
     native = model.checkpoint.resolution
     width, height = request.width or native, request.height or native
-    layers: int = model.text_encoder.config.num_hidden_layers
     faults = [f"{label} must be a multiple of 8 from 64 to 4096 pixels, got {size}."
               for label, size in (("Width", width), ("Height", height)) if size % 8 or not 64 <= size <= 4096]
     for label, value, low, high in (
         ("Steps", request.steps, 1, 150), ("CFG scale", request.cfg, 1, 30), ("Batch size", request.batch_size, 1, 64),
-        ("Batch count", request.batch_count, 1, 100), ("Clip skip", request.clip_skip, 1, layers),
+        ("Batch count", request.batch_count, 1, 100), ("Clip skip", request.clip_skip, 1, model.text.layers),
         ("Seed", request.seed, -1, 2**53),
     ):
         if not low <= value <= high:
@@ -111,10 +111,12 @@ def _sample(
     def prompts_at(step: int) -> Prompts:
         state = applied.acting.begin(step)
         if state not in encoded:
-            positive, negative = (encode_prompt(model.text_encoder, model.tokenizer, text, request.clip_skip)
-                                  for text in (applied.text, request.negative))
-            encoded[state] = positive, negative
+            encoded[state] = _encode(request, applied.text, model)
         return encoded[state]
+
+    def predict(noisy: torch.Tensor, timesteps: torch.Tensor, cond: Conditioning) -> torch.Tensor:
+        model.placement.bring(UNET)
+        return model.predict(noisy, timesteps, cond)
 
     def on_step(done: int, total: int) -> bool:
         if watch.progress:
@@ -122,18 +124,28 @@ def _sample(
         return not (watch.interrupt and watch.interrupt())
 
     return denoise(
-        model.predict, scheduler, prompts_at, [torch.Generator().manual_seed(seed) for seed in seeds],
+        predict, scheduler, prompts_at, [torch.Generator().manual_seed(seed) for seed in seeds],
         shape=(request.height // 8, request.width // 8), steps=request.steps, cfg=request.cfg, device=model.device,
         on_step=on_step,
     )
 
 
-@torch.no_grad()
+def _encode(request: GenerateRequest, prompt: str, model: LoadedModel) -> Prompts:
+    """Returns what the U-Net is told; where it knows sizes, that the picture is whole and of its own size."""
+    model.placement.bring(TEXT)
+    size = (request.height, request.width)
+    sizes = torch.tensor([[*size, 0, 0, *size]], dtype=torch.float32)
+    told = (encode_prompt(model.text, prompt, request.clip_skip),
+            encode_negative(model.text, request.negative, request.clip_skip))
+    positive, negative = (replace(part, sizes=sizes) for part in told)
+    return positive, negative
+
+
 def _decode(model: LoadedModel, latents: torch.Tensor) -> tuple[Image, list[str]]:
     """Returns the picture of latents (4, h, w) and what is wrong with it; one at a time, so batches do not matter."""
     from PIL import Image as images
 
-    pixels = model.vae.decode(latents[None].float() / model.checkpoint.family.latent_scale, return_dict=False)[0][0]
+    pixels = model.decode(latents)
     faults = [] if bool(pixels.isfinite().all()) else [
         "Some numbers of the picture are not finite and were drawn black. Lower the LoRA's strength or the CFG scale."]
     bytes_ = (pixels.nan_to_num(-1.0).clamp(-1, 1) * 127.5 + 127.5).round().to(torch.uint8)

@@ -1,4 +1,4 @@
-"""The embedded host: holds one SD 1.x checkpoint, draws with it, lends it to training.
+"""The embedded host: holds one checkpoint, draws with it, lends it to training.
 
 It is what a WebUI is to the rest of the package. One lock orders everything that touches the model: a generation, a
 turn of a lease, loading another checkpoint; whoever asks first is served first.
@@ -23,7 +23,8 @@ from lib_trainer.hosts.standalone.display import Display
 from lib_trainer.hosts.standalone.drawing import Watch, complete, draw
 from lib_trainer.hosts.standalone.infotext import save_png
 from lib_trainer.hosts.standalone.lease import StandaloneLease, restored
-from lib_trainer.hosts.standalone.loader import LoadedModel, describe, identity_of, load
+from lib_trainer.hosts.standalone.loaded import LoadedModel
+from lib_trainer.hosts.standalone.loader import describe, identity_of, load
 from lib_trainer.hosts.standalone.lock import FifoLock
 from lib_trainer.hosts.standalone.loras import Live, LoraShelf, Meanings
 from lib_trainer.hosts.standalone.model import StandaloneModel
@@ -67,7 +68,7 @@ class StandaloneHost:
         """Loads a checkpoint.
 
         Args:
-            model_file: single-file SD 1.x checkpoint.
+            model_file: single-file checkpoint of SD 1.x, SD 2.x or SDXL.
             paths: folders; made where they are missing.
             models_dir: folder whose checkpoints `checkpoints` lists; None = the checkpoint's own.
             presets_file: block-weight presets; None = the file in the settings folder, written when absent.

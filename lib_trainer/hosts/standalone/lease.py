@@ -7,7 +7,7 @@ from contextlib import contextmanager
 import torch
 
 from lib_trainer.errors import ModelChanged, UserError
-from lib_trainer.hosts.standalone.loader import LoadedModel
+from lib_trainer.hosts.standalone.loaded import LoadedModel
 from lib_trainer.hosts.standalone.lock import FifoLock
 from lib_trainer.hosts.standalone.model import StandaloneModel
 

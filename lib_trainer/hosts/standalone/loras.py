@@ -19,7 +19,7 @@ from lib_trainer.blocks.resolve import Weights, resolve_all
 from lib_trainer.errors import UserError
 from lib_trainer.host import TRAINING_NAME, LiveNetwork
 from lib_trainer.hosts.standalone.acting import Acting
-from lib_trainer.hosts.standalone.loader import LoadedModel
+from lib_trainer.hosts.standalone.loaded import LoadedModel
 from lib_trainer.lora import file as lora_file
 from lib_trainer.lora import loaded as loaded_loras
 

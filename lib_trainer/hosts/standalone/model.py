@@ -1,4 +1,4 @@
-"""The leased model of the embedded host: what training needs of an SD 1.x checkpoint, over diffusers networks."""
+"""The leased model of the embedded host: what training needs of a checkpoint, over diffusers networks."""
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
@@ -7,9 +7,9 @@ from contextlib import AbstractContextManager, nullcontext
 import torch
 
 from lib_trainer.host import Checkpoint, Conditioning, Picture, PreviewRequest, Target
-from lib_trainer.hosts.standalone import layers
-from lib_trainer.hosts.standalone.loader import LoadedModel
-from lib_trainer.hosts.standalone.text_states import encode_captions
+from lib_trainer.hosts.recompute import blocks_of, recomputed
+from lib_trainer.hosts.standalone.loaded import LoadedModel
+from lib_trainer.hosts.standalone.placement import TEXT, UNET
 
 
 class StandaloneModel:
@@ -18,6 +18,7 @@ class StandaloneModel:
     def __init__(self, loaded: LoadedModel, draw: Callable[[PreviewRequest], Picture]) -> None:
         self._loaded = loaded
         self._draw = draw
+        self._for_backward: set[str] = set()
 
     @property
     def checkpoint(self) -> Checkpoint:
@@ -26,12 +27,12 @@ class StandaloneModel:
 
     @property
     def device(self) -> torch.device:
-        """Where the networks are."""
+        """Where the networks run."""
         return self._loaded.device
 
     @property
     def compute_dtype(self) -> torch.dtype:
-        """The dtype of U-Net and text encoder."""
+        """The dtype in which U-Net and text encoders run."""
         return self._loaded.compute_dtype
 
     @property
@@ -40,7 +41,7 @@ class StandaloneModel:
         return self._loaded.alphas_cumprod
 
     def targets(self) -> list[Target]:
-        """Every adaptable layer: the text encoder's, then the U-Net's."""
+        """Every adaptable layer: the text encoders', then the U-Net's."""
         return list(self._loaded.targets)
 
     def other_targets(self) -> list[Target]:
@@ -50,25 +51,30 @@ class StandaloneModel:
 
     def encode_images(self, pixels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Returns mean and standard deviation (B, 4, h, w) float32 of the posterior, in float32 even under autocast."""
-        with torch.no_grad(), torch.autocast(self.device.type, enabled=False):
-            posterior = self._loaded.vae.encode(pixels.to(self.device, torch.float32)).latent_dist
-        return posterior.mean, posterior.std
+        return self._loaded.encode(pixels)
 
     def encode_captions(
         self, captions: Sequence[str], clip_skip: int = 1, chunks: int = 1, grad: bool = False
     ) -> Conditioning:
-        """Encodes captions literally; states (B, 75 * chunks + 2, C)."""
-        ids = self._loaded.tokenizer.captions(captions, chunks)
+        """Encodes captions literally; states (B, 75 * chunks + 2, C), the pooled vector that of the first chunk."""
+        self._bring(TEXT, grad)
         with nullcontext() if grad else torch.no_grad():
-            return Conditioning(hidden=encode_captions(self._loaded.text_encoder, ids, clip_skip))
+            return self._loaded.text.captions(captions, clip_skip, chunks)
 
     def predict(self, noisy: torch.Tensor, timesteps: torch.Tensor, cond: Conditioning) -> torch.Tensor:
         """Runs the U-Net in its own dtype; returns float32 (B, 4, h, w)."""
-        return self._loaded.predict(noisy, timesteps, cond.hidden)
+        self._bring(UNET, torch.is_grad_enabled())
+        return self._loaded.predict(noisy, timesteps, cond)
+
+    def _bring(self, part: str, grad: bool) -> None:
+        """Has a network where it runs, beside those that this turn's backward pass will need."""
+        if grad:
+            self._for_backward.add(part)
+        self._loaded.placement.bring(part, *self._for_backward)
 
     def checkpointing(self) -> AbstractContextManager[None]:
-        """Recomputes activations of U-Net and text encoder in backward while open."""
-        return layers.checkpointing(self._loaded.unet, self._loaded.text_encoder)
+        """Recomputes activations of U-Net and text encoders in backward while open."""
+        return recomputed(blocks_of([self._loaded.unet, *self._loaded.text.networks]))
 
     def preview(self, request: PreviewRequest) -> Picture:
         """Draws one picture inside this turn."""

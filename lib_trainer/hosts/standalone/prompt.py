@@ -8,11 +8,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import torch
-from transformers.models.clip.modeling_clip import CLIPTextModel
 
+from lib_trainer.host import Conditioning
+from lib_trainer.hosts.captions import CHUNK
 from lib_trainer.hosts.standalone.emphasis import parse
-from lib_trainer.hosts.standalone.text_states import encode_ids
-from lib_trainer.hosts.standalone.tokens import CHUNK, Tokenizer
+from lib_trainer.hosts.standalone.text_encoders import TextEncoders
+from lib_trainer.hosts.standalone.tokens import Tokenizer
 
 COMMA_REACH = 20
 """A full chunk ends at its last comma when that is at most this many tokens back, so that no tag is torn apart."""
@@ -52,16 +53,30 @@ def _overflow(full: Chunk, comma: int) -> Chunk:
     return moved
 
 
-def encode_prompt(encoder: CLIPTextModel, tokenizer: Tokenizer, prompt: str, clip_skip: int) -> torch.Tensor:
-    """Returns the states (1, 77 * chunks, C) of a prompt, in the encoder's dtype.
+def encode_prompt(encoders: TextEncoders, prompt: str, clip_skip: int) -> Conditioning:
+    """Returns the states (1, 77 * chunks, C) of a prompt, and the first chunk's pooled vector where the family has one.
 
     Raises:
-        UserError: the encoder has fewer layers than clip_skip.
+        UserError: an encoder has fewer layers than clip_skip.
     """
-    parts = chunks(prompt, tokenizer)
-    states = encode_ids(encoder, torch.tensor([tokenizer.wrap(part.ids) for part in parts]), clip_skip)
-    if any(weight != 1.0 for part in parts for weight in part.weights):
-        states = torch.stack([_emphasise(row, part.weights) for row, part in zip(states, parts, strict=True)])
+    parts = chunks(prompt, encoders.tokenizer)
+    found = encoders.pieces([part.ids for part in parts], clip_skip)
+    weights = [part.weights for part in parts]
+    return encoders.together([(_side_by_side(states, weights), ends[:1]) for states, ends in found])
+
+
+def encode_negative(encoders: TextEncoders, prompt: str, clip_skip: int) -> Conditioning:
+    """Returns what `encode_prompt` does; of an empty prompt zeros where the family was trained with them (SDXL)."""
+    told = encode_prompt(encoders, prompt, clip_skip)
+    if prompt or not encoders.family.empty_negative_is_zero:
+        return told
+    return Conditioning(torch.zeros_like(told.hidden), None if told.pooled is None else torch.zeros_like(told.pooled))
+
+
+def _side_by_side(states: torch.Tensor, weights: list[list[float]]) -> torch.Tensor:
+    """Joins the states (N, 77, C) of chunks to (1, 77 * N, C), weighted."""
+    if any(weight != 1.0 for part in weights for weight in part):
+        states = torch.stack([_emphasise(row, part) for row, part in zip(states, weights, strict=True)])
     return states.reshape(1, -1, states.shape[-1])
 
 

@@ -16,6 +16,7 @@ from lib_trainer.hosts.standalone.denoise import Scheduler
 DEFAULT = "Euler a"
 
 _LEADING = {"timestep_spacing": "leading", "steps_offset": 1}
+_TRAILING = {"timestep_spacing": "trailing"}
 _EVEN = {"timestep_spacing": "linspace"}
 _KARRAS = {"use_karras_sigmas": True, **_EVEN}
 _MULTISTEP = ("dpmsolver_multistep", "DPMSolverMultistepScheduler")
@@ -36,6 +37,9 @@ _TABLE: dict[str, tuple[str, str, dict[str, Any]]] = {
     "UniPC": ("unipc_multistep", "UniPCMultistepScheduler", _EVEN),
 }
 """WebUI name -> (diffusers module, class, settings)."""
+
+_PURE_NOISE = 1e-6
+"""A schedule that ends below this begins with pure noise."""
 
 
 def names() -> list[str]:
@@ -60,14 +64,27 @@ def resolve(name: str) -> str:
 def make(name: str, alphas_cumprod: torch.Tensor, prediction: str) -> Scheduler:
     """Returns a new scheduler.
 
+    Where the schedule ends in pure noise, drawing begins there: a sampler that would skip the last timesteps gives
+    pictures of a middling brightness (Lin et al. 2023, section 3.4).
+
     Args:
         name: a name of the table.
         alphas_cumprod: the checkpoint's (1000,) schedule.
         prediction: "epsilon" or "v".
+
+    Raises:
+        UserError: no such sampler, or none for this schedule: Karras' steps gather where a schedule that ends in pure
+            noise has no timesteps.
     """
     module, kind, settings = _TABLE[resolve(name)]
     scheduler = getattr(importlib.import_module(f"diffusers.schedulers.scheduling_{module}"), kind)
     table = alphas_cumprod.double()
+    ends_in_pure_noise = bool(table[-1] < _PURE_NOISE)
+    if ends_in_pure_noise and "use_karras_sigmas" in settings:
+        raise UserError(f"The sampler '{resolve(name)}' cannot draw with a checkpoint of zero terminal SNR. "
+                        f"Choose '{resolve(name).removesuffix(' Karras')}' or '{DEFAULT}'.")
+    if ends_in_pure_noise and settings.items() >= _LEADING.items():
+        settings = {name: value for name, value in settings.items() if name not in _LEADING} | _TRAILING
     betas = 1 - table / torch.cat([torch.ones(1, dtype=torch.float64), table[:-1]])
     return scheduler(
         num_train_timesteps=len(table),

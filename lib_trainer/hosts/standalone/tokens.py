@@ -1,7 +1,7 @@
 """CLIP token ids: captions taken literally, and pieces of prompts.
 
-The byte-pair vocabulary ships with the package, so nothing is downloaded. A caption is cut into chunks of 75 tokens by
-position alone, as sd-scripts does; every chunk is wrapped in a begin and an end token and padded with end tokens.
+The byte-pair vocabulary ships with the package, so nothing is downloaded; all of SD's encoders share it and differ in
+how they fill unused places only. How a caption is cut into chunks tells `hosts.captions`.
 """
 from __future__ import annotations
 
@@ -11,15 +11,14 @@ from pathlib import Path
 import torch
 
 from lib_trainer.errors import UserError
-
-CHUNK = 75
-"""Tokens of a caption that one pass of the encoder reads."""
+from lib_trainer.families.family import TextEncoderFacts
+from lib_trainer.hosts.captions import CHUNK, caption_ids
 
 VOCABULARY = Path(__file__).resolve().parents[2] / "assets" / "clip"
 
 
 class Tokenizer:
-    """CLIP's tokenizer with the ids that SD 1.x uses."""
+    """CLIP's tokenizer with the ids that SD uses."""
 
     def __init__(self, folder: Path = VOCABULARY) -> None:
         from transformers.models.clip.tokenization_clip import CLIPTokenizer
@@ -35,22 +34,20 @@ class Tokenizer:
         """Returns the token ids of a text, nothing added, nothing cut."""
         return self._clip.convert_tokens_to_ids(self._clip.tokenize(text))
 
-    def wrap(self, content: Sequence[int]) -> list[int]:
-        """Returns 77 ids: begin, up to 75 of content, end tokens to fill."""
+    def pad(self, encoder: TextEncoderFacts | None) -> int:
+        """Returns what fills unused places for an encoder; CLIP-L's own token for None."""
+        return self.end if encoder is None or encoder.pad_is_eos else 0
+
+    def wrap(self, content: Sequence[int], encoder: TextEncoderFacts | None = None) -> list[int]:
+        """Returns 77 ids of a piece of a prompt: begin, up to 75 of content, an end token, padding."""
         content = list(content[:CHUNK])
-        return [self.begin, *content, *[self.end] * (CHUNK + 1 - len(content))]
+        return [self.begin, *content, self.end, *[self.pad(encoder)] * (CHUNK - len(content))]
 
-    def caption(self, text: str, chunks: int) -> list[list[int]]:
-        """Returns `chunks` rows of 77 ids for a caption; what does not fit is cut off."""
-        ids = self.ids(text)
-        return [self.wrap(ids[i * CHUNK:(i + 1) * CHUNK]) for i in range(chunks)]
-
-    def captions(self, texts: Sequence[str], chunks: int) -> torch.Tensor:
-        """Returns the ids (B, chunks, 77) int64 of captions.
+    def captions(self, texts: Sequence[str], chunks: int, encoder: TextEncoderFacts | None = None) -> torch.Tensor:
+        """Returns the ids (B, chunks, 77) int64 of captions; what does not fit is cut off.
 
         Raises:
             ValueError: chunks is not 1, 2 or 3.
         """
-        if chunks not in (1, 2, 3):
-            raise ValueError(f"chunks must be 1, 2 or 3, got {chunks}")
-        return torch.tensor([self.caption(text, chunks) for text in texts], dtype=torch.int64)
+        return caption_ids(lambda given: [self.ids(text) for text in given], texts, chunks,
+                           begin=self.begin, end=self.end, pad=self.pad(encoder))

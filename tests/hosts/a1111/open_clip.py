@@ -10,14 +10,14 @@ WIDTH, HEADS, LAYERS, VOCABULARY = 32, 4, 4, 49408
 class ResidualAttentionBlock(nn.Module):
     """One layer; it is given (77, B, C)."""
 
-    def __init__(self) -> None:
+    def __init__(self, width: int, heads: int) -> None:
         super().__init__()
-        self.ln_1, self.ln_2 = nn.LayerNorm(WIDTH), nn.LayerNorm(WIDTH)
-        self.attn = nn.MultiheadAttention(WIDTH, HEADS)
+        self.ln_1, self.ln_2 = nn.LayerNorm(width), nn.LayerNorm(width)
+        self.attn = nn.MultiheadAttention(width, heads)
         self.mlp = nn.Sequential()
-        self.mlp.add_module("c_fc", nn.Linear(WIDTH, 4 * WIDTH))
+        self.mlp.add_module("c_fc", nn.Linear(width, 4 * width))
         self.mlp.add_module("gelu", nn.GELU())
-        self.mlp.add_module("c_proj", nn.Linear(4 * WIDTH, WIDTH))
+        self.mlp.add_module("c_proj", nn.Linear(4 * width, width))
 
     def forward(self, x: torch.Tensor, attn_mask: torch.Tensor) -> torch.Tensor:
         normed = self.ln_1(x)
@@ -28,15 +28,22 @@ class ResidualAttentionBlock(nn.Module):
 class TextModel(nn.Module):
     """open_clip's model without its eyes."""
 
-    def __init__(self) -> None:
+    def __init__(self, heads: int = HEADS, layers: int = LAYERS, width: int = WIDTH) -> None:
         super().__init__()
-        self.token_embedding = nn.Embedding(VOCABULARY, WIDTH)
-        self.positional_embedding = nn.Parameter(torch.randn(77, WIDTH) * 0.1)
+        self.token_embedding = nn.Embedding(VOCABULARY, width)
+        self.positional_embedding = nn.Parameter(torch.randn(77, width) * 0.1)
         self.transformer = nn.Module()
-        self.transformer.resblocks = nn.ModuleList(ResidualAttentionBlock() for _ in range(LAYERS))
-        self.ln_final = nn.LayerNorm(WIDTH)
-        self.text_projection = nn.Parameter(torch.randn(WIDTH, WIDTH) * 0.2)
+        self.transformer.resblocks = nn.ModuleList(ResidualAttentionBlock(width, heads) for _ in range(layers))
+        self.ln_final = nn.LayerNorm(width)
+        self.text_projection = nn.Parameter(torch.randn(width, width) * 0.2)
         self.register_buffer("attn_mask", torch.full((77, 77), float("-inf")).triu(1), persistent=False)
+
+    def after(self, ids: torch.Tensor, count: int) -> torch.Tensor:
+        """Returns the states (B, 77, C) that come out of the first blocks, for ids (B, 77)."""
+        states = (self.token_embedding(ids) + self.positional_embedding).permute(1, 0, 2)
+        for block in list(self.transformer.resblocks)[:count]:  # type: ignore[arg-type]
+            states = block(states, attn_mask=self.attn_mask)
+        return states.permute(1, 0, 2)
 
 
 class Frozen(nn.Module):

@@ -9,8 +9,11 @@ import torch
 from safetensors.torch import save_file
 
 from lib_trainer.errors import UserError
-from lib_trainer.hosts.standalone import architecture, layers
-from lib_trainer.hosts.standalone.loader import LoadedModel, load
+from lib_trainer.families.sd1 import SD1
+from lib_trainer.host import Conditioning
+from lib_trainer.hosts.standalone import architecture, layers, text_parts
+from lib_trainer.hosts.standalone.loaded import LoadedModel
+from lib_trainer.hosts.standalone.loader import load
 from tests import tiny_checkpoint
 from tools.demo import ldm_keys
 
@@ -48,9 +51,9 @@ def test_predictions_equal_those_of_the_original_network(loaded: LoadedModel) ->
     latents, states = torch.randn(2, 4, 8, 8), torch.randn(2, 77, tiny_checkpoint.TEXT_WIDTH)
     times, ids = torch.tensor([7, 900]), torch.tensor([[49406, 320, 1125, *[49407] * 74]])
     with torch.no_grad():
-        assert torch.equal(loaded.predict(latents, times, states), unet(latents, times, states).sample)
+        assert torch.equal(loaded.predict(latents, times, Conditioning(states)), unet(latents, times, states).sample)
         assert torch.equal(loaded.vae.decode(latents).sample, vae.decode(latents).sample)
-        assert torch.equal(loaded.text_encoder(ids).last_hidden_state, text(ids).last_hidden_state)
+        assert torch.equal(loaded.text.networks[0](ids).last_hidden_state, text(ids).last_hidden_state)
 
 
 def test_everything_is_frozen_and_in_eval_mode(loaded: LoadedModel) -> None:
@@ -75,9 +78,10 @@ def test_half_precision_files_are_cast_up(folder: Path) -> None:
 
 def test_storage_in_bfloat16_keeps_the_vae_in_float32(path: Path) -> None:
     model = load_tiny(path, torch.bfloat16)
-    assert (model.unet.dtype, model.text_encoder.dtype, model.vae.dtype) == (
+    assert (model.unet.dtype, model.text.networks[0].dtype, model.vae.dtype) == (
         torch.bfloat16, torch.bfloat16, torch.float32)
-    assert model.predict(torch.randn(1, 4, 8, 8), torch.tensor([3]), torch.randn(1, 77, 32)).isfinite().all()
+    told = Conditioning(torch.randn(1, 77, 32))
+    assert model.predict(torch.randn(1, 4, 8, 8), torch.tensor([3]), told).isfinite().all()
 
 
 def test_ckpt_loads_weights_only(folder: Path, loaded: LoadedModel) -> None:
@@ -94,7 +98,7 @@ def test_ckpt_with_code_is_refused(folder: Path) -> None:
 
 def test_facts_come_from_the_yaml(loaded: LoadedModel) -> None:
     assert (loaded.checkpoint.resolution, loaded.checkpoint.prediction) == (64, "epsilon")
-    assert loaded.text_encoder.config.num_attention_heads == tiny_checkpoint.TEXT_HEADS
+    assert loaded.text.networks[0].config.num_attention_heads == tiny_checkpoint.TEXT_HEADS
     assert loaded.unet.config["attention_head_dim"] == tiny_checkpoint.UNET_HEADS
 
 
@@ -103,7 +107,7 @@ def test_without_yaml_the_rules_of_sd15_apply(folder: Path) -> None:
     path.with_suffix(".yaml").unlink()
     model = load_tiny(path)
     assert (model.checkpoint.resolution, model.unet.config["attention_head_dim"]) == (512, 8)
-    assert model.text_encoder.config.num_attention_heads == 1
+    assert model.text.networks[0].config.num_attention_heads == 1
 
 
 def test_missing_text_folder_is_said(folder: Path) -> None:
@@ -163,8 +167,8 @@ def unet_of(channels: int) -> dict[str, torch.Tensor]:
 @pytest.mark.parametrize(("state", "found"), [
     ({"lora_unet_mid_block_attentions_0_proj_in.lora_down.weight": torch.zeros(4, 8)}, "a LoRA"),
     ({"emb_params": torch.zeros(2, 768)}, "textual inversion"),
-    ({"conditioner.embedders.1.model.ln_final.weight": torch.zeros(4)}, "SDXL"),
-    ({"cond_stage_model.model.ln_final.weight": torch.zeros(4)}, "SD 2"),
+    ({"conditioner.embedders.1.model.ln_final.weight": torch.zeros(4)}, "SDXL checkpoint without its U-Net"),
+    ({"cond_stage_model.model.ln_final.weight": torch.zeros(4)}, r"SD 2\.x checkpoint without its U-Net"),
     ({"double_blocks.0.img_attn.qkv.weight": torch.zeros(4)}, "Flux"),
     ({"encoder.down.0.block.0.conv1.weight": torch.zeros(4)}, "a VAE alone"),
     ({"model.diffusion_model.input_blocks.0.0.weight": torch.zeros(4, 4, 3, 3)}, "without its VAE and text encoder"),
@@ -245,13 +249,16 @@ def test_true_size_sd15_on_the_meta_device() -> None:
     from transformers.models.clip.modeling_clip import CLIPTextModel
 
     shapes = true_size_shapes()
-    sizes = architecture.unet_config(shapes, {})
+    sizes = architecture.unet_config(shapes, {}, SD1)
     assert sizes["block_out_channels"] == (320, 640, 1280, 1280) and sizes["attention_head_dim"] == 8
     assert architecture.vae_config(shapes)["block_out_channels"] == (128, 256, 512, 512)
-    text = architecture.text_config(architecture.text_shapes(shapes), {}, {})
+    source = text_parts.of(SD1)[0]
+    metas = {name: torch.empty(shape, device="meta") for name, shape in shapes.items()}
+    own = text_parts.tensors(source, metas)
+    text = text_parts.sizes(source, {name: tuple(value.shape) for name, value in own.items()}, {}, {})
     assert text["num_attention_heads"] == 12
     with torch.device("meta"):
         unet, encoder = UNet2DConditionModel(**sizes), CLIPTextModel(CLIPTextConfig(**text))
     assert sum(weight.numel() for weight in unet.parameters()) == 859_520_964
     golden = json.loads((Path(__file__).parents[2] / "data" / "sd15_layers.json").read_text())
-    assert {target.name for target in layers.targets(unet, encoder)} == set(golden)
+    assert {target.name for target in layers.targets(unet, [("lora_te", encoder)], SD1)} == set(golden)

@@ -6,24 +6,25 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lib_trainer.families.sd1 import SD1
 from lib_trainer.hosts.standalone.prompt import chunks, encode_prompt
-from lib_trainer.hosts.standalone.text_states import encode_ids
+from lib_trainer.hosts.standalone.text_encoders import TextEncoders
 from lib_trainer.hosts.standalone.tokens import Tokenizer
 from tests import tiny_checkpoint
 
 TOKENIZER = Tokenizer()
-ENCODER = tiny_checkpoint.networks()[2]
+ENCODERS = TextEncoders(SD1, (tiny_checkpoint.networks()[2],), TOKENIZER)
 
 
 @torch.no_grad()
 def encode(prompt: str, clip_skip: int = 1) -> torch.Tensor:
-    return encode_prompt(ENCODER, TOKENIZER, prompt, clip_skip)
+    return encode_prompt(ENCODERS, prompt, clip_skip).hidden
 
 
 def test_short_prompt_is_one_chunk_of_its_plain_ids() -> None:
     ids = torch.tensor([TOKENIZER.wrap(TOKENIZER.ids("a cat, blue sky"))])
     with torch.no_grad():
-        assert torch.equal(encode("a cat, blue sky"), encode_ids(ENCODER, ids, 1))
+        assert torch.equal(encode("a cat, blue sky"), ENCODERS.networks[0](ids).last_hidden_state)
 
 
 @pytest.mark.parametrize(("prompt", "count"), [
@@ -69,9 +70,10 @@ def test_a_mean_of_zero_is_not_restored() -> None:
     """A final LayerNorm without bias makes every mean about 0; dividing by it gave NaN or wild brightness."""
     encoder = tiny_checkpoint.networks()[2]
     torch.nn.init.zeros_(encoder.text_model.final_layer_norm.bias)
+    encoders = TextEncoders(SD1, (encoder,), TOKENIZER)
     with torch.no_grad():
-        plain = encode_prompt(encoder, TOKENIZER, "a cat on grass", 1)[0]
-        strong = encode_prompt(encoder, TOKENIZER, "a (cat:1.5) on grass", 1)[0]
+        plain = encode_prompt(encoders, "a cat on grass", 1).hidden[0]
+        strong = encode_prompt(encoders, "a (cat:1.5) on grass", 1).hidden[0]
     torch.testing.assert_close(strong[2], plain[2] * 1.5)
     torch.testing.assert_close(strong[3], plain[3])
 

@@ -7,34 +7,40 @@ import pytest
 import torch
 
 from lib_trainer.errors import UserError
+from lib_trainer.host import Conditioning
+from lib_trainer.hosts.pure_noise import ending_in_pure_noise
 from lib_trainer.hosts.standalone import noise_schedule, samplers
 from lib_trainer.hosts.standalone.denoise import Predict, denoise, sampler_step
 
 ALPHAS = noise_schedule.alphas_cumprod({}, {})
+PURE_NOISE = ending_in_pure_noise(ALPHAS)
 CPU = torch.device("cpu")
-STATES = torch.zeros(1, 77, 1)
+TOLD = Conditioning(torch.zeros(1, 77, 1))
 TARGET = torch.tensor([1.0, -0.5, 0.25, 2.0]).reshape(1, 4, 1, 1)
 """The one picture that the ideal model below knows."""
 
 
-def ideal(prediction: str, calls: list[int]) -> Predict:
+def ideal(prediction: str, calls: list[int], table: torch.Tensor = ALPHAS) -> Predict:
     """The exact answer for a data set of one picture: noise = (x - sqrt(a) * picture) / sqrt(1 - a)."""
-    def predict(noisy: torch.Tensor, times: torch.Tensor, states: torch.Tensor) -> torch.Tensor:
+    def predict(noisy: torch.Tensor, times: torch.Tensor, told: Conditioning) -> torch.Tensor:
         calls.append(len(noisy))
         # schedulers of the k-diffusion kind ask at fractional steps: read the table between its places
         low = times.floor().long().clamp(0, 999)
         part = (times - low).reshape(-1, 1, 1, 1)
-        here, there = (ALPHAS.log()[place.clamp(max=999)].reshape(-1, 1, 1, 1) for place in (low, low + 1))
+        here, there = (table.log()[place.clamp(max=999)].reshape(-1, 1, 1, 1) for place in (low, low + 1))
         a = torch.exp(here * (1 - part) + there * part)
         noise = (noisy - a.sqrt() * TARGET) / (1 - a).sqrt()
         return noise if prediction == "epsilon" else a.sqrt() * noise - (1 - a).sqrt() * TARGET
     return predict
 
 
-def sample(name: str, prediction: str = "epsilon", seeds: tuple[int, ...] = (1,), cfg: float = 1.0) -> torch.Tensor:
+def sample(
+    name: str, prediction: str = "epsilon", seeds: tuple[int, ...] = (1,), cfg: float = 1.0,
+    table: torch.Tensor = ALPHAS,
+) -> torch.Tensor:
     calls: list[int] = []
     result = denoise(
-        ideal(prediction, calls), samplers.make(name, ALPHAS, prediction), lambda step: (STATES, STATES),
+        ideal(prediction, calls, table), samplers.make(name, table, prediction), lambda step: (TOLD, TOLD),
         [torch.Generator().manual_seed(seed) for seed in seeds], shape=(4, 4), steps=20, cfg=cfg, device=CPU,
         on_step=lambda done, total: True)
     assert result is not None and set(calls) == {len(seeds) * (1 if cfg == 1 else 2)}
@@ -52,6 +58,19 @@ def test_an_ideal_model_is_sampled_exactly(name: str, prediction: str) -> None:
 
 
 @pytest.mark.parametrize("name", samplers.names())
+def test_a_schedule_that_ends_in_pure_noise_begins_with_it(name: str) -> None:
+    """From the last timestep on, where the latents are noise alone, v leads to the picture, brightness and all."""
+    if name.endswith("Karras"):
+        with pytest.raises(UserError, match=r"zero terminal SNR.* Choose 'DPM\+\+ 2M"):
+            samplers.make(name, PURE_NOISE, "v")
+        return
+    scheduler: Any = samplers.make(name, PURE_NOISE, "v")
+    scheduler.set_timesteps(20, device=CPU)
+    assert scheduler.timesteps[0] == pytest.approx(999, abs=0.01)
+    torch.testing.assert_close(sample(name, "v", table=PURE_NOISE), TARGET.expand(1, 4, 4, 4), rtol=0, atol=0.15)
+
+
+@pytest.mark.parametrize("name", samplers.names())
 def test_a_picture_depends_on_its_own_seed_alone(name: str) -> None:
     both, second = sample(name, seeds=(1, 2)), sample(name, seeds=(2,))
     assert torch.equal(both[1:], second)
@@ -65,11 +84,12 @@ def test_guidance_of_equal_halves_changes_nothing() -> None:
 def test_prompts_of_different_length_run_one_after_the_other() -> None:
     lengths: list[int] = []
 
-    def predict(noisy: torch.Tensor, times: torch.Tensor, states: torch.Tensor) -> torch.Tensor:
-        lengths.append(states.shape[1])
-        return torch.full_like(noisy, states.shape[1] / 77)
+    def predict(noisy: torch.Tensor, times: torch.Tensor, told: Conditioning) -> torch.Tensor:
+        lengths.append(told.hidden.shape[1])
+        return torch.full_like(noisy, told.hidden.shape[1] / 77)
 
-    denoise(predict, samplers.make("Euler", ALPHAS, "epsilon"), lambda step: (STATES.repeat(1, 2, 1), STATES),
+    long = Conditioning(TOLD.hidden.repeat(1, 2, 1))
+    denoise(predict, samplers.make("Euler", ALPHAS, "epsilon"), lambda step: (long, TOLD),
             [torch.Generator().manual_seed(1)], shape=(4, 4), steps=2, cfg=3.0, device=CPU,
             on_step=lambda done, total: True)
     assert lengths == [77, 154, 77, 154]
@@ -82,7 +102,7 @@ def test_progress_and_early_end() -> None:
         told.append((done, total))
         return done < 2
 
-    result = denoise(ideal("epsilon", []), samplers.make("Euler", ALPHAS, "epsilon"), lambda step: (STATES, STATES),
+    result = denoise(ideal("epsilon", []), samplers.make("Euler", ALPHAS, "epsilon"), lambda step: (TOLD, TOLD),
                      [torch.Generator().manual_seed(1)], shape=(4, 4), steps=4, cfg=1.0, device=CPU, on_step=on_step)
     assert result is None and told == [(0, 4), (1, 4), (2, 4)]
 
@@ -94,9 +114,9 @@ def test_steps_are_those_of_the_sampler_not_calls_of_the_model(name: str, steps:
     begun: list[int] = []
     calls: list[int] = []
 
-    def prompts_at(step: int) -> tuple[torch.Tensor, torch.Tensor]:
+    def prompts_at(step: int) -> tuple[Conditioning, Conditioning]:
         begun.append(step)
-        return STATES, STATES
+        return TOLD, TOLD
 
     denoise(ideal("epsilon", calls), samplers.make(name, ALPHAS, "epsilon"), prompts_at,
             [torch.Generator().manual_seed(1)], shape=(4, 4), steps=steps, cfg=1.0, device=CPU,

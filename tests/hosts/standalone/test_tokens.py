@@ -18,13 +18,13 @@ TOKENIZER = Tokenizer()
 @pytest.mark.parametrize("chunks", [1, 2, 3])
 @pytest.mark.parametrize("caption", TOKENS["captions"])
 def test_ids_equal_those_of_sd_scripts(chunks: int, caption: str) -> None:
-    rows = TOKENIZER.caption(TOKENS["captions"][caption], chunks)
+    rows = TOKENIZER.captions([TOKENS["captions"][caption]], chunks)[0].tolist()
     assert rows == TOKENS["ids"][f"sd1_{75 * chunks}"][caption]
 
 
 @given(st.text(max_size=400), st.integers(1, 3))
 def test_every_row_is_wrapped(text: str, chunks: int) -> None:
-    rows = TOKENIZER.caption(text, chunks)
+    rows = TOKENIZER.captions([text], chunks)[0].tolist()
     assert len(rows) == chunks
     assert all(len(row) == 77 and row[0] == 49406 and row[-1] == 49407 for row in rows)
 
