@@ -29,6 +29,7 @@
         },
         Previewed(s, e) { s.previews.unshift(...e.files.map((file, i) => ({ file, step: e.step, prompt: e.prompts[i] || "" }))); },
         Saved(s, e) { s.saved.unshift(e); },
+        Removed(s, e) { s.saved = s.saved.filter((file) => file.name !== e.name); },
         Warned(s, e) { s.warnings.push(e.message); },
         Paused(s, e) { s.paused = e.reason; },
         Continued(s) { s.paused = ""; },
@@ -248,7 +249,7 @@
     }
 
     function drawLists(view, s) {
-        const key = [s.id, s.previews.length, s.saved.length, s.warnings.length, document.documentElement.lang].join();
+        const key = [s.id, s.previews.length, s.saved.length, s.saved[0] && s.saved[0].name, s.warnings.length, document.documentElement.lang].join();
         if (view.listsKey === key) return;
         view.listsKey = key;
         const address = (file) => ours.address("preview?file=" + encodeURIComponent(file));

@@ -62,6 +62,8 @@ def examine(config: TrainConfig, host: Host, bad: frozenset[str] = frozenset()) 
         resume.resume(config, host, findings)
     if "name" not in bad:
         findings.faults += files.name(config, host, resume.own_files(config, findings))
+    if "thumbnail" not in bad:
+        findings.faults += files.thumbnail(config)
     if "images" not in bad:
         pictures.pictures(config, findings, not bad.intersection(pictures.SIZES))
     if checkpoint and config.clip_skip > 1 and not checkpoint.family.has_clip_skip:

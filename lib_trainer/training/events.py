@@ -105,6 +105,15 @@ class Saved(Event):
 
 
 @dataclass(frozen=True)
+class Removed(Event):
+    """An older file of this run was removed, as the settings ask."""
+
+    step: int
+    file: str
+    name: str
+
+
+@dataclass(frozen=True)
 class StateSaved(Event):
     """A state was written from which the run can go on: `folder` is its path, `name` what to write under `resume`."""
 

@@ -9,11 +9,14 @@ from typing import Any
 
 from lib_trainer.data.captions import tags
 from lib_trainer.data.scan import Item
-from lib_trainer.lora import metadata
+from lib_trainer.lora import metadata, thumbnail
 from lib_trainer.lora.card import Card
 from lib_trainer.lora.layers import LoraLayer
 from lib_trainer.training.config import TrainConfig
 from lib_trainer.training.run import Run
+
+NOISE_LEVELS = 1000
+"""Timesteps of all families."""
 
 _COMMON = 0.6
 """A first tag is the trigger when at least this part of the training pictures begins with it."""
@@ -56,7 +59,26 @@ def card(run: Run) -> Card:
 
 def describe(run: Run) -> dict[str, str]:
     """Returns the `ss_*` and `modelspec.*` metadata of the file as the run is now."""
-    return metadata.build(metadata.RunInfo(**_settings(run), **_network(run), **_data(run), **_times(run)))
+    return metadata.build(metadata.RunInfo(
+        **_settings(run), **_network(run), **_data(run), **_times(run), modelspec=_modelspec(run),
+        minimal=run.config.file_metadata == "minimal",
+    ))
+
+
+def _modelspec(run: Run) -> dict[str, str]:
+    """What the person says about the file; its trigger is found where none is written."""
+    config = run.config
+    told = {name: getattr(config, name) for name in ("author", "description", "license", "tags", "usage_hint",
+                                                  "trigger_phrase")}
+    if config.title:
+        told["title"] = config.title
+    if config.min_timestep > 0 or config.max_timestep < NOISE_LEVELS:
+        told["timestep_range"] = f"{config.min_timestep},{config.max_timestep}"
+    if not (config.trigger_phrase or config.file_metadata == "minimal"):
+        told["trigger_phrase"] = trigger_words(config, run.items)
+    if config.thumbnail:
+        told["thumbnail"] = thumbnail.data_url(config.thumbnail)
+    return told
 
 
 def _settings(run: Run) -> dict[str, Any]:
@@ -106,7 +128,6 @@ def _data(run: Run) -> dict[str, Any]:
                         for index, (bucket, count) in enumerate(plan.bucket_counts.items())},
             "mean_img_ar_error": plan.mean_ar_error,
         },
-        "trigger_phrase": trigger_words(run.config, run.items),
     }
 
 

@@ -12,27 +12,27 @@ from lib_trainer.training.checks.files import output_folder
 from lib_trainer.training.config import TrainConfig
 from lib_trainer.training.progress import Length
 from lib_trainer.training.resume.search import Found
-from lib_trainer.training.saving import DTYPES
+from lib_trainer.training.saving import DTYPES, epochs_apart
 
 _STATE_BYTES = 4 * 4
 """Of a state, per number that is trained: the number itself, two averages of an optimiser and one of the adapters."""
 
 
 def check(config: TrainConfig, host: Host, made: Network, length: Length, found: Found | None = None) -> None:
-    """Checks that the disk has room for all that the run will write: files in one folder, states in another.
+    """Checks that the disks have room for all that the run will write: files in one folder, states in another.
 
     Args:
         config: the settings. host: where the folders lie. made: the adapters. length: of the whole run.
-        found: what it goes on with; what was written before needs no room.
+        found: what it goes on with; files that it has written already need no more room.
 
     Raises:
-        Problems: it has not; says how much is missing.
+        Problems: they have not; says how much is missing.
     """
     numbers = sum(factor.numel() for layer in made.layers.values() for factor in layer.parameters())
-    done = found.state.step if found and found.state else 0
+    there = sum(Path(file).exists() for file in found.record.files) if found and found.record else 0
     wanted = [
-        (output_folder(config, host), _files(config, length, done), numbers * DTYPES[config.save_precision].itemsize,
-         "files"),
+        (output_folder(config, host), 1 + max(0, files_kept(config, length) - there),
+         numbers * DTYPES[config.save_precision].itemsize, "files"),
         (host.paths.outputs, states.most(config, length), numbers * _STATE_BYTES, "states"),
     ]
     if faults := [sentence for folder, count, each, what in wanted
@@ -40,15 +40,16 @@ def check(config: TrainConfig, host: Host, made: Network, length: Length, found:
         raise Problems(faults)
 
 
-def _files(config: TrainConfig, length: Length, done: int) -> int:
-    """Returns how many LoRA files are written after so many updates."""
-    files = 1
-    if config.save_every_epochs:
-        files += (length.epochs - 1) // config.save_every_epochs
-        files -= done // length.updates_per_epoch // config.save_every_epochs
-    if config.save_every_steps:
-        files += (length.total - 1) // config.save_every_steps - done // config.save_every_steps
-    return max(1, files)
+def files_kept(config: TrainConfig, length: Length) -> int:
+    """Returns how many files lie on the disk at once beside the final one; an old one goes after the new one came."""
+    apart = epochs_apart(config, length.epochs)
+    by_epoch = (length.epochs - 1) // apart if apart else 0
+    by_step = (length.total - 1) // config.save_every_steps if config.save_every_steps else 0
+    if config.keep_last_epochs:
+        by_epoch = min(by_epoch, config.keep_last_epochs + 1)
+    if config.keep_last_steps and config.save_every_steps:
+        by_step = min(by_step, config.keep_last_steps // config.save_every_steps + 2)
+    return by_epoch + by_step
 
 
 def _too_small(folder: Path, count: int, each: int, what: str) -> str:

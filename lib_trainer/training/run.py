@@ -18,8 +18,10 @@ from lib_trainer.data.dataset import Plan
 from lib_trainer.data.scan import Item
 from lib_trainer.errors import ModelChanged
 from lib_trainer.host import Checkpoint, Host, HostModel, Lease
-from lib_trainer.lora.network import Network
+from lib_trainer.lora.network import Network, places
+from lib_trainer.training import beneath
 from lib_trainer.training.base_hash import BaseHash
+from lib_trainer.training.beneath import Beneath
 from lib_trainer.training.config import TrainConfig
 from lib_trainer.training.controls import Controls
 from lib_trainer.training.events import Continued, Event, Paused
@@ -43,7 +45,7 @@ class Run:
         checkpoint: the model it trains on.
         items: all pictures. plan: their order. length: updates and epochs.
         resolution: width and height in pixels.
-        network: the adapters.
+        network: the adapters. beneath: LoRAs that act with them and do not learn.
         folder: the job's folder. record: what it says of this run.
         device: where the model is.
         base_hash: the checkpoint's hash, being computed.
@@ -78,6 +80,7 @@ class Run:
     saved: set[str] = field(default_factory=set)
     stateful: dict[str, Stateful] = field(default_factory=dict)
     world: World = ALONE
+    beneath: list[Beneath] = field(default_factory=list)
     preview: Path | None = None
     state_step: int = 0
     state_written_at: float = field(default_factory=time.monotonic)
@@ -104,8 +107,11 @@ class Run:
         Raises:
             ModelChanged: the host's model is not the one that was leased.
         """
-        with self.lease.turn() as model, self.network.attached(model.targets()):
-            yield model
+        with self.lease.turn() as model:
+            targets = places(model, self.network)
+            under = [*model.targets(), *model.other_targets()] if self.beneath else []
+            with beneath.attached(self.beneath, under), self.network.attached(targets):
+                yield model
 
 
 def patiently(controls: Controls, step: int, action: Callable[[], T]) -> Generator[Event, None, T | None]:

@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from lib_trainer.errors import UserError
 from lib_trainer.host import Host
 from lib_trainer.training.config import TrainConfig
 
@@ -49,3 +50,14 @@ def _unwritable(folder: Path) -> str:
             return ""
     except (OSError, ValueError) as error:
         return getattr(error, "strerror", None) or str(error)
+
+
+def thumbnail(config: TrainConfig) -> Iterator[str]:
+    """The picture that is kept in the file."""
+    from lib_trainer.lora.thumbnail import data_url
+
+    if config.thumbnail:
+        try:
+            data_url(config.thumbnail)
+        except UserError as error:
+            yield str(error)

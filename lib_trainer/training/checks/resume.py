@@ -9,7 +9,6 @@ from lib_trainer.training.checks.findings import Findings
 from lib_trainer.training.config import TrainConfig
 from lib_trainer.training.job_folder import is_same_run
 from lib_trainer.training.resume import agreement, search
-from lib_trainer.training.resume.run_record import is_own
 from lib_trainer.training.resume.state_folder import State
 
 
@@ -36,8 +35,7 @@ def own_files(config: TrainConfig, findings: Findings) -> frozenset[Path]:
     found = findings.found
     if found is None or found.record is None or not is_same_run(config, found):
         return frozenset()
-    session = found.record.session
-    return frozenset(path for path in map(Path, found.record.files) if is_own(path, session))
+    return frozenset(path for path in map(Path, found.record.files) if found.record.is_own(path))
 
 
 def _settings(config: TrainConfig, state: State, findings: Findings) -> None:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from lib_trainer.errors import UserError
 from lib_trainer.lora import file, whole
+from lib_trainer.lora.metadata import MODEL_HASH
 
 NAME = "run.json"
 _LOCK = "run.lock"
@@ -29,7 +30,7 @@ class RunRecord:
         session: number of the run, the same in every part of it; written into its files as `ss_session_id`.
         started_at: Unix seconds of its very beginning.
         total: updates of the whole run.
-        files: LoRA files written or about to be written, by path.
+        files: LoRA files written or about to be written: path with the digests of the tensors it was given.
         finished: whether it has come to its end, or the person threw its result away.
         origin: folder of another run's state that it began from, "" = from the beginning.
         changes: settings that were changed on the way, one sentence each.
@@ -39,7 +40,7 @@ class RunRecord:
     session: int = field(default_factory=time.time_ns)
     started_at: float = field(default_factory=time.time)
     total: int = 0
-    files: list[str] = field(default_factory=list)
+    files: dict[str, list[str]] = field(default_factory=dict)
     finished: bool = False
     origin: str = ""
     changes: list[str] = field(default_factory=list)
@@ -59,15 +60,33 @@ class RunRecord:
         with contextlib.suppress(UserError):
             self.write(folder)
 
-    def add_file(self, folder: Path, file: Path) -> None:
-        """Puts down that a file will be written.
+    def add_file(self, folder: Path, path: Path, digest: str) -> None:
+        """Puts down that a file will be written, with the digest of its tensors.
 
         Raises:
             UserError: the record cannot be written.
         """
-        if str(file) not in self.files:
-            self.files.append(str(file))
+        known = self.files.setdefault(str(path), [])
+        if digest not in known:
+            known.append(digest)
             self.write(folder)
+
+    def remove_file(self, folder: Path, path: Path) -> None:
+        """Puts down that a file is not this run's any more.
+
+        Raises:
+            UserError: the record cannot be written.
+        """
+        if self.files.pop(str(path), None) is not None:
+            self.write(folder)
+
+    def is_own(self, path: Path) -> bool:
+        """Whether the file at a path is there and has tensors that this run wrote to it."""
+        try:
+            _, facts = file.read_header(path)
+        except UserError:
+            return False
+        return facts.get(MODEL_HASH) in self.files.get(str(path), [])
 
 
 def read(folder: Path) -> RunRecord | None:
@@ -77,15 +96,6 @@ def read(folder: Path) -> RunRecord | None:
         return RunRecord(**found)
     except (OSError, ValueError, TypeError):
         return None
-
-
-def is_own(path: Path, session: int) -> bool:
-    """Whether a file at a path that a run has written to is still the run's: its session, or none is named in it."""
-    try:
-        _, facts = file.read_header(path)
-    except UserError:
-        return False
-    return facts.get("ss_session_id") in (None, str(session))
 
 
 @contextmanager
