@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import random
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -36,3 +38,27 @@ def torch_generator(seed: int, purpose: str, *where: int | str) -> torch.Generat
     import torch
 
     return torch.Generator().manual_seed(derive(seed, purpose, *where))
+
+
+@contextmanager
+def process_wide(seed: int, purpose: str, *where: int | str) -> Iterator[None]:
+    """While open, the process-wide generators of Python, numpy and torch are those of one purpose at one place.
+
+    Only for classes of other people's that a person has named and that may draw from them (some optimisers); open it
+    where nothing else draws, that is inside a turn. On the way out they are as they were found.
+    """
+    import numpy
+    import torch
+
+    cards = list(range(torch.cuda.device_count())) if torch.cuda.is_initialized() else []
+    python_state, numpy_state = random.getstate(), numpy.random.get_state()
+    with torch.random.fork_rng(devices=cards):
+        derived = derive(seed, purpose, *where)
+        random.seed(derived)
+        numpy.random.seed(derived % 2**32)
+        torch.manual_seed(derived)
+        try:
+            yield
+        finally:
+            random.setstate(python_state)
+            numpy.random.set_state(numpy_state)

@@ -69,6 +69,8 @@ def examine(config: TrainConfig, host: Host, bad: frozenset[str] = frozenset()) 
     if checkpoint and config.clip_skip > 1 and not checkpoint.family.has_clip_skip:
         findings.warnings.append(f"Clip skip {config.clip_skip} does nothing: {checkpoint.family.label} always uses "
                                  "the last layer but one of its text encoders.")
+    if checkpoint and not bad.intersection(lora.FIELDS):
+        findings.faults += lora.network(config, host, checkpoint)
     if checkpoint and config.continue_from:
         findings.faults += lora.continue_from(config, host, checkpoint)
     findings.faults += hardware.hardware(config)
@@ -93,8 +95,6 @@ def _base(config: TrainConfig, host: Host, findings: Findings) -> None:
 
 def _traps(config: TrainConfig) -> list[str]:
     """Returns what is allowed but rarely meant."""
-    from lib_trainer.training import optimizers
-    from lib_trainer.training.learner import rates
+    from lib_trainer.training import traps
 
-    first = {part: rate.rates[0] for part, rate in rates(config).items()}
-    return optimizers.warnings_for(config.optimizer, first, config.rank, config.alpha)
+    return traps.warnings_for(config)

@@ -4,19 +4,25 @@ Only our own tensors are touched here. An update happens inside a turn all the s
 """
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, ExitStack
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from lib_trainer import seeds
 from lib_trainer.errors import UserError
-from lib_trainer.lora.network import PARTS, TEXT_ENCODER, Network
-from lib_trainer.training import optimizers
+from lib_trainer.lora.network import TEXT_ENCODER, UNET, Network
+from lib_trainer.training import optimizers, schedules
 from lib_trainer.training.config import TrainConfig
+from lib_trainer.training.ema import Ema
+from lib_trainer.training.evaluation import Evaluation
+from lib_trainer.training.groups import Group, groups, rates
+from lib_trainer.training.rate_finding import Units, effective
+from lib_trainer.training.rates import Rate, parse_part
 from lib_trainer.training.resume_state import Stateful
-from lib_trainer.training.schedules import Rate, Schedule, lr_at, parse_rate, parse_warmup
+from lib_trainer.training.schedule_classes import ClassSchedule
 
 
 class Learner:
@@ -25,11 +31,12 @@ class Learner:
     Attributes:
         parameters: everything that learns.
         optimizer: the optimiser.
+        ema: the average that is kept, None = there is none.
     """
 
     def __init__(
         self, config: TrainConfig, network: Network, trained: Sequence[str], total: int, device: torch.device,
-        fp16: bool,
+        fp16: bool, arch: str = "sd15",
     ) -> None:
         """Makes the optimiser.
 
@@ -40,84 +47,138 @@ class Learner:
             total: updates of the run.
             device: where the model is.
             fp16: whether gradients pass in fp16, so that the loss must be scaled (Micikevicius et al. 2018).
+            arch: "sd15" or "sdxl", for the names of blocks.
 
         Raises:
-            UserError: nothing is left to learn, or the optimiser cannot be had.
+            UserError: nothing is left to learn, or the optimiser or the schedule cannot be had.
         """
-        self._clip = config.max_grad_norm
-        self._rates = rates(config)
-        self._schedules = {part: _schedule(config, rate, total) for part, rate in self._rates.items()}
-        groups = _groups(network, trained, self._rates)
-        self.parameters: list[torch.nn.Parameter] = [weight for group in groups for weight in group["params"]]
+        self._config = config
+        self._groups = groups(config, network, trained, arch)
+        self.parameters: list[torch.nn.Parameter] = [weight for group in self._groups for weight in group.weights]
         if not self.parameters:
             raise UserError("Nothing is left to learn: give a learning rate above 0 to a part that is trained.")
-        self.optimizer = optimizers.build(config.optimizer, config.optimizer_args, groups)
+        network.requires_grad_(False)
+        for weight in self.parameters:
+            weight.requires_grad_(True)
+        _, self._row = optimizers.find(config.optimizer)
+        self.optimizer = optimizers.build(config.optimizer, config.optimizer_args, self._for_optimizer(rates(config)))
+        self._rates = _Rates(config, self._groups, total, self.optimizer)
+        self._stop_text = parse_part(config.stop_text_encoder, total, "Stop the text encoder")
         self._scaler = _scaler(device, fp16)
+        self.ema = Ema(self.parameters, config.ema_decay) if config.ema_decay else None
+        self._evaluation = Evaluation(self.parameters, self.optimizer, self.ema)
+        self._step = 0
+
+    def _for_optimizer(self, by_part: dict[str, Rate]) -> list[dict[str, Any]]:
+        """Returns the groups as torch wants them, and settles the units of an optimiser that finds its rate."""
+        highest = {group.name: max(by_part[group.part].rates) * group.factor for group in self._groups}
+        self._units = Units(highest, self._row.unit) if self._row.finds_rate else None
+        first = next(iter(highest.values()))
+        return [{"name": group.name, "params": group.weights, "lr": first if self._units else highest[group.name]}
+                for group in self._groups]
 
     @property
     def text_encoder_learns(self) -> bool:
-        """Whether adapters of the text encoder learn."""
-        return any(group["name"] == TEXT_ENCODER for group in self.optimizer.param_groups)
+        """Whether adapters of a text encoder learn at some time of the run."""
+        return any(group.part != UNET for group in self._groups)
 
     @property
     def stateful(self) -> dict[str, Stateful]:
         """What a run must remember of the learning, by name."""
-        return {"optimizer": self.optimizer, "scaler": self._scaler}
+        kept: dict[str, Stateful] = {"optimizer": self.optimizer, "scaler": self._scaler}
+        return kept | ({"ema": self.ema} if self.ema else {})
 
-    @contextmanager
-    def evaluating(self) -> Iterator[None]:
+    def evaluating(self) -> AbstractContextManager[None]:
         """While open, the adapters are as files, previews and validation want them."""
-        yield
+        return self._evaluation.weights()
 
     def set_rates(self, step: int) -> dict[str, float]:
         """Sets the rate of every group for the update with this 0-based number; returns the rates that really act."""
-        for group in self.optimizer.param_groups:
-            part = group["name"]
-            group["lr"] = lr_at(step, self._rates[part], self._schedules[part])
-        return optimizers.effective_rates(self.optimizer)
+        self._step = step
+        self._rates.set(step, follow_first=self._units is not None)
+        shown = effective(self.optimizer, self._units.ratios if self._units else {})
+        if self._stop_text and step >= self._stop_text:
+            for group in self._groups:
+                if group.part.startswith(TEXT_ENCODER):
+                    shown[group.name] = 0.0
+                    for weight in group.weights:
+                        weight.requires_grad_(False)
+        return shown
 
     def backward(self, loss: Tensor) -> None:
         """Adds the gradient of a loss to what is gathered for the update."""
         self._scaler.scale(loss).backward()
 
     def update(self) -> None:
-        """Applies the gathered gradient, clipped, and forgets it."""
+        """Applies the gathered gradient, clipped, and forgets it.
+
+        With fp16 an update whose gradient is not finite is left out and the loss is scaled less from then on.
+        """
         self._scaler.unscale_(self.optimizer)
-        if self._clip:
-            torch.nn.utils.clip_grad_norm_(self.parameters, self._clip)
-        self._scaler.step(self.optimizer)
+        if self._config.max_grad_norm:
+            torch.nn.utils.clip_grad_norm_(self.parameters, self._config.max_grad_norm)
+        # Estimates of the rate pass over updates at rate 0 (in a warm-up); not every class does so by itself.
+        if not self._units or self.optimizer.param_groups[0]["lr"]:
+            self._take_step()
         self._scaler.update()
+        if self.ema:
+            self.ema.update()
         self.forget()
+
+    def _take_step(self) -> None:
+        with ExitStack() as around:
+            if self._units:
+                around.enter_context(self._units.measured(self.optimizer))
+            if self._row.foreign:
+                around.enter_context(seeds.process_wide(self._config.seed, "optimizer", self._step))
+            self._scaler.step(self.optimizer)
 
     def forget(self) -> None:
         """Drops the gathered gradient."""
         self.optimizer.zero_grad(set_to_none=True)
 
 
-def rates(config: TrainConfig) -> dict[str, Rate]:
-    """Returns the learning rate of every part that is trained."""
-    texts = {"unet": config.unet_lr if config.train_unet else None,
-             "text_encoder": config.text_encoder_lr if config.train_text_encoder else None}
-    return {part: parse_rate(text or config.learning_rate) for part, text in texts.items() if text is not None}
+class _Rates:
+    """Puts the rates of an update into the optimiser's groups."""
 
+    def __init__(
+        self, config: TrainConfig, found: Sequence[Group], total: int, optimizer: torch.optim.Optimizer
+    ) -> None:
+        self._groups = found
+        self._optimizer = optimizer
+        self._rates = rates(config)
+        self._sets_own = optimizers.sets_own_rate(config.optimizer, config.optimizer_args)
+        is_free = optimizers.switches_weights(optimizer)
+        plain = schedules.Schedule(schedules.CONSTANT, total)
+        self._class: ClassSchedule | None = None
+        self._schedules = {part: plain for part in self._rates}
+        if is_free or self._sets_own:
+            return
+        if not schedules.is_class(config.scheduler):
+            self._schedules = {part: schedules.read(config, rate, total) for part, rate in self._rates.items()}
+            return
+        self._class = ClassSchedule(
+            config.scheduler, config.scheduler_args, {group["name"]: group["lr"] for group in optimizer.param_groups},
+            optimizer.param_groups[0])
+        self._class.at(total - 1)  # a class with an end of its own says so now and not in the night
 
-def _schedule(config: TrainConfig, rate: Rate, total: int) -> Schedule:
-    return Schedule(
-        config.scheduler, total, parse_warmup(config.warmup, total), config.cycles, config.power, rate=rate.rates[0]
-    )
+    def set(self, step: int, follow_first: bool) -> None:
+        """Sets the rates of an update, by 0-based number.
 
-
-def _groups(network: Network, trained: Sequence[str], by_part: dict[str, Rate]) -> list[dict[str, Any]]:
-    """Returns the parameter groups; a part whose rate is always 0 keeps its layers in the file but does not learn."""
-    network.requires_grad_(False)
-    learning = {id(weight) for name in trained for weight in network.layers[name].parameters()}
-    groups = []
-    for part in PARTS:
-        weights = [weight for weight in network.parameters_of(part) if id(weight) in learning]
-        if part in by_part and any(by_part[part].rates) and weights:
-            groups.append({"name": part, "params": [weight.requires_grad_(True) for weight in weights],
-                           "lr": by_part[part].at(0)})
-    return groups
+        Args:
+            step: its number.
+            follow_first: whether all groups have the first one's rate (their ratios act otherwise, see `Units`).
+        """
+        if self._class:
+            by_name = self._class.at(step)
+            for group in self._optimizer.param_groups:
+                group.update(by_name[group["name"]])
+        elif not self._sets_own:
+            first = self._groups[0]
+            for group, found in zip(self._optimizer.param_groups, self._groups, strict=True):
+                source = first if follow_first else found
+                rate = schedules.lr_at(step, self._rates[source.part], self._schedules[source.part])
+                group["lr"] = rate * source.factor
 
 
 def _scaler(device: torch.device, fp16: bool) -> torch.amp.GradScaler:

@@ -1,23 +1,26 @@
 """The optimisers a person may choose: one table, and the making of one from sd-scripts' way of writing its arguments.
 
 A row says where the class lives and which arguments differ from the class's own defaults; to add an optimiser is to
-add a row. All come from torch, from `pytorch_optimizer` (Apache-2.0; the classes listed here carry MIT or Apache
-notices) or from bitsandbytes (MIT), and are imported only when used. None of them draws random numbers; classes that do
-(SPAM, PSGD ...) must not be listed, since training never touches the process-wide generators. Schedule-free optimisers
-are left out: they need their weights switched before every save and preview.
+add a row. The classes come from torch, transformers (Apache-2.0), `pytorch_optimizer` (Apache-2.0; those listed here
+carry MIT or Apache notices), `dadaptation` (MIT) or bitsandbytes (MIT) and are imported only when used. Where
+`pytorch_optimizer` computes what the method's author does (tests hold them to rounding) its class is taken, since it
+waits for the device once a step instead of once a tensor; where it does not, the author's. No row draws random numbers.
+
+Any other class can be named as well: a name of `torch.optim`, or `package.module.Class`. What such a class draws it
+draws from the run's own seed (`seeds.process_wide`).
 """
 from __future__ import annotations
 
-import ast
 import difflib
-import importlib
 import inspect
-import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from contextlib import nullcontext
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from lib_trainer import seeds
 from lib_trainer.errors import UserError
+from lib_trainer.training import arguments as written_arguments
 
 if TYPE_CHECKING:
     import torch
@@ -32,95 +35,140 @@ class OptimizerRow:
         defaults: arguments in which it differs from the class's defaults; the person's arguments win.
         finds_rate: whether it estimates the learning rate itself, so that 1 is to be set (D-Adaptation, Prodigy).
         needs_cuda: whether it runs on NVIDIA cards only.
+        schedule_free: whether the weights must be switched before every save and preview (Defazio et al. 2024).
+        own_rate: the argument that has it set the rate without the person's ("" = there is none).
+        unit: how a part's rate, relative to the first one's, becomes the unit that its weights are measured in: as its
+            power (see `rate_finding`).
+        original: the method's author's class, which knows arguments that this one does not.
+        foreign: whether it is none of the table's, so that it may draw random numbers.
     """
 
     path: str
     defaults: Mapping[str, Any] = field(default_factory=dict)
     finds_rate: bool = False
     needs_cuda: bool = False
+    schedule_free: bool = False
+    own_rate: str = ""
+    unit: float = 1.0
+    original: str = ""
+    foreign: bool = False
 
-    @property
-    def package(self) -> str:
-        """The package to install."""
-        return self.path.partition(".")[0].partition(":")[0]
+
+def _8bit(path: str, **defaults: Any) -> OptimizerRow:
+    return OptimizerRow(f"bitsandbytes.optim:{path}", defaults, needs_cuda=True)
+
+
+def _finder(path: str, unit: float = 1.0, original: str = "", **defaults: Any) -> OptimizerRow:
+    return OptimizerRow(path, defaults, finds_rate=True, unit=unit, original=original)
+
+
+def _schedule_free(path: str) -> OptimizerRow:
+    return OptimizerRow(f"pytorch_optimizer:{path}", schedule_free=True)
 
 
 _NESTEROV = {"momentum": 0.9, "nesterov": True}
-_FIXED_RATE = {"relative_step": False, "scale_parameter": False, "warmup_init": False, "betas": (None, 0.999)}
+_PREPRINT = _finder("dadaptation.experimental:DAdaptAdamPreprint")
 
 OPTIMIZERS: dict[str, OptimizerRow] = {
     # foreach: one call for all factors instead of one per factor, the same bits.
     "AdamW": OptimizerRow("torch.optim:AdamW", {"foreach": True}),
-    "AdamW8bit": OptimizerRow("bitsandbytes.optim:AdamW8bit", needs_cuda=True),
-    "PagedAdamW8bit": OptimizerRow("bitsandbytes.optim:PagedAdamW8bit", needs_cuda=True),
+    "AdamW8bit": _8bit("AdamW8bit"),
+    "PagedAdamW": _8bit("PagedAdamW"),
+    "PagedAdamW8bit": _8bit("PagedAdamW8bit"),
+    "PagedAdamW32bit": _8bit("PagedAdamW32bit"),
     "Lion": OptimizerRow("pytorch_optimizer:Lion"),
-    "Lion8bit": OptimizerRow("bitsandbytes.optim:Lion8bit", needs_cuda=True),
-    "Prodigy": OptimizerRow("pytorch_optimizer:Prodigy", finds_rate=True),
-    "DAdaptAdam": OptimizerRow("pytorch_optimizer:DAdaptAdam", finds_rate=True),
-    "DAdaptLion": OptimizerRow("pytorch_optimizer:DAdaptLion", finds_rate=True),
-    "DAdaptAdaGrad": OptimizerRow("pytorch_optimizer:DAdaptAdaGrad", finds_rate=True),
-    "DAdaptAdan": OptimizerRow("pytorch_optimizer:DAdaptAdan", finds_rate=True),
-    "DAdaptSGD": OptimizerRow("pytorch_optimizer:DAdaptSGD", finds_rate=True),
-    # The rate is the person's (sd-scripts' default drops it silently), and no momentum, which is what saves the memory.
-    "Adafactor": OptimizerRow("pytorch_optimizer:AdaFactor", _FIXED_RATE),
+    "Lion8bit": _8bit("Lion8bit"),
+    "PagedLion8bit": _8bit("PagedLion8bit"),
+    "Prodigy": _finder("pytorch_optimizer:Prodigy", original="prodigyopt.Prodigy"),
+    "DAdaptation": _PREPRINT,
+    "DAdaptAdamPreprint": _PREPRINT,
+    "DAdaptAdam": _finder("pytorch_optimizer:DAdaptAdam", original="dadaptation.DAdaptAdam"),
+    "DAdaptLion": _finder("pytorch_optimizer:DAdaptLion", betas=(0.9, 0.99), weight_decouple=True),
+    "DAdaptAdaGrad": _finder("pytorch_optimizer:DAdaptAdaGrad", eps=1e-6),
+    "DAdaptAdan": _finder("dadaptation:DAdaptAdan"),
+    "DAdaptAdanIP": _finder("dadaptation.experimental:DAdaptAdanIP"),
+    # Its steps are proportional to the gradient, whose unit is the inverse of the weight's.
+    "DAdaptSGD": _finder("dadaptation:DAdaptSGD", unit=0.5),
+    # The rate is the person's, where sd-scripts' default drops it silently.
+    "Adafactor": OptimizerRow(
+        "transformers.optimization:Adafactor",
+        {"relative_step": False, "scale_parameter": False, "warmup_init": False}, own_rate="relative_step"),
+    "AdamWScheduleFree": _schedule_free("ScheduleFreeAdamW"),
+    "RAdamScheduleFree": _schedule_free("ScheduleFreeRAdam"),
+    "SGDScheduleFree": _schedule_free("ScheduleFreeSGD"),
     "CAME": OptimizerRow("pytorch_optimizer:CAME"),
     "AdEMAMix": OptimizerRow("pytorch_optimizer:AdEMAMix"),
+    "AdEMAMix8bit": _8bit("AdEMAMix8bit"),
+    "PagedAdEMAMix8bit": _8bit("PagedAdEMAMix8bit"),
     "RAdam": OptimizerRow("torch.optim:RAdam"),
     "NAdam": OptimizerRow("torch.optim:NAdam"),
     "SGDNesterov": OptimizerRow("torch.optim:SGD", _NESTEROV),
-    "SGDNesterov8bit": OptimizerRow("bitsandbytes.optim:SGD8bit", _NESTEROV, needs_cuda=True),
+    "SGDNesterov8bit": _8bit("SGD8bit", **_NESTEROV),
 }
 """By sd-scripts' name."""
 
+WITHOUT_EFFECT = ("log_every", "fsdp_in_use", "use_triton")
+"""Arguments of the original classes about logging and how they compute, which ours do not have."""
+
 _RENAMED = {"decouple": "weight_decouple", "use_bias_correction": "bias_correction"}
-"""sd-scripts' argument names (of the original Prodigy and D-Adaptation) -> pytorch_optimizer's."""
+"""Argument names of the original Prodigy and D-Adaptation -> pytorch_optimizer's."""
 
 _OWN_FIELDS = ("self", "params", "lr")
 """Arguments that are not the person's to write: the learning rate has its own fields."""
 
+_ARGUMENTS = "Optimiser arguments"
+
 
 def find(name: str) -> tuple[str, OptimizerRow]:
-    """Returns the table's spelling of a name (case does not matter) and its row.
+    """Returns the table's spelling of a name (case does not matter) and its row; other classes get a row of their own.
+
+    Args:
+        name: a key of OPTIMIZERS, a class of `torch.optim`, or a path such as "pytorch_optimizer.CAME".
 
     Raises:
         UserError: no such optimiser; names near ones.
     """
+    wanted = name.strip()
     by_lower = {known.lower(): known for known in OPTIMIZERS}
-    known = by_lower.get(name.strip().lower())
-    if known is None:
-        near = [by_lower[hit] for hit in difflib.get_close_matches(name.strip().lower(), by_lower, n=3)]
-        raise UserError(
-            f"There is no optimiser '{name}'. "
-            + (f"Did you mean {' or '.join(near)}?" if near else f"Choose one of {', '.join(OPTIMIZERS)}.")
-        )
-    return known, OPTIMIZERS[known]
+    if known := by_lower.get(wanted.lower()):
+        return known, OPTIMIZERS[known]
+    if "." in wanted:
+        return wanted, _foreign(wanted)
+    import torch
+
+    of_torch = {found.lower(): found for found in vars(torch.optim) if found[:1].isupper() and found != "Optimizer"}
+    if found := of_torch.get(wanted.lower()):
+        return found, _foreign(f"torch.optim.{found}")
+    near = [by_lower[hit] for hit in difflib.get_close_matches(wanted.lower(), by_lower, n=3)]
+    raise UserError(
+        f"There is no optimiser '{name}'. "
+        + (f"Did you mean {' or '.join(near)}?" if near else f"Choose one of {', '.join(OPTIMIZERS)}.")
+        + " Other classes are named as package.module.Class."
+    )
+
+
+def _foreign(dotted: str) -> OptimizerRow:
+    """Returns the row of a class that is named by its path; of one in the table without the table's defaults."""
+    module, _, name = dotted.rpartition(".")
+    path = f"{module}:{name}"
+    for row in OPTIMIZERS.values():
+        if row.path == path:
+            return replace(row, defaults={})
+    return OptimizerRow(
+        path, foreign=not module.startswith(("torch.optim", "bitsandbytes")),
+        finds_rate=any(word in dotted.lower() for word in ("dadapt", "prodigy")),
+        needs_cuda=module.startswith("bitsandbytes"), schedule_free="schedulefree" in dotted.lower().replace("_", ""),
+        unit=0.5 if name == "DAdaptSGD" else 1.0,
+    )
 
 
 def parse_args(text: str) -> dict[str, Any]:
-    """Reads sd-scripts' `--optimizer_args`: `betas=0.9,0.999 weight_decay=0 decouple=True`, values as Python literals.
-
-    Commas between the arguments and parentheses round several values are welcome: `betas=(0.9, 0.99), d0=1e-06`.
+    """Reads sd-scripts' `--optimizer_args`, see `arguments.parse`.
 
     Raises:
         UserError: names the part that cannot be read.
     """
-    beginning, *rest = re.split(r"(?:^|(?<=[\s,]))([A-Za-z_]\w*)\s*=", text)
-    if beginning.strip(" ,\t\r\n"):
-        raise UserError(
-            f"Optimiser arguments: '{beginning.strip()}' is not an argument. Write name=value, such as "
-            "betas=0.9,0.999 weight_decay=0.01."
-        )
-    parsed: dict[str, Any] = {}
-    for name, written in zip(rest[::2], rest[1::2], strict=True):
-        value = written.strip(" ,\t\r\n")
-        try:
-            parsed[name] = ast.literal_eval(value)
-        except (ValueError, SyntaxError) as error:
-            raise UserError(
-                f"Optimiser arguments: '{name}={value}' has no value that can be read. Write numbers, True, False or "
-                "None, several numbers with commas, and text in quotes."
-            ) from error
-    return parsed
+    return written_arguments.parse(text, _ARGUMENTS)
 
 
 def arguments(name: str, args_text: str) -> dict[str, Any]:
@@ -130,38 +178,48 @@ def arguments(name: str, args_text: str) -> dict[str, Any]:
         UserError: an unknown optimiser or argument (near ones are named), or its package is missing.
     """
     known, row = find(name)
-    optimizer_class = _load(known, row)
-    allowed = [
-        parameter.name
-        for parameter in inspect.signature(optimizer_class).parameters.values()
-        if parameter.kind is not inspect.Parameter.VAR_KEYWORD and parameter.name not in _OWN_FIELDS
-    ]
-    chosen = dict(row.defaults)
-    for given, value in parse_args(args_text).items():
-        renamed = given if given in allowed else _RENAMED.get(given, given)
-        if renamed not in allowed:
-            raise UserError(_unknown_argument(known, given, allowed))
-        chosen[renamed] = value
+    allowed = written_arguments.names(_load(known, row), _OWN_FIELDS)
+    given = parse_args(args_text)
+    chosen = {} if row.own_rate and given.get(row.own_rate) else dict(row.defaults)
+    for word, value in given.items():
+        renamed = word if word in allowed else _RENAMED.get(word, word)
+        if renamed in allowed:
+            chosen[renamed] = value
+        elif word not in WITHOUT_EFFECT or row.foreign:
+            raise UserError(_unknown_argument(known, row, word, allowed))
+    if known == "Prodigy" and chosen.get("weight_decay") and chosen.get("weight_decouple") is False:
+        raise UserError(
+            f"{_ARGUMENTS}: Prodigy's weight decay is decoupled here; with decouple=False it would do nothing. Leave "
+            f"decouple out, or choose '{row.original}' as the optimiser."
+        )
     return chosen
 
 
-def _unknown_argument(name: str, given: str, allowed: Sequence[str]) -> str:
+def _unknown_argument(name: str, row: OptimizerRow, given: str, allowed: Sequence[str]) -> str:
     if given == "lr":
-        return "Optimiser arguments: 'lr' does not belong here. Set the learning rate in its own field."
-    near = difflib.get_close_matches(given, allowed, n=3)
-    return f"Optimiser arguments: {name} has no '{given}'. " + (
-        f"Did you mean {' or '.join(near)}?" if near else f"It has {', '.join(allowed)}."
-    )
+        return f"{_ARGUMENTS}: 'lr' does not belong here. Set the learning rate in its own field."
+    told = written_arguments.unknown(_ARGUMENTS, name, given, allowed)
+    return told + (f" The author's class may have it: choose '{row.original}'." if row.original else "")
+
+
+def sets_own_rate(name: str, args_text: str) -> bool:
+    """Whether the learning rates that a person sets are not used (Adafactor with relative_step=True).
+
+    Raises:
+        UserError: as `arguments`.
+    """
+    _, row = find(name)
+    return bool(row.own_rate) and bool(parse_args(args_text).get(row.own_rate, not row.defaults))
 
 
 def build(name: str, args_text: str, groups: Sequence[Mapping[str, Any]]) -> torch.optim.Optimizer:
     """Makes an optimiser.
 
     Args:
-        name: a key of OPTIMIZERS, in any case.
+        name: see `find`.
         args_text: the person's arguments, see `parse_args`.
-        groups: one `{"name": "unet", "params": [...], "lr": 1e-4}` per part that is trained; `lr` is changed at every
-            update through `optimizer.param_groups`.
+        groups: one `{"name": "unet", "params": [...], "lr": 1e-4}` per part that is trained, with the greatest rate of
+            the run; `lr` is changed at every update through `optimizer.param_groups`.
 
     Raises:
         UserError: an unknown name or argument, a value that the class refuses, or an optimiser that cannot run here.
@@ -173,28 +231,54 @@ def build(name: str, args_text: str, groups: Sequence[Mapping[str, Any]]) -> tor
             f"The optimiser {known} runs on NVIDIA cards only, and the model is not on one. Choose AdamW, Lion, "
             "Prodigy or Adafactor."
         )
+    made: list[dict[str, Any]] = [dict(group) for group in groups]
+    rate = None if sets_own_rate(known, args_text) else groups[0]["lr"]
+    if rate is None:
+        for group in made:
+            del group["lr"]
     try:
-        return _load(known, row)([dict(group) for group in groups], **{"lr": groups[0]["lr"], **chosen})
+        with seeds.process_wide(0, "optimizer") if row.foreign else nullcontext():
+            return _load(known, row)(made, **{"lr": rate, **chosen})
     except (ValueError, TypeError, AssertionError) as error:
-        written = " ".join(f"{key}={value!r}" for key, value in chosen.items())
-        raise UserError(f"The optimiser {known} refuses its arguments ({written}): {error}. Change them.") from error
+        raise UserError(
+            f"The optimiser {known} refuses its arguments ({written_arguments.shown(chosen)}): {error}. Change them."
+        ) from error
+
+
+def trial(name: str, args_text: str) -> None:
+    """Makes one update of two small matrices, so that what a class cannot do is known before the model is lent.
+
+    Raises:
+        UserError: as `build`, or the class cannot learn the factors of a LoRA.
+    """
+    import torch
+
+    known, row = find(name)
+    if row.needs_cuda:
+        arguments(known, args_text)
+        return
+    weights = [torch.nn.Parameter(torch.ones(2, 2)) for _ in range(2)]
+    optimizer = build(known, args_text, [{"name": "unet", "params": weights, "lr": 1.0}])
+    for weight in weights:
+        weight.grad = torch.ones(2, 2)
+    try:
+        with seeds.process_wide(0, "trial"):
+            optimizer.step()
+    except (RuntimeError, TypeError, ValueError, AttributeError, KeyError, NotImplementedError) as error:
+        raise UserError(f"The optimiser {known} cannot train a LoRA ({error}). Choose another one.") from error
 
 
 def _load(name: str, row: OptimizerRow) -> type[torch.optim.Optimizer]:
     """Imports a row's class.
 
     Raises:
-        UserError: the package is not installed or cannot start.
+        UserError: the package is not installed or cannot start, or the class is no optimiser.
     """
-    module, _, class_name = row.path.partition(":")
-    try:
-        loaded: type[torch.optim.Optimizer] = getattr(importlib.import_module(module), class_name)
-    except (ImportError, OSError, RuntimeError) as error:
-        # bitsandbytes raises OSError or RuntimeError where its CUDA library does not fit the machine.
-        raise UserError(
-            f"The optimiser {name} needs the package '{row.package}', which cannot be used here ({error}). Install it "
-            f"with 'pip install {row.package.replace('_', '-')}', or choose AdamW."
-        ) from error
+    import torch
+
+    loaded = written_arguments.load_class(row.path, f"optimiser {name}")
+    if not issubclass(loaded, torch.optim.Optimizer):
+        raise UserError(f"'{name}' is no optimiser: it must be a torch.optim.Optimizer. Choose another class.")
     return loaded
 
 
@@ -211,40 +295,6 @@ def describe(name: str, args_text: str) -> str:
     return f"{loaded.__module__}.{loaded.__qualname__}" + (f"({chosen})" if chosen else "")
 
 
-def effective_rates(optimizer: torch.optim.Optimizer) -> dict[str, float]:
-    """Returns the rate by group that really acts: `lr`, times the estimate `d` of an optimiser that finds its own."""
-    return {group["name"]: float(group["lr"]) * float(group.get("d", 1.0)) for group in optimizer.param_groups}
-
-
-def warnings_for(name: str, rates: Mapping[str, float], rank: int, alpha: float) -> list[str]:
-    """Returns sentences about known traps; none of them stops a run.
-
-    Args:
-        name: a key of OPTIMIZERS, in any case.
-        rates: learning rate by group ("unet", "text_encoder"), of the groups that are trained.
-        rank, alpha: of the network.
-    """
-    known, row = find(name)
-    found = []
-    values = list(rates.values())
-    if row.finds_rate and any(rate != 1.0 for rate in values):
-        found.append(
-            f"{known} finds the learning rate itself and multiplies it by the one that is set "
-            f"({', '.join(f'{rate:g}' for rate in values)}). Set 1 unless you mean it."
-        )
-    if row.finds_rate and len(set(values)) > 1:
-        found.append(
-            f"{known} uses one learning rate for everything: the first ({values[0]:g}). Different rates for U-Net and "
-            "text encoder have no effect."
-        )
-    if not row.finds_rate and any(rate >= 0.1 for rate in values):
-        found.append(
-            f"A learning rate of {max(values):g} is for Prodigy and D-Adaptation. With {known}, 1e-4 is usual; the "
-            "LoRA will probably be destroyed."
-        )
-    if rank >= 16 and alpha <= 1.0:
-        found.append(
-            f"Alpha {alpha:g} with rank {rank} makes the LoRA act at 1/{rank / alpha:g} of its strength, so it learns "
-            "slowly. Set alpha to half the rank, or raise the learning rate."
-        )
-    return found
+def switches_weights(optimizer: torch.optim.Optimizer) -> bool:
+    """Whether an optimiser trains other weights than those to be used (schedule-free ones)."""
+    return all(inspect.ismethod(getattr(optimizer, name, None)) for name in ("train", "eval"))

@@ -14,6 +14,7 @@ from typing import Any
 
 import gradio as gr
 
+from lib_trainer.data.bucket_report import BucketReport
 from lib_trainer.errors import UserError
 from lib_trainer.host import Checkpoint
 from lib_trainer.training.config import TrainConfig
@@ -21,6 +22,7 @@ from lib_trainer.training.goals import GOALS
 from lib_trainer.training.settings.declare import GROUPS
 from lib_trainer.ui import dataset_card, notes, webui_settings
 from lib_trainer.ui.app import App
+from lib_trainer.ui.bucket_fold import BucketFold
 from lib_trainer.ui.drop_zone import DropZone
 from lib_trainer.ui.form import Form, Value
 from lib_trainer.ui.run_buttons import HIDDEN, RunButtons
@@ -39,17 +41,20 @@ class TrainTab:
 
     def __init__(self, app: App, samplers: Sequence[str], first: Draft) -> None:
         from lib_trainer.training.optimizers import OPTIMIZERS
+        from lib_trainer.training.schedules import SCHEDULES
 
         self._app = app
         self._saved = SavedSettings(app.host.paths.settings / "train")
         self._first = first
         self._labels = {NO_GOAL: ""} | {goal.label: key for key, goal in GOALS.items()}
-        choices: dict[str, Sequence[str]] = {"optimizer": list(OPTIMIZERS), "base_model": self._bases()}
+        choices: dict[str, Sequence[str]] = {
+            "optimizer": list(OPTIMIZERS), "scheduler": list(SCHEDULES), "base_model": self._bases()}
         if samplers:
             choices["preview_sampler"] = ["", *samplers]
         self.form = Form(choices)
         self._drop = DropZone(app.host.paths.settings / "datasets")
         self._buttons = RunButtons(app.jobs)
+        self._buckets = BucketFold(self._report)
 
     def lay_out(self) -> None:
         """Makes all controls and connects them."""
@@ -69,6 +74,7 @@ class TrainTab:
         self._drop.lay_out()
         self.dropped = gr.HTML("", elem_id="train_lora_drop_told")
         self.card = gr.HTML("", elem_id="train_lora_dataset")
+        self._buckets.lay_out()
         with gr.Row():
             self.form.add("name", placeholder="zunko")
             self.goal = gr.Dropdown(
@@ -113,6 +119,7 @@ class TrainTab:
         everything = [self.goal, self.reason, self.settings_list, *shown, *fields]
         self.start.click(self.on_start, draft, [self.problems, self._buttons.mark], **_QUIET)
         self._buttons.connect(self.problems, **_QUIET)
+        self._buckets.connect(self.looked, **_QUIET)
         self._drop.files.upload(
             self.on_drop, [self._drop.files, self._drop.names, *fields],
             [self._drop.files, self.dropped, self.form.controls["images"], *shown], **_QUIET)
@@ -214,10 +221,16 @@ class TrainTab:
         if settings["images"]:
             config, _ = TrainConfig.read(settings)
             found = forecast.forecast(config, self._app.host)
+            self._buckets.keep(settings, found.report)
             card = dataset_card.card(replace(
                 found, problems=[sentence for sentence in found.problems if sentence not in told],
                 warnings=[sentence for sentence in found.warnings if sentence not in told]))
         return [line, card, settings]
+
+    def _report(self, settings: dict[str, Any]) -> BucketReport | None:
+        from lib_trainer.training import forecast
+
+        return forecast.forecast(TrainConfig.read(settings)[0], self._app.host).report if settings["images"] else None
 
     def _checkpoint_line(self, settings: dict[str, Any]) -> tuple[str, list[str]]:
         """Says on what will be trained, what the WebUI will do for that, and what stands in the way.

@@ -54,6 +54,6 @@ def hardware(config: TrainConfig) -> Iterator[str]:
         yield f"optimizer = {name!r}: it runs on NVIDIA cards only, and this machine has none; choose AdamW or Lion."
         return
     try:
-        optimizers.arguments(name, config.optimizer_args)
+        optimizers.trial(name, config.optimizer_args)
     except UserError as error:
         yield f"optimizer: {error}"
