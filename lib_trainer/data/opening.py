@@ -75,6 +75,19 @@ def open_rgb_and_alpha(path: Path, content: bytes | None, background: Colour) ->
     return _flatten(image, background), alpha
 
 
+def open_small(path: Path, side: int, background: Colour = WHITE) -> Image.Image:
+    """Decodes a picture for a thumbnail: as `open_rgb`, its longer side `side` pixels at most.
+
+    A JPEG is decoded at an eighth to a half of its size where that is enough, which takes a fraction of the time.
+
+    Raises:
+        UnreadablePicture: not a picture, broken or cut short.
+    """
+    small = _flatten(_decoded(path, None, 2 * side), background)
+    small.thumbnail((side, side))
+    return small
+
+
 def open_red(path: Path, content: bytes | None = None) -> Image.Image:
     """Decodes a mask completely: the red channel ("L") of its first frame, upright; see `open_rgb`.
 
@@ -84,12 +97,14 @@ def open_red(path: Path, content: bytes | None = None) -> Image.Image:
     return open_rgb(path, content).getchannel("R")
 
 
-def _decoded(path: Path, content: bytes | None) -> Image.Image:
-    """Decodes a picture completely: first frame, upright, 8 bits."""
+def _decoded(path: Path, content: bytes | None, draft: int = 0) -> Image.Image:
+    """Decodes a picture completely: first frame, upright, 8 bits; at `draft` pixels or more, 0 = its own size."""
     try:
         with Image.open(path if content is None else io.BytesIO(content)) as image:
             # Asked before decoding, as `read_size` does, so that both see the same orientation.
             turn = _UPRIGHT.get(_orientation(image))
+            if draft:
+                image.draft(None, (draft, draft))
             image.load()
             found = _eight_bit(image)
             # Converted here, where the file is open still and a broken palette is told like all other damage.

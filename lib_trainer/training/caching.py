@@ -12,7 +12,7 @@ from pathlib import Path
 
 import torch
 
-from lib_trainer.data import cache_files
+from lib_trainer.data import cache_files, cache_folder
 from lib_trainer.data.cache import LatentCache
 from lib_trainer.data.loading import Loader
 from lib_trainer.data.masks import MaskFolders
@@ -82,7 +82,7 @@ def _latents(state: Run, masks: MaskFolders) -> Generator[Event, None, LatentCac
     config = state.config
     for warning in caches.memory(config, state.plan.pictures):
         yield Warned(warning)
-    folder = latents_folder(state.host.paths) if config.cache_to_disk else None
+    folder = _swept(latents_folder(state.host.paths)) if config.cache_to_disk else None
     vae = (yield from patiently(state.controls, 0, lambda: _in_turn(state, vae_digest))) if folder else ""
     cache = LatentCache(config.seed, folder=folder, vae=vae or "", masks=masks)
     yield from _advanced(state, lambda: cache.fill(
@@ -93,7 +93,7 @@ def _latents(state: Run, masks: MaskFolders) -> Generator[Event, None, LatentCac
 
 def _texts(state: Run, captions: Sequence[str]) -> Generator[Event, None, TextCache]:
     config = state.config
-    folder = captions_folder(state.host.paths) if config.cache_captions_to_disk else None
+    folder = _swept(captions_folder(state.host.paths)) if config.cache_captions_to_disk else None
     encoder = None
     if folder:
         encoder = yield from patiently(
@@ -115,6 +115,12 @@ def _texts(state: Run, captions: Sequence[str]) -> Generator[Event, None, TextCa
         yield event
     yield from _damaged(cache.damaged)
     return cache
+
+
+def _swept(folder: Path) -> Path:
+    """Returns the folder after removing what killed programs have left in it."""
+    cache_folder.sweep(folder)
+    return folder
 
 
 def _in_turn(state: Run, ask: Callable[[HostModel], str]) -> str:

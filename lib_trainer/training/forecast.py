@@ -9,11 +9,15 @@ from collections import Counter
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from lib_trainer.data import steps
+from lib_trainer.data import cache_size, steps
+from lib_trainer.data.bucket_report import BucketReport
 from lib_trainer.data.dataset import Plan
 from lib_trainer.data.scan import Item
+from lib_trainer.errors import UserError
 from lib_trainer.host import Host
 from lib_trainer.training import check
+from lib_trainer.training.checks import caches
+from lib_trainer.training.checks.findings import Findings
 from lib_trainer.training.config import TrainConfig
 
 
@@ -29,6 +33,8 @@ class Forecast:
         samples: uses per epoch, regularisation included. batches: batches per epoch.
         steps: optimiser steps of the run; 0 = cannot be said yet. epochs: passes over the data.
         problems: what must be mended before a start (the name is not looked at). warnings: what a person should know.
+        report: which picture goes where; None = cannot be said yet.
+        cache_bytes: of the cached latents, in memory or on disk.
     """
 
     items: list[Item] = field(default_factory=list)
@@ -42,10 +48,12 @@ class Forecast:
     epochs: int = 0
     problems: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+    report: BucketReport | None = None
+    cache_bytes: int = 0
 
     def to_json(self) -> dict[str, Any]:
         """Returns numbers and sentences, ready for JSON; the pictures only counted."""
-        return {**vars(self), "items": None, "pictures": len(self.items)}
+        return {**vars(self), "items": None, "report": None, "pictures": len(self.items)}
 
 
 def forecast(config: TrainConfig, host: Host) -> Forecast:
@@ -64,12 +72,24 @@ def forecast(config: TrainConfig, host: Host) -> Forecast:
         folders=[(name, repeats, count) for (name, repeats), count in folders.items()],
         problems=findings.faults, warnings=findings.warnings,
     )
-    if not findings.datasets or not (config.steps or config.epochs):
+    if not findings.datasets:
         return found
     plan = Plan(findings.datasets, seed=config.seed)
+    found = replace(found, report=BucketReport(plan), **_caches(config, plan, findings))
+    if not (config.steps or config.epochs):
+        return found
     length = steps.run_length(plan.batches_per_epoch, config.gradient_accumulation, config.epochs, config.steps)
     sizes = [(width, height, uses) for (width, height), uses in plan.bucket_counts.items()]
     return replace(
         found, sizes=sorted(sizes, key=lambda size: -size[2]), samples=plan.samples_per_epoch,
         batches=plan.batches_per_epoch, steps=length.updates, epochs=length.epochs,
     )
+
+
+def _caches(config: TrainConfig, plan: Plan, findings: Findings) -> dict[str, Any]:
+    """What the caches need, and whether they fit."""
+    needed = cache_size.latents(plan.pictures) if config.cache_latents else 0
+    try:
+        return {"cache_bytes": needed, "warnings": findings.warnings + caches.memory(config, plan.pictures)}
+    except UserError as error:
+        return {"cache_bytes": needed, "problems": [*findings.faults, str(error)]}

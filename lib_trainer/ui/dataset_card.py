@@ -10,7 +10,7 @@ import io
 from functools import lru_cache
 from html import escape
 
-from lib_trainer.data.opening import UnreadablePicture, open_rgb
+from lib_trainer.data.opening import UnreadablePicture, open_small
 from lib_trainer.data.scan import Item
 from lib_trainer.training.forecast import Forecast
 from lib_trainer.ui import notes
@@ -47,10 +47,9 @@ def _thumbnail(item: Item, changed: int) -> str:
     `changed` is there to be part of the cache's key.
     """
     try:
-        image = open_rgb(item.path)
+        image = open_small(item.path, _SIDE)
     except UnreadablePicture:
         return ""
-    image.thumbnail((_SIDE, _SIDE))
     buffer = io.BytesIO()
     image.save(buffer, "JPEG", quality=82)
     return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()

@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from lib_trainer.blocks.presets import Presets
+from lib_trainer.data import cache_size
 from lib_trainer.errors import UserError
 from lib_trainer.families.sd1 import SD1
 from lib_trainer.host import Checkpoint, HostPaths
@@ -24,6 +26,9 @@ class Host:
 
     def obstacles(self) -> list[str]:
         return []
+
+    def presets(self) -> Presets:
+        return Presets.shipped()
 
     def checkpoint(self, base: Path | None = None) -> Checkpoint:
         if not self._loaded:
@@ -71,3 +76,26 @@ def test_what_is_known_is_told_beside_the_faults(folder: Path, tmp_path: Path) -
     assert missing.items == [] and len(missing.problems) == 1
     assert not any("Name" in problem for problem in missing.problems)
     assert missing.to_json()["pictures"] == 0
+
+
+def test_what_the_cache_needs_is_told_and_refused(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """128 px are 16x16 latents of 8 numbers of 4 bytes, and what an entry costs beside them."""
+    monkeypatch.setattr(cache_size, "free_memory", lambda: 100_000)
+    found = forecast(config(folder, flip=True), Host(tmp_path))
+    assert found.cache_bytes == 4 * 2 * (16 * 16 * 8 * 4 + 2_000)
+    assert any("need 0.0 GB of memory" in warning and "Keep the cache" in warning for warning in found.warnings)
+    monkeypatch.setattr(cache_size, "free_memory", lambda: 70_000)
+    assert any("switch 'Keep the cache' on" in problem for problem in forecast(
+        config(folder, flip=True), Host(tmp_path)).problems)
+    for settings in ({"cache_to_disk": True}, {"cache_latents": False}):
+        told = forecast(config(folder, flip=True, **settings), Host(tmp_path))
+        assert not any("GB" in sentence for sentence in told.problems + told.warnings)
+
+
+def test_the_report_of_buckets_comes_with_it(folder: Path, tmp_path: Path) -> None:
+    found = forecast(config(folder), Host(tmp_path))
+    assert found.report is not None and found.report.pictures == 4
+    assert [row.bucket for row in found.report.buckets] == [(128, 128), (256, 64)]
+    assert found.to_json()["report"] is None

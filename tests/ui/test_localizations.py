@@ -7,10 +7,14 @@ import re
 import pytest
 
 from lib_trainer.bootstrap import App
+from lib_trainer.data.bucket_report import BucketReport
+from lib_trainer.data.buckets import Buckets
+from lib_trainer.data.dataset import Dataset, Plan
+from lib_trainer.data.picture_rules import PictureRules
 from lib_trainer.data.scan import Item
 from lib_trainer.data.subsets import Subset
 from lib_trainer.training.forecast import Forecast
-from lib_trainer.ui import dataset_card, page, train_tab
+from lib_trainer.ui import bucket_fold, dataset_card, page, train_tab
 from tests.ui import page_texts
 
 AT_RUN_TIME = {"Paused. Press Continue to go on.", "Waiting for its turn", "picture", "pictures", "grid", "grids"}
@@ -23,6 +27,16 @@ def _card() -> str:
     return dataset_card.card(Forecast([item], 1, 1, [("2_zko", 2, 1)], [(64, 64, 2)], 2, 2, 2, 1, [], ["warning"]))
 
 
+def _buckets() -> set[str]:
+    """Texts of the bucket report: everything is enlarged, drawn and regularisation in one picture."""
+    subset = Subset("2_zko", page_texts.ROOT, is_reg=True, pictures=PictureRules(random_crop=True))
+    reg = [Item(subset, f"none{number}.png", "", 32, 40, captioned=True) for number in (1, 2)]
+    train = Item(Subset("1_zko", page_texts.ROOT), "none.png", "", 64, 64, captioned=True)
+    report = BucketReport(Plan([Dataset([train, *reg], Buckets(64, 64, 64))], seed=1))
+    fold = bucket_fold.BucketFold(lambda settings: report)
+    return page_texts.of_html(fold.on_show({}, "", "", 1)[0]) | {*bucket_fold.ORDERS, bucket_fold.ALL}
+
+
 @pytest.fixture(scope="module")
 def texts(shared_app: App) -> set[str]:
     blocks = page_texts.of_blocks(page.build(shared_app).get_config_file())
@@ -31,7 +45,7 @@ def texts(shared_app: App) -> set[str]:
     webui = page_texts.of_webui_settings(shared_app.host.paths.settings)
     written = page_texts.settings() | page_texts.of_scripts() | page_texts.of_notes()
     block_weight = page_texts.of_webui_panel(shared_app.host) | page_texts.of_analysis() | page_texts.of_entries()
-    return blocks | card | line | webui | written | block_weight | AT_RUN_TIME
+    return blocks | card | _buckets() | line | webui | written | block_weight | AT_RUN_TIME
 
 
 @pytest.mark.parametrize("language", ["ja_JP", "zh_CN", "zh_TW"])
