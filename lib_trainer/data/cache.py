@@ -24,8 +24,9 @@ from lib_trainer.data.dataset import Placed, Sample
 from lib_trainer.data.masks import MaskFolders
 from lib_trainer.data.picture_rules import Look
 from lib_trainer.data.pictures import load_mask, load_picture
+from lib_trainer.data.reading_ahead import read_ahead
 from lib_trainer.data.scan import Item
-from lib_trainer.data.verify import Progress, read_ahead
+from lib_trainer.data.verify import Progress
 from lib_trainer.errors import UserError
 from lib_trainer.host import HostModel
 

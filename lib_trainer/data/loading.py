@@ -14,8 +14,8 @@ from lib_trainer.data.cache import LatentCache, Latents, Moments, check_numbers
 from lib_trainer.data.dataset import Batch, Sample
 from lib_trainer.data.masks import MaskFolders
 from lib_trainer.data.pictures import load_mask, load_picture
+from lib_trainer.data.reading_ahead import Result, Task, read_ahead
 from lib_trainer.data.text_cache import TextCache
-from lib_trainer.data.verify import Result, Task, read_ahead
 from lib_trainer.host import Conditioning, HostModel
 
 _READERS = 4

@@ -21,6 +21,7 @@ OTHER_PICTURES = OPTIONAL_PICTURES | {".gif", ".tif", ".tiff", ".heic", ".heif",
 
 _QUOTES = "\"'\u201c\u201d\u2018\u2019"
 _REPEATS = re.compile(r"(\d+)(?:_(.*))?", re.DOTALL)
+_FACE = re.compile(r"_\d+_\d+_\d+_\d+$")
 _DIGITS = re.compile(r"(\d+)")
 
 
@@ -60,6 +61,11 @@ def repeats_and_caption(folder_name: str) -> tuple[int, str] | None:
     if match is None or int(match[1]) < 1:
         return None
     return int(match[1]), (match[2] or "").strip()
+
+
+def faceless(stem: str) -> str:
+    """Returns the stem of a caption that several crops of one picture share: without a face box `_cx_cy_w_h`."""
+    return _FACE.sub("", stem)
 
 
 def natural_key(path: str) -> tuple[list[tuple[int, int | str]], str]:

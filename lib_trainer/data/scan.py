@@ -8,27 +8,25 @@ know in `warnings`.
 """
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Collection, Iterable
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
 from lib_trainer.data import scan_sentences as sentences
 from lib_trainer.data.caption_files import UnreadableCaption, read_caption
-from lib_trainer.data.names import (
-    OTHER_PICTURES,
-    clean_path,
-    natural_key,
-    readable_endings,
-    repeats_and_caption,
-)
+from lib_trainer.data.listing import Listing, list_folder
+from lib_trainer.data.names import OTHER_PICTURES, clean_path, faceless, readable_endings, repeats_and_caption
 from lib_trainer.data.opening import UnreadablePicture, read_size
+from lib_trainer.data.reading_ahead import read_ahead
 from lib_trainer.data.subsets import Subset
 from lib_trainer.errors import UserError
 
 _READERS = 8
 """Threads that read headers: a picture folder may lie on a network disk."""
+
+_AHEAD = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,21 +103,20 @@ class Scan:
 class _Source:
     """A folder whose pictures share repeats and fall-back caption."""
 
-    folder: Path
+    listing: Listing
     subset: Subset
     caption: str
 
 
 @dataclass(frozen=True)
-class _Found:
+class Found:
     """What the reading of one picture found out; the sentences are made from all of them together.
 
     Attributes:
         skip: why the picture is not used. unreadable: what is wrong with its caption file.
-        empty: whether the caption file has no text. long: whether it has more than one line.
+        empty: whether the caption file has no text. long: whether it has lines that are not used.
     """
 
-    path: Path
     item: Item | None = None
     skip: str = ""
     unreadable: str = ""
@@ -127,8 +124,37 @@ class _Found:
     long: bool = False
 
 
+@dataclass
+class Gathered:
+    """What was found out of all pictures; only what is told of is kept."""
+
+    items: list[Item] = field(default_factory=list)
+    skipped: list[Skipped] = field(default_factory=list)
+    unreadable: dict[str, list[Path]] = field(default_factory=dict)
+    empty: list[Path] = field(default_factory=list)
+    long: list[Path] = field(default_factory=list)
+
+    def add(self, path: Path, found: Found) -> None:
+        """Takes in what was found out of one picture."""
+        if found.item:
+            self.items.append(found.item)
+        if found.skip:
+            self.skipped.append(Skipped(path, found.skip))
+        if found.unreadable:
+            self.unreadable.setdefault(found.unreadable, []).append(path)
+        if found.empty:
+            self.empty.append(path)
+        if found.long:
+            self.long.append(path)
+
+
 def scan(
-    folder: Path | str, *, subset: Subset | None = None, caption_extension: str = ".txt", trigger: str = ""
+    folder: Path | str,
+    *,
+    subset: Subset | None = None,
+    caption_extension: str = ".txt",
+    trigger: str = "",
+    named_folders: bool = True,
 ) -> Scan:
     """Lists the pictures of a folder with size, repeats and caption.
 
@@ -138,134 +164,125 @@ def scan(
             the repeats of N_caption sub-folders.
         caption_extension: ending of the caption files; the dot may be missing.
         trigger: caption of pictures of a flat folder that have no caption file.
+        named_folders: whether N_caption sub-folders are read, where there are some, instead of the folder itself.
 
     Raises:
         UserError: no such folder, or no picture in it.
     """
     root = clean_path(folder)
     shared = replace(subset or Subset(""), name=root.name, root=root)
-    entries = _entries(root)
+    listing = list_folder(root)
     endings = readable_endings()
-    sources, skipped, warnings = _sources(shared, entries, trigger, endings)
+    sources, skipped, warnings = _sources(shared, listing, trigger, endings, named_folders)
     extension = "." + caption_extension.strip().lstrip(".").lower()
-    found: list[_Found] = []
-    files_seen: list[Path] = []
+    gathered = Gathered(skipped=skipped)
     for source in sources:
-        files = entries if source.folder == root else _entries(source.folder)
-        pictures, passed_over = _pictures(files, endings)
-        skipped += passed_over
-        files_seen += files
-        captions = _by_stem(file for file in files if file.suffix.lower() == extension)
-        with ThreadPoolExecutor(_READERS) as pool:
-            found += pool.map(partial(_read, source, captions), pictures)
-    items = [one.item for one in found if one.item]
-    skipped += [Skipped(one.path, one.skip) for one in found if one.skip]
-    problems = _problems(found, extension)
-    if not items and not problems:
-        reasons = [f"{skip.path.name}: {skip.reason}." for skip in skipped[:3]]
-        raise UserError(sentences.no_picture(root, entries, reasons))
-    return Scan(items, skipped, problems, warnings + _warnings(found, files_seen, extension, shared.is_reg))
+        pictures, foreign = _pictures(source.listing, endings)
+        gathered.skipped += foreign
+        captions = _by_stem(name for name in source.listing.files if _ending(name) == extension)
+        gather(pictures, source.listing.folder, partial(_read, source, captions), gathered)
+    problems = sentences.unreadable_captions(
+        {fault: [path.with_suffix(extension) for path in paths] for fault, paths in gathered.unreadable.items()})
+    if not gathered.items and not problems:
+        reasons = [f"{skip.path.name}: {skip.reason}." for skip in gathered.skipped[:3]]
+        raise UserError(sentences.no_picture(listing, reasons, named_folders))
+    warnings += _warnings(gathered, [source.listing for source in sources], extension, shared.is_reg)
+    return Scan(gathered.items, gathered.skipped, problems, warnings)
 
 
-def _entries(folder: Path) -> list[Path]:
-    """Returns the folder's entries in natural order, without hidden ones (`.DS_Store`, macOS' `._picture.png`)."""
-    try:
-        found = [path for path in folder.iterdir() if not path.name.startswith(".")]
-    except FileNotFoundError:
-        raise UserError(f"The folder {str(folder)!r} does not exist: check the path{_nearest(folder)}.") from None
-    except NotADirectoryError:
-        raise UserError(f"{str(folder)!r} is a file: enter the folder that holds the pictures.") from None
-    except (OSError, ValueError) as error:
-        raise UserError(f"The folder {str(folder)!r} cannot be opened ({error}): check path and rights.") from None
-    return sorted(found, key=lambda path: natural_key(path.name))
+def gather(names: Iterable[str], folder: Path, read: Callable[[str], Found], gathered: Gathered) -> None:
+    """Reads pictures on threads, in their order, a few in advance.
 
-
-def _nearest(folder: Path) -> str:
-    existing = next((parent for parent in folder.parents if parent.is_dir()), None)
-    return f"; it exists as far as {str(existing)!r}" if existing and folder.is_absolute() else ""
+    Args:
+        names: the files. folder: where they lie.
+        read: finds out about one of them.
+        gathered: takes all in.
+    """
+    with closing(read_ahead(names, read, _READERS, _AHEAD)) as reading:
+        for name, found in reading:
+            gathered.add(folder / name, found)
 
 
 def _sources(
-    shared: Subset, entries: list[Path], trigger: str, endings: Collection[str]
+    shared: Subset, listing: Listing, trigger: str, endings: Collection[str], named_folders: bool
 ) -> tuple[list[_Source], list[Skipped], list[str]]:
     """Decides between the two layouts and tells what the choice leaves out."""
-    folders = [path for path in entries if path.is_dir()]
-    named = {path: parsed for path in folders if (parsed := repeats_and_caption(path.name))}
-    skipped = [
-        Skipped(path, "its name does not begin with a number of repeats and '_'; rename it to 10_caption to use it")
-        for path in folders
-        if path not in named and _holds_pictures(path, endings)
-    ]
+    named = {name: parsed for name in listing.folders if named_folders and (parsed := repeats_and_caption(name))}
+    why = ("its name does not begin with a number of repeats and '_'; rename it to 10_caption to use it"
+           if named_folders else "sub-folders are not read; give it a [[datasets.subsets]] of its own")
+    skipped = [Skipped(listing.folder / name, why) for name in listing.folders
+               if name not in named and _holds_pictures(listing.folder / name, endings)]
     if not named:
-        parsed = repeats_and_caption(shared.name)
-        warnings = [
-            f"The folder {shared.name!r} is read as a flat folder with {shared.repeats} repeats; for the {parsed[0]} "
-            f"repeats and the caption of its name enter the folder above it."
-        ] if parsed and "_" in shared.name else []
-        return [_Source(shared.root, shared, trigger)], skipped, warnings
-    loose = [path for path in entries if path.suffix.lower() in endings and path not in folders]
-    skipped += [Skipped(path, "it lies beside N_caption folders; move it into one of them to use it") for path in loose]
-    return [_Source(path, replace(shared, name=path.name, repeats=count), caption)
-            for path, (count, caption) in named.items()], skipped, []
+        warnings = _flat_by_mistake(shared) if named_folders else []
+        return [_Source(listing, shared, trigger)], skipped, warnings
+    skipped += [Skipped(listing.folder / name, "it lies beside N_caption folders; move it into one of them to use it")
+                for name in listing.files if _ending(name) in endings]
+    return [_Source(list_folder(listing.folder / name), replace(shared, name=name, repeats=count), caption)
+            for name, (count, caption) in named.items()], skipped, []
+
+
+def _flat_by_mistake(shared: Subset) -> list[str]:
+    parsed = repeats_and_caption(shared.name)
+    return [
+        f"The folder {shared.name!r} is read as a flat folder with {shared.repeats} repeats; for the {parsed[0]} "
+        f"repeats and the caption of its name enter the folder above it."
+    ] if parsed and "_" in shared.name else []
 
 
 def _holds_pictures(folder: Path, endings: Collection[str]) -> bool:
     try:
-        return any(path.suffix.lower() in endings for path in folder.iterdir())
-    except OSError:
+        return any(_ending(name) in endings for name in list_folder(folder).files)
+    except UserError:
         # A folder that cannot be opened is named too: better one line too many than a lost picture.
         return True
 
 
-def _pictures(files: list[Path], endings: Collection[str]) -> tuple[list[Path], list[Skipped]]:
-    pictures = [path for path in files if path.suffix.lower() in endings and not path.is_dir()]
+def _pictures(listing: Listing, endings: Collection[str]) -> tuple[list[str], list[Skipped]]:
+    pictures = [name for name in listing.files if _ending(name) in endings]
     foreign = [
-        Skipped(path, f"{path.suffix} files are not read here; save it as .png")
-        for path in files
-        if path.suffix.lower() in OTHER_PICTURES and path.suffix.lower() not in endings
+        Skipped(listing.folder / name, f"{_ending(name)} files are not read here; save it as .png")
+        for name in listing.files if _ending(name) in OTHER_PICTURES and _ending(name) not in endings
     ]
     return pictures, foreign
 
 
-def _by_stem(files: Iterable[Path]) -> dict[str, Path]:
+def _ending(name: str) -> str:
+    return Path(name).suffix.lower()
+
+
+def _by_stem(names: Iterable[str]) -> dict[str, str]:
     """Maps stems to files; the case-folded stem finds one too, as it does where file systems know no case."""
-    exact = {file.stem: file for file in files}
-    return {stem.casefold(): file for stem, file in exact.items()} | exact
+    exact = {Path(name).stem: name for name in names}
+    return {stem.casefold(): name for stem, name in exact.items()} | exact
 
 
-def _read(source: _Source, captions: dict[str, Path], path: Path) -> _Found:
+def _read(source: _Source, captions: dict[str, str], name: str) -> Found:
     """Reads header and caption of one picture."""
+    path = source.listing.folder / name
     try:
-        width, height = read_size(path)
+        size = read_size(path)
     except UnreadablePicture as error:
-        return _Found(path, skip=str(error))
-    file, text, more = captions.get(path.stem) or captions.get(path.stem.casefold()), "", 0
+        return Found(skip=str(error))
+    stems = (path.stem, path.stem.casefold(), faceless(path.stem))
+    file, text, more = next((captions[stem] for stem in stems if stem in captions), None), "", 0
     if file is not None:
         try:
-            text, more = read_caption(file, source.subset.captions.wildcards)
+            text, more = read_caption(source.listing.folder / file, source.subset.captions.wildcards)
         except UnreadableCaption as error:
-            return _Found(path, unreadable=str(error))
-    item = Item(
-        source.subset, path.relative_to(source.subset.root).as_posix(), text or source.caption, width, height,
-        captioned=bool(text),
-    )
-    return _Found(path, item, empty=file is not None and not text, long=more > 0)
+            return Found(unreadable=str(error))
+    relative = path.relative_to(source.subset.root).as_posix()
+    item = Item(source.subset, relative, text or source.caption, *size, captioned=bool(text))
+    return Found(item, empty=file is not None and not text, long=more > 0)
 
 
-def _problems(found: list[_Found], extension: str) -> list[str]:
-    kinds: dict[str, list[Path]] = {}
-    for one in found:
-        if one.unreadable:
-            kinds.setdefault(one.unreadable, []).append(one.path.with_suffix(extension))
-    return sentences.unreadable_captions(kinds)
-
-
-def _warnings(found: list[_Found], files: list[Path], extension: str, is_reg: bool) -> list[str]:
-    items = [one.item for one in found if one.item]
-    captioned = any(item.captioned for item in items)
+def _warnings(gathered: Gathered, listings: Iterable[Listing], extension: str, is_reg: bool) -> list[str]:
+    items = gathered.items
+    others: list[str] = []
+    if not any(item.captioned for item in items):
+        others = sentences.other_extension({Path(item.file).stem for item in items}, listings, extension)
     return [
-        *sentences.empty_captions([one.path.with_suffix(extension) for one in found if one.empty]),
+        *sentences.empty_captions([path.with_suffix(extension) for path in gathered.empty]),
         *sentences.bare_pictures([item.path for item in items if not item.caption], extension, is_reg),
-        *sentences.long_captions([one.path.with_suffix(extension) for one in found if one.long]),
-        *([] if captioned else sentences.other_extension({item.path.stem for item in items}, files, extension)),
+        *sentences.long_captions([path.with_suffix(extension) for path in gathered.long]),
+        *others,
     ]

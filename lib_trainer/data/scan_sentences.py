@@ -4,8 +4,10 @@ A folder of ten thousand pictures without captions must give one sentence, not t
 """
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+
+from lib_trainer.data.listing import Listing
 
 
 def unreadable_captions(by_fault: dict[str, list[Path]]) -> list[str]:
@@ -34,14 +36,15 @@ def long_captions(paths: Sequence[Path]) -> list[str]:
             "or switch 'Wildcards' on to use another line each time."] if paths else []
 
 
-def other_extension(stems: set[str], files: Sequence[Path], extension: str) -> list[str]:
+def other_extension(stems: set[str], listings: Iterable[Listing], extension: str) -> list[str]:
     """The field's most frequent question: captions are there, but end otherwise than the setting says.
 
     Args:
         stems: names of the pictures without ending.
-        files: all files beside them.
+        listings: the folders they lie in.
         extension: ending of the caption files that was asked for.
     """
+    files = [Path(name) for listing in listings for name in listing.files]
     for ending in (".txt", ".caption", ".cap"):
         found = [path for path in files if path.suffix.lower() == ending and path.stem in stems]
         if found and ending != extension:
@@ -56,13 +59,25 @@ def named(paths: Sequence[Path], what: str) -> str:
     return f"{_counted(len(paths), what)} ({names})"
 
 
-def no_picture(root: Path, entries: Sequence[Path], reasons: Sequence[str]) -> str:
+def no_picture(listing: Listing, reasons: Sequence[str], named_folders: bool = True) -> str:
     """The error for a folder without a usable picture: what it holds instead, and what is expected."""
-    folders = sum(path.is_dir() for path in entries)
-    found = f"{_counted(folders, 'folder')} and {_counted(len(entries) - folders, 'file')}" if entries else "nothing"
-    return (f"No usable picture in {str(root)!r}, which holds {found}: give a folder with .png, .jpg, .webp or .bmp "
-            f"pictures, or with sub-folders named like 10_caption.{''.join(' ' + reason for reason in reasons)}")
+    files, folders = len(listing.files), len(listing.folders)
+    found = f"{_counted(folders, 'folder')} and {_counted(files, 'file')}" if files or folders else "nothing"
+    named = ", or with sub-folders named like 10_caption" if named_folders else ""
+    return (f"No usable picture in {str(listing.folder)!r}, which holds {found}: give a folder with .png, .jpg, .webp "
+            f"or .bmp pictures{named}.{''.join(' ' + reason for reason in reasons)}")
 
 
 def _counted(count: int, what: str) -> str:
     return f"{count} {what}{'s' if count != 1 else ''}"
+
+
+def uncaptioned_in(metadata: Path, paths: Sequence[Path]) -> list[str]:
+    """Pictures of a metadata file that have neither caption nor tags there."""
+    return [f"{named(paths, 'picture')} will be trained with an empty caption: {metadata} has neither caption nor tags "
+            "for them."] if paths else []
+
+
+def first_few(faults: Sequence[str]) -> list[str]:
+    """The first faults of one kind word for word, the others counted."""
+    return [*faults[:10], *([f"... and {len(faults) - 10} more of this kind."] if len(faults) > 10 else [])]

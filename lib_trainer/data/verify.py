@@ -5,18 +5,13 @@ steps depends on the number of pictures, therefore this pass comes before the pl
 """
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from typing import TypeVar
 
 from lib_trainer.data.opening import UnreadablePicture, open_rgb
+from lib_trainer.data.reading_ahead import read_ahead
 from lib_trainer.data.scan import Item, Skipped
-
-Task = TypeVar("Task")
-Result = TypeVar("Result")
 
 _DECODERS = 4
 
@@ -49,28 +44,6 @@ def verify(items: Sequence[Item], stopping: Callable[[], bool] = lambda: False) 
             yield Progress("pictures", done, len(items), Skipped(item.path, reason) if reason else None)
             if stopping():
                 return
-
-
-def read_ahead(
-    tasks: Iterable[Task], work: Callable[[Task], Result], workers: int, ahead: int
-) -> Generator[tuple[Task, Result], None, None]:
-    """Does `work` on threads, `ahead` tasks in advance at most; yields task and result in the order of the tasks.
-
-    Memory stays bounded however many tasks there are, and the threads end when the generator is closed.
-    """
-    waiting: deque[tuple[Task, Future[Result]]] = deque()
-    pool = ThreadPoolExecutor(workers)
-    try:
-        for task in tasks:
-            waiting.append((task, pool.submit(work, task)))
-            if len(waiting) > ahead:
-                first, future = waiting.popleft()
-                yield first, future.result()
-        while waiting:
-            first, future = waiting.popleft()
-            yield first, future.result()
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
 
 
 def _fault(item: Item) -> str:

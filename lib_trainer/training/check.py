@@ -64,7 +64,7 @@ def examine(config: TrainConfig, host: Host, bad: frozenset[str] = frozenset()) 
         findings.faults += files.name(config, host, resume.own_files(config, findings))
     if "thumbnail" not in bad:
         findings.faults += files.thumbnail(config)
-    if "images" not in bad:
+    if not bad.intersection(("images", "datasets", "metadata_file")):
         pictures.pictures(config, findings, not bad.intersection(pictures.SIZES))
     if checkpoint and config.clip_skip > 1 and not checkpoint.family.has_clip_skip:
         findings.warnings.append(f"Clip skip {config.clip_skip} does nothing: {checkpoint.family.label} always uses "

@@ -18,19 +18,25 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Source:
-    """A folder with pictures, not yet opened.
+    """A folder with pictures, or a metadata file that names them, not yet opened.
 
     Attributes:
-        folder: as typed by a person.
-        subset: what its pictures have in common; name and place are found out when it is opened.
+        subset: what its pictures have in common; name and root are found out when it is opened.
+        folder: as typed by a person; empty = the metadata file alone.
+        metadata_file: likewise; empty = the folder alone.
         caption_extension: ending of its caption files.
         class_tokens: caption of pictures without a caption file.
+        named_folders: whether sub-folders named N_caption are read in place of the folder itself.
+        place: where it was written, such as "datasets[1].subsets[0]"; empty = the form.
     """
 
-    folder: str
     subset: Subset
+    folder: str = ""
+    metadata_file: str = ""
     caption_extension: str = ".txt"
     class_tokens: str = ""
+    named_folders: bool = True
+    place: str = ""
 
 
 @dataclass(frozen=True)
@@ -49,12 +55,13 @@ class DatasetSpec:
 
 
 def of_form(config: TrainConfig) -> DatasetSpec:
-    """Returns the data set of the form's two picture folders."""
+    """Returns the data set of the form's picture folders and metadata file."""
     sources = []
-    if config.images:
-        sources.append(Source(config.images, subset(config), config.caption_extension, config.trigger))
+    if config.images or config.metadata_file:
+        sources.append(Source(subset(config), config.images, config.metadata_file, config.caption_extension,
+                              config.trigger, named_folders=not config.metadata_file))
     if config.reg_images:
-        sources.append(Source(config.reg_images, subset(config, is_reg=True), config.caption_extension))
+        sources.append(Source(subset(config, is_reg=True), config.reg_images, "", config.caption_extension))
     return DatasetSpec(config, sources)
 
 

@@ -66,10 +66,11 @@ def forecast(config: TrainConfig, host: Host) -> Forecast:
     findings = check.examine(config, host, frozenset({"name"}))
     items = [item for item in findings.items if not item.is_reg]
     reg = [item for item in findings.items if item.is_reg]
-    folders = Counter((item.folder, item.repeats) for item in items)
+    subsets = {id(item.subset): item.subset for item in items}
+    folders = Counter(id(item.subset) for item in items)
     found = Forecast(
         items=items, captioned=sum(item.captioned for item in items), reg_pictures=len(reg),
-        folders=[(name, repeats, count) for (name, repeats), count in folders.items()],
+        folders=[(subsets[key].name, subsets[key].repeats, count) for key, count in folders.items()],
         problems=findings.faults, warnings=findings.warnings,
     )
     if not findings.datasets:

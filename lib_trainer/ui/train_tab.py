@@ -218,7 +218,7 @@ class TrainTab:
 
         line, told = self._checkpoint_line(settings)
         card = ""
-        if settings["images"]:
+        if any(settings[name] for name in ("images", "datasets", "metadata_file")):
             config, _ = TrainConfig.read(settings)
             found = forecast.forecast(config, self._app.host)
             self._buckets.keep(settings, found.report)

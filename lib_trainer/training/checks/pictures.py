@@ -1,12 +1,15 @@
-"""The picture folders and the sizes."""
+"""The picture folders, the dataset file and the sizes."""
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 from lib_trainer.data.buckets import Buckets
 from lib_trainer.data.dataset import Dataset
-from lib_trainer.data.scan import Item, scan
+from lib_trainer.data.metadata_scan import scan_metadata
+from lib_trainer.data.scan import Item, Scan, scan
 from lib_trainer.errors import UserError
 from lib_trainer.host import Checkpoint
-from lib_trainer.training import config_rules, datasets
+from lib_trainer.training import config_rules, dataset_file, datasets
 from lib_trainer.training.checks import caches
 from lib_trainer.training.checks.findings import Findings
 from lib_trainer.training.config import TrainConfig
@@ -25,36 +28,66 @@ def pictures(config: TrainConfig, findings: Findings, sizes_readable: bool = Tru
         findings: with the checkpoint, where there is one; filled.
         sizes_readable: whether the settings in `SIZES` could be read.
     """
-    if not config.images:
-        findings.faults.append("Picture folder is empty: give the folder with the pictures to train on.")
-    found = [_found(spec, findings, sizes_readable) for spec in [datasets.of_form(config)]]
-    findings.items = [item for items, _ in found for item in items]
+    specs = _specs(config, findings)
+    scanned = [_scanned(spec, findings) for spec in specs]
+    findings.items = [item for items in scanned for item in items]
     caches.looks(config, findings)
-    whole = [
+    if findings.checkpoint and sizes_readable:
+        sizes = [_sizes(spec, findings.checkpoint, findings) for spec in specs]
+        findings.datasets = _whole(specs, scanned, sizes)
+
+
+def _specs(config: TrainConfig, findings: Findings) -> list[DatasetSpec]:
+    """Returns the data sets that are asked for: those of the dataset file, or the form's own."""
+    if not config.datasets:
+        if not config.images and not config.metadata_file:
+            findings.faults.append("Picture folder is empty: give the folder with the pictures to train on.")
+        return [datasets.of_form(config)]
+    read = dataset_file.read(config)
+    findings.faults += read.faults
+    findings.warnings += read.warnings
+    return read.specs
+
+
+def _whole(
+    specs: Sequence[DatasetSpec], scanned: Sequence[list[Item]], sizes: Sequence[Buckets | None]
+) -> list[Dataset]:
+    """Returns the data sets; none of them where one is at fault."""
+    found = [
         Dataset(items, buckets, spec.config.batch_size, place=spec.place)
-        for (items, buckets), spec in zip(found, [datasets.of_form(config)], strict=True)
+        for spec, items, buckets in zip(specs, scanned, sizes, strict=True)
         if buckets and any(not item.is_reg for item in items)
     ]
-    findings.datasets = whole if len(whole) == len(found) else []
+    return found if len(found) == len(specs) else []
 
 
-def _found(spec: DatasetSpec, findings: Findings, sizes_readable: bool) -> tuple[list[Item], Buckets | None]:
-    items = [item for source in spec.sources for item in _scanned(source, findings)]
-    buckets = _sizes(spec.config, findings.checkpoint, findings) if findings.checkpoint and sizes_readable else None
-    return items, buckets
+def _scanned(spec: DatasetSpec, findings: Findings) -> list[Item]:
+    """Returns the pictures of a data set, with a fault where it has folders but no training picture."""
+    faults = len(findings.faults)
+    items = [item for source in spec.sources for item in _opened(source, findings)]
+    if spec.place and len(findings.faults) == faults and all(item.is_reg for item in items):
+        findings.faults.append(f"{spec.place} has no training pictures: add a subset with some, without is_reg.")
+    return items
 
 
-def _scanned(source: Source, findings: Findings) -> list[Item]:
+def _opened(source: Source, findings: Findings) -> list[Item]:
+    where = f"{source.place}: " if source.place else ""
     try:
-        found = scan(source.folder, subset=source.subset, caption_extension=source.caption_extension,
-                     trigger=source.class_tokens)
+        found = _read(source)
     except UserError as error:
-        findings.faults.append(str(error))
+        findings.faults.append(f"{where}{error}")
         return []
-    findings.faults += found.problems
-    findings.warnings += found.warnings
+    findings.faults += [f"{where}{problem}" for problem in found.problems]
+    findings.warnings += [f"{where}{warning}" for warning in found.warnings]
     findings.warnings += [f"{skip.path} is not used: {skip.reason}." for skip in found.skipped]
     return found.items
+
+
+def _read(source: Source) -> Scan:
+    if source.metadata_file:
+        return scan_metadata(source.metadata_file, source.folder, subset=source.subset, trigger=source.class_tokens)
+    return scan(source.folder, subset=source.subset, caption_extension=source.caption_extension,
+                trigger=source.class_tokens, named_folders=source.named_folders)
 
 
 def _step(config: TrainConfig, checkpoint: Checkpoint) -> int:
@@ -65,7 +98,8 @@ def _step(config: TrainConfig, checkpoint: Checkpoint) -> int:
     return config.bucket_step or needed
 
 
-def _sizes(config: TrainConfig, checkpoint: Checkpoint, findings: Findings) -> Buckets | None:
+def _sizes(spec: DatasetSpec, checkpoint: Checkpoint, findings: Findings) -> Buckets | None:
+    config, where = spec.config, f"{spec.place}: " if spec.place else ""
     try:
         width, height = parse_resolution(config.resolution) or (checkpoint.resolution,) * 2
         buckets = Buckets(
@@ -74,7 +108,7 @@ def _sizes(config: TrainConfig, checkpoint: Checkpoint, findings: Findings) -> B
         )
     except UserError as error:
         if str(error) not in config_rules.faults(config):
-            findings.faults.append(str(error))
+            findings.faults.append(f"{where}{error}")
         return None
-    findings.warnings += buckets.notes
+    findings.warnings += [f"{where}{note}" for note in buckets.notes]
     return buckets

@@ -14,6 +14,12 @@ class DataSettings:
     reg_images: str = setting("", "Regularisation folder", "Pictures of the same class without your subject, so that "
         "the class stays as it was (clothes stay changeable). Balanced 1:1 with the training pictures.", "Data",
         "reg_data_dir", path=True)
+    datasets: str = setting("", "Dataset file", "TOML or JSON as sd-scripts' --dataset_config: several folders, each "
+        "with its own repeats, captions and sizes. Takes the place of the picture folders.", "Data", "dataset_config",
+        path=True)
+    metadata_file: str = setting("", "Metadata file", "JSON or JSONL with caption and tags of every picture "
+        "(sd-scripts' --in_json), in place of caption files. Its paths are relative to the picture folder.", "Data",
+        "in_json", path=True)
     repeats: int = setting(10, "Repeats", "How often a picture of a flat folder is used per epoch. N_caption "
         "sub-folders carry their own number.", "Data", "dataset_repeats", minimum=1, maximum=1000000)
     resolution: str = setting("", "Resolution", "Pixels: 512, or 512,768 for width,height. Empty = the checkpoint's "
