@@ -8,6 +8,7 @@ from __future__ import annotations
 import platform
 import time
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -145,6 +146,7 @@ def restore(run: Run, state: State) -> Iterator[Event]:
         raise UserError(f"The state {str(state.folder)!r} does not fit the present settings ({error}): a part that was "
                         "trained then is not trained now, or the other way round. Put the rates back.") from error
     run.step, run.epoch, run.state_step = state.step, int(state.facts["position"]["epoch"]), state.step
+    run.preview = Path(state.facts["preview"]) if state.facts["preview"] else None
     before, now = state.facts["versions"], versions(run)
     changed = [f"{key} {before.get(key)} -> {now[key]}" for key in now if before.get(key) != now[key]]
     if changed:
