@@ -79,14 +79,14 @@ def filled(state: Run, captions: Sequence[str], text_encoder_learns: bool) -> Ge
 
 
 def _latents(state: Run, masks: MaskFolders) -> Generator[Event, None, LatentCache]:
-    config = state.config
-    for warning in caches.memory(config, state.plan.pictures):
+    config, pictures = state.config, [*state.plan.pictures, *state.held_out.pictures]
+    for warning in caches.memory(config, pictures):
         yield Warned(warning)
     folder = _swept(latents_folder(state.host.paths)) if config.cache_to_disk else None
     vae = (yield from patiently(state.controls, 0, lambda: _in_turn(state, vae_digest))) if folder else ""
     cache = LatentCache(config.seed, folder=folder, vae=vae or "", masks=masks)
     yield from _advanced(state, lambda: cache.fill(
-        state.plan.pictures, state.turn, config.vae_batch_size, lambda: bool(state.controls.stopping)))
+        pictures, state.turn, config.vae_batch_size, lambda: bool(state.controls.stopping)))
     yield from _damaged(cache.damaged)
     return cache
 

@@ -24,13 +24,14 @@ from lib_trainer.training.settings.rates import RateSettings
 from lib_trainer.training.settings.saving import SavingSettings
 from lib_trainer.training.settings.start import StartSettings
 from lib_trainer.training.settings.states import StateSettings
+from lib_trainer.training.settings.validation import ValidationSettings
 
 
 @dataclass(frozen=True)
 class TrainConfig(
     # The last base's fields come first.
-    PreviewSettings, StateSettings, SavingSettings, MemorySettings, LossSettings, RateSettings, NetworkSettings,
-    CaptionSettings, DataSettings, StartSettings,
+    PreviewSettings, ValidationSettings, StateSettings, SavingSettings, MemorySettings, LossSettings, RateSettings,
+    NetworkSettings, CaptionSettings, DataSettings, StartSettings,
 ):
     """Everything a person can set. Empty text and 0 mean "automatic" only where the help says so."""
 

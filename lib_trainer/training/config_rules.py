@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lib_trainer.training.rules import captions, data, datasets, loss, name, network, previews, rates
+from lib_trainer.training.rules import captions, data, datasets, loss, name, network, previews, rates, validation
 
 if TYPE_CHECKING:
     from lib_trainer.training.config import TrainConfig
@@ -21,6 +21,7 @@ _RULES: Rules = (
     *network.RULES,
     *rates.RULES,
     *loss.RULES,
+    *validation.RULES,
     *previews.RULES,
 )
 

@@ -85,6 +85,48 @@ class Stepped(Event):
 
 
 @dataclass(frozen=True)
+class Validated(Event):
+    """The loss on the pictures that are held out, always with the same noise at the same timesteps.
+
+    Attributes:
+        step: updates done; 0 = what the model knows before the training. epoch: of the last update, 0 before any.
+        loss: mean square error. by_timestep: the same of every timestep, such as {"200": 0.13}.
+        best_loss, best_step: the lowest since the first update, and when; `best_step` 0 = none yet.
+        pictures: that were measured.
+    """
+
+    step: int
+    epoch: int
+    loss: float
+    by_timestep: dict[str, float]
+    best_loss: float
+    best_step: int
+    pictures: int
+
+
+@dataclass(frozen=True)
+class LossBands(Event):
+    """The losses by timestep so far; those by picture were written to the job's `losses.json` at the same time.
+
+    Attributes:
+        step: updates done.
+        bands: by timestep: `first`, `last` (not included), `loss` (mean, before all weights), `count` (samples).
+    """
+
+    step: int
+    bands: list[dict[str, float]]
+
+
+@dataclass(frozen=True)
+class EndedEarly(Event):
+    """Early stopping ends the run; `message` says why and which file holds what."""
+
+    step: int
+    best_step: int
+    message: str
+
+
+@dataclass(frozen=True)
 class Previewed(Event):
     """Previews drawn after `step` updates: `files` (paths) belong to `prompts` one by one."""
 

@@ -6,9 +6,9 @@ from its number and the run's state alone, so a run may begin at any update.
 """
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing, nullcontext
+from dataclasses import asdict, dataclass
 from functools import partial
 from itertools import tee
 
@@ -17,10 +17,15 @@ import torch
 from lib_trainer import seeds
 from lib_trainer.data.dataset import Batch
 from lib_trainer.errors import UserError
-from lib_trainer.training import previews, saving, states, step
-from lib_trainer.training.events import Continued, Event, Paused, Stepped
+from lib_trainer.host import HostModel
+from lib_trainer.training import diagnosis, losses_file, previews, saving, states, step, validation
+from lib_trainer.training.diagnosis import Failure
+from lib_trainer.training.events import Continued, Event, LossBands, Paused, Stepped, Warned
 from lib_trainer.training.learner import Learner
 from lib_trainer.training.run import Run, patiently
+from lib_trainer.training.told import Told
+from lib_trainer.training.watch import Seen
+from lib_trainer.training.watch import due as statistics_are_due
 from lib_trainer.training.world import share
 
 
@@ -32,20 +37,23 @@ def train(run: Run, inputs: step.Inputs, learner: Learner) -> Iterator[Event]:
     """
     if run.step >= run.length.total:
         return
+    if run.step == 0 and run.held_out.batches:
+        with learner.evaluating():
+            yield from validation.measure(run, inputs)
     updates, read = tee(_updates(run))
     mine = ((epoch, share(batch, run.world)) for epoch, update in read for batch in update)
     with closing(step.ahead(run.config, inputs, mine)) as drawn:
         for epoch, update in updates:
+            if run.step == run.length.total or run.controls.stopping or run.held_out.is_over:
+                break
             stepped = yield from _update(run, inputs, learner, update, drawn)
             if stepped is None:
-                return
+                break
             run.step, run.epoch = stepped.step, epoch
             yield stepped
-            if run.step == run.length.total:
-                return
-            yield from _between(run, learner)
-            if run.controls.stopping:
-                return
+            yield from _between(run, inputs, learner)
+    if run.step and not statistics_are_due(run.step, run.length.total):
+        yield from _tell_losses(run)
 
 
 def _updates(run: Run) -> Iterator[tuple[int, list[Batch]]]:
@@ -70,69 +78,87 @@ def _update(
     run.progress.begin_update()
     samples = sum(len(batch.samples) for batch in batches)
     rates = learner.set_rates(run.step)
-    loss: torch.Tensor | float = 0.0
-    timesteps = 0
+    told, done = Told(), None
     for number in range(1, len(batches) + 1):
-        drawn = next(ahead)
-        finish = partial(_finish, run, learner, rates) if number == len(batches) else None
+        finish = partial(_finish, run, inputs, learner, rates, told, samples) if number == len(batches) else None
         dropping = seeds.torch_generator(run.config.seed, "dropout", run.step + 1, number, run.world.rank)
-        turn = partial(_turn, run, inputs, learner, drawn, dropping, samples, loss, finish)
+        turn = partial(_turn, run, inputs, learner, next(ahead), dropping, samples, told, finish)
         done = yield from patiently(run.controls, run.step, turn)
         if done is None:
             learner.forget()
             return None
-        loss = done
-        timesteps += int(drawn.timesteps.sum()) if drawn else 0
-    return run.progress.stepped(float(loss), rates, sum(run.world.gather(timesteps)) / samples)
+    if done is None:
+        raise RuntimeError("An update has no batch.")
+    for seen in done.seen:
+        if sentence := run.watch.see(seen):
+            yield Warned(sentence)
+    return run.progress.stepped(done.loss, rates, sum(sum(seen.timesteps) for seen in done.seen) / samples)
+
+
+@dataclass(frozen=True)
+class _Done:
+    """An update that was made: its loss, and the samples that each process has seen."""
+
+    loss: float = 0.0
+    seen: Sequence[Seen] = ()
 
 
 def _turn(
     run: Run, inputs: step.Inputs, learner: Learner, drawn: step.Drawn | None, dropping: torch.Generator,
-    samples: int, before: torch.Tensor | float, finish: Callable[[float], float] | None,
-) -> torch.Tensor | float:
+    samples: int, told: Told, finish: Callable[[HostModel], _Done] | None,
+) -> _Done:
     """Takes one turn: forward and backward of one micro-batch, and in the last one of an update the update.
 
     Args:
         drawn: this process's share of the batch, None where that is nothing.
         dropping: where the adapters' dropout masks are drawn from.
         samples: of the whole update, in all processes.
-        before: loss of its micro-batches before this one.
-        finish: checks the update's loss, applies its gradient, returns the loss of all processes.
-
-    Returns:
-        Loss of the update so far, on the device.
+        told: what its micro-batches have told so far; this one's is added.
+        finish: checks the update's loss and applies its gradient.
     """
     with run.turn() as model:
-        total = before
         if drawn:
             run.network.begin_turn(dropping)
             with model.checkpointing() if run.config.gradient_checkpointing else nullcontext():
-                loss = step.losses(run.config, inputs, model, drawn).weighted.sum() / samples
-                learner.backward(loss)
-            total = loss.detach() + before
-        return finish(float(total)) if finish else total
+                losses = step.losses(run.config, inputs, model, drawn)
+                learner.backward(losses.weighted.sum() / samples)
+            told.add(drawn, losses)
+        return finish(model) if finish else _Done()
 
 
-def _finish(run: Run, learner: Learner, rates: dict[str, float], loss: float) -> float:
-    """Applies the gathered gradient of all processes; returns their loss.
+def _finish(
+    run: Run, inputs: step.Inputs, learner: Learner, rates: Mapping[str, float], told: Told, samples: int,
+    model: HostModel,
+) -> _Done:
+    """Applies the gathered gradient of all processes.
 
     Raises:
         UserError: the loss is no number.
     """
-    value = sum(run.world.gather(loss))
-    if not math.isfinite(value):
-        raise UserError(_no_number(run, value, rates))
+    report = told.read()
+    if not report.is_finite:
+        learner.forget()
+        raise UserError(diagnosis.explain(run, inputs, model, Failure(told, report, rates)))
+    shares = run.world.gather((sum(report.weighted) / samples, report.seen))
     run.world.sum_gradients(learner.parameters)
     learner.update()
-    return value
+    return _Done(sum(loss for loss, _ in shares), [seen for _, seen in shares])
 
 
-def _between(run: Run, learner: Learner) -> Iterator[Event]:
-    """What happens between two updates: files, previews, a pause (in which files and previews can be asked for).
+def _between(run: Run, inputs: step.Inputs, learner: Learner) -> Iterator[Event]:
+    """What comes after an update: validation, files, previews, a pause (in which files can be asked for).
 
-    The state comes after all that belongs to the update, so a run that goes on from it does none of it again.
+    After the last update only what is measured: its file and previews are those of the whole run. The state comes after
+    all that belongs to the update, so a run that goes on from it does none of it again.
     """
+    is_last = run.step == run.length.total
+    if statistics_are_due(run.step, run.length.total):
+        yield from _tell_losses(run)
     with learner.evaluating():
+        if run.held_out.due(run.step, run.epoch, run.epoch_ended) or (is_last and run.held_out.batches):
+            yield from validation.measure(run, inputs)
+        if is_last:
+            return
         for name in saving.due(run):
             yield from saving.save(run, name)
         if previews.due(run):
@@ -150,17 +176,21 @@ def _between(run: Run, learner: Learner) -> Iterator[Event]:
     yield Continued(run.step)
 
 
+def _tell_losses(run: Run) -> Iterator[Event]:
+    """Writes the losses by picture into the job's folder and tells those by timestep."""
+    bands = run.watch.bands
+    if run.world.rank == 0:
+        try:
+            losses_file.write(run.folder, run.step, bands, run.watch.pictures)
+        except UserError as fault:
+            yield Warned(f"The losses by picture are not shown: {fault}")
+            return
+    yield LossBands(run.step, [asdict(band) for band in bands])
+
+
 def _wishes(run: Run) -> Iterator[Event]:
     """Serves "save now" and "sample now"."""
     if run.controls.take_save() and saving.step_name(run) not in run.saved:
         yield from saving.save(run, saving.step_name(run))
     if run.controls.take_sample():
         yield from previews.draw(run)
-
-
-def _no_number(run: Run, value: float, rates: dict[str, float]) -> str:
-    """Returns why the loss may have become NaN or infinite."""
-    shown = ", ".join(f"{part} {rate:g}" for part, rate in rates.items())
-    half = " fp16 overflows easily: choose bf16 or fp32." if run.precision == "fp16" else ""
-    return (f"The loss became {value} at step {run.step + 1}: the learning rate ({shown}) is probably too high; "
-            f"start again with a tenth of it.{half}")

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 import torch
 
 from lib_trainer.data.dataset import Dataset
+from lib_trainer.data.holdout import hold_out
 from lib_trainer.errors import UserError
 from lib_trainer.host import Host, Lease
 from lib_trainer.training import caching, check, job_folder, loop, optimizers, outset, result, room, states
@@ -20,6 +21,7 @@ from lib_trainer.training.checks.findings import Findings
 from lib_trainer.training.config import TrainConfig
 from lib_trainer.training.controls import Controls
 from lib_trainer.training.events import Event, Started, Warned
+from lib_trainer.training.held_out import HeldOut, seed_of
 from lib_trainer.training.learner import Learner
 from lib_trainer.training.progress import Length, Progress
 from lib_trainer.training.resume import run_record
@@ -27,6 +29,7 @@ from lib_trainer.training.resume_state import AdapterState
 from lib_trainer.training.run import Run, patiently
 from lib_trainer.training.shown import Shown
 from lib_trainer.training.step import Inputs
+from lib_trainer.training.watch import Watch
 
 _TOLD = 50
 """Warnings before the start that are told one by one."""
@@ -126,6 +129,7 @@ def _set_out(
 ) -> tuple[Run, Learner]:
     """Settles everything else that the first step needs."""
     items = [item for dataset in datasets for item in dataset.items]
+    datasets, held = hold_out(datasets, seed_of(config))
     plan = outset.plan(config, datasets)
     length = Length.of(plan.batches_per_epoch, config)
     learner = Learner(
@@ -142,9 +146,11 @@ def _set_out(
         folder=folder, record=written, device=made.device,
         base_hash=BaseHash(made.checkpoint.path, host.paths.cache),
         optimizer=optimizers.describe(config.optimizer, config.optimizer_args), precision=_PRECISIONS[made.computes],
-        progress=Progress(length),
+        progress=Progress(length), watch=Watch(picture.item for picture in plan.pictures),
+        held_out=HeldOut(config, held),
     )
-    state.stateful |= {"network": AdapterState(made.network), "progress": state.progress, **learner.stateful}
+    state.stateful |= {"network": AdapterState(made.network), "progress": state.progress, "watch": state.watch,
+                       "held_out": state.held_out, **learner.stateful}
     return state, learner
 
 
@@ -160,5 +166,6 @@ def _started(state: Run) -> Started:
 
 
 def _inputs(state: Run, learner: Learner, autocast: torch.dtype | None) -> Generator[Event, None, Inputs]:
-    loader = yield from caching.filled(state, state.plan.captions, learner.text_encoder_learns)
+    captions = sorted({*state.plan.captions, *state.held_out.captions})
+    loader = yield from caching.filled(state, captions, learner.text_encoder_learns)
     return Inputs(loader, learner.text_encoder_learns, autocast, state.network.silent)

@@ -25,9 +25,11 @@ from lib_trainer.training.beneath import Beneath
 from lib_trainer.training.config import TrainConfig
 from lib_trainer.training.controls import Controls
 from lib_trainer.training.events import Continued, Event, Paused
+from lib_trainer.training.held_out import HeldOut
 from lib_trainer.training.progress import Length, Progress
 from lib_trainer.training.resume.run_record import RunRecord
 from lib_trainer.training.resume_state import Stateful
+from lib_trainer.training.watch import Watch
 from lib_trainer.training.world import ALONE, World
 
 T = TypeVar("T")
@@ -46,12 +48,13 @@ class Run:
         items: all pictures. plan: their order. length: updates and epochs.
         resolution: width and height in pixels.
         network: the adapters. beneath: LoRAs that act with them and do not learn.
+        held_out: what is measured instead of trained on.
         folder: the job's folder. record: what it says of this run.
         device: where the model is.
         base_hash: the checkpoint's hash, being computed.
         optimizer: as sd-scripts records it. precision: "no", "fp16" or "bf16".
         step: updates done. epoch: the epoch of the last update, 1-based. saved: names of the files written.
-        progress: counts the updates.
+        progress: counts the updates. watch: their losses by timestep and picture.
         stateful: what must be remembered to continue, by name.
         world: the processes that train together.
         preview: the first picture of the last previews, None before any.
@@ -73,6 +76,8 @@ class Run:
     device: torch.device
     base_hash: BaseHash
     progress: Progress
+    watch: Watch
+    held_out: HeldOut
     optimizer: str = ""
     precision: str = "no"
     step: int = 0

@@ -160,6 +160,17 @@ def losses(config: TrainConfig, inputs: Inputs, model: HostModel, drawn: Drawn) 
     return Losses(weighted if by_timestep is None else weighted * by_timestep, plain.detach())
 
 
+def errors(config: TrainConfig, inputs: Inputs, model: HostModel, drawn: Drawn) -> Tensor:
+    """Returns the mean square error of every sample, (B,) float32 on the model's device: no weights, whatever the loss.
+
+    Call it inside a turn with the adapters attached.
+    """
+    with torch.no_grad():
+        noised = noise_latents(config, model, drawn)
+        predicted = predict(config, inputs, model, drawn.samples, drawn.loaded.states, noised.noisy, noised.timesteps)
+        return objective.mean(objective.elements("l2", predicted, noised.target), masks(model, drawn))
+
+
 def masks(model: HostModel, drawn: Drawn) -> Tensor | None:
     """Returns where the samples count, (B, 1, h, w) on the model's device; None = everywhere."""
     return None if drawn.loaded.masks is None else drawn.loaded.masks.to(model.device)

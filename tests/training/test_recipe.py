@@ -78,7 +78,7 @@ def test_a_whole_run(host: StandaloneHost, settings: Settings) -> None:
 
     assert [type(event).__name__ for event in events if not isinstance(event, ev.Cached)] == [
         "Started", "Stepped", "Stepped", "Saved", "Stepped", "Saved", "Previewed", "Stepped", "Saved", "Stepped",
-        "Stepped", "Saved", "Previewed", "Finished",
+        "Stepped", "LossBands", "Saved", "Previewed", "Finished",
     ]
     assert [saved.name for saved in of(ev.Saved, events)] == [
         "zko-step00000002", "zko-000001", "zko-step00000004", "zko"]  # none for the last epoch or step
@@ -321,7 +321,7 @@ def test_pause_save_now_and_sample_now(host: StandaloneHost, settings: Settings)
     events = train(settings(name="paused", preview_prompts="zko", preview_steps=2), host, press, controls)
     kinds = [type(event).__name__ for event in events if not isinstance(event, ev.Cached)]
     assert kinds == ["Warned", "Started", "Stepped", "Stepped", "StateSaved", "Paused", "Saved", "Previewed",
-                     "Continued", "Stepped", "Stepped", "Stepped", "Stepped", "Saved", "Finished"]
+                     "Continued", "Stepped", "Stepped", "Stepped", "Stepped", "LossBands", "Saved", "Finished"]
     assert loras(host) == ["paused-step00000002.safetensors", "paused.safetensors"]
     train(settings(name="plain"), host)
     assert model_hash(host, "paused") == model_hash(host, "plain")

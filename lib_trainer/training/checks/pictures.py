@@ -54,7 +54,9 @@ def _whole(
 ) -> list[Dataset]:
     """Returns the data sets; none of them where one is at fault."""
     found = [
-        Dataset(items, buckets, spec.config.batch_size, place=spec.place)
+        Dataset(
+            items, buckets, spec.config.batch_size, validation_split=spec.config.validation_split,
+            validation_seed=None if spec.config.validation_seed < 0 else spec.config.validation_seed, place=spec.place)
         for spec, items, buckets in zip(specs, scanned, sizes, strict=True)
         if buckets and any(not item.is_reg for item in items)
     ]
