@@ -8,10 +8,8 @@ interruption. With a folder nothing stays in memory but the names of the files.
 """
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import AbstractContextManager, closing, contextmanager
+from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
@@ -21,11 +19,13 @@ import torch
 
 from lib_trainer.data import cache_files, looks
 from lib_trainer.data.dataset import Placed, Sample
+from lib_trainer.data.known_files import KnownFiles
 from lib_trainer.data.masks import MaskFolders
+from lib_trainer.data.opening import UnreadablePicture
 from lib_trainer.data.picture_rules import Look
 from lib_trainer.data.pictures import load_mask, load_picture
 from lib_trainer.data.reading_ahead import read_ahead
-from lib_trainer.data.scan import Item
+from lib_trainer.data.scan import Item, Skipped
 from lib_trainer.data.verify import Progress
 from lib_trainer.errors import UserError
 from lib_trainer.host import HostModel
@@ -38,8 +38,6 @@ Moments = tuple[torch.Tensor, torch.Tensor]
 
 _READERS = 4
 _BATCHES_AHEAD = 2
-_WRITERS = 2
-_WRITES_AHEAD = 16
 
 
 @dataclass(frozen=True)
@@ -86,7 +84,8 @@ class LatentCache:
     """
 
     def __init__(
-        self, seed: int = 0, *, folder: Path | None = None, vae: str = "", masks: MaskFolders | None = None
+        self, seed: int = 0, *, folder: Path | None = None, vae: str = "", masks: MaskFolders | None = None,
+        known: KnownFiles | None = None,
     ) -> None:
         """Makes an empty cache.
 
@@ -95,13 +94,15 @@ class LatentCache:
             folder: where to keep the latents for later runs; None = in memory only.
             vae: what tells this VAE, at this precision, from any other; matters with a folder.
             masks: the mask files, where they are listed already.
+            known: files whose hash is known already; matters with a folder.
         """
         self.damaged: list[Path] = []
         self._seed, self._folder, self._vae = seed, folder, vae
-        self._masks = masks or MaskFolders()
+        self._masks, self._known = masks or MaskFolders(), known or KnownFiles()
         self._memory: dict[str, Latents] = {}
         self._ready: set[bytes] = set()
         self._hashes: dict[str, tuple[str, str]] = {}
+        self._told: set[Path] = set()
 
     def fill(
         self,
@@ -110,7 +111,9 @@ class LatentCache:
         batch_size: int = 1,
         stopping: Callable[[], bool] = lambda: False,
     ) -> Iterator[Progress]:
-        """Encodes what is missing; yields after every batch of pictures. Those with too many looks are left out.
+        """Encodes what is missing; yields after every batch of pictures, and for every picture that cannot be read.
+
+        Pictures with too many looks are left out, and so are the unreadable ones: hand those to the plan.
 
         Args:
             pictures: `Plan.pictures`, sorted by bucket.
@@ -119,16 +122,17 @@ class LatentCache:
             stopping: asked before every turn; when it is true the filling ends early.
 
         Raises:
-            UserError: a picture can no longer be read, the VAE overflows, or the cache folder cannot be written.
+            UserError: a mask cannot be read, the VAE overflows, or the cache folder cannot be written.
             ModelChanged: from the turn; call again when the model is back.
         """
         wanted = [picture for picture in pictures if picture.item.subset.pictures.can_be_cached]
         done = 0
-        units = _units(wanted, batch_size, self._seed)
-        with _writing() as written, closing(read_ahead(units, self._load, _READERS, _BATCHES_AHEAD)) as reading:
+        loading = read_ahead(_units(wanted, batch_size, self._seed), self._load, _READERS, _BATCHES_AHEAD)
+        with cache_files.writing() as written, closing(loading) as reading:
             for unit, loaded in reading:
+                yield from (Progress("latents", done, len(wanted), broken) for broken in self._broken(loaded))
                 for flip in (False, True):
-                    missing = [one for one in loaded if flip in one.missing]
+                    missing = [one for one in loaded if isinstance(one, _Read) and flip in one.missing]
                     if missing and stopping():
                         return
                     if missing:
@@ -146,11 +150,6 @@ class LatentCache:
             return self._memory.get(name)
         return _read(cache_files.place(self._folder, name), sample.look, rules.has_masks)
 
-    def batch(self, samples: Sequence[Sample]) -> Moments:
-        """Returns mean and standard deviation (B, C, h, w) of one batch that is cached wholly."""
-        found = [latents for sample in samples if (latents := self.find(sample))]
-        return torch.stack([one.mean for one in found]), torch.stack([one.std for one in found])
-
     def _name(self, item: Item, look: Look) -> str:
         """Returns the name of the latents of one look; without a folder the picture's path stands for its content."""
         picture, mask = (str(item.path), "") if self._folder is None else self._hashed(item)[0]
@@ -161,14 +160,40 @@ class LatentCache:
         path = str(item.path)
         if (known := self._hashes.get(path)) is not None:
             return known, None
-        content, mask = _bytes(item.path), self._masks.file_of(item)
-        known = cache_files.hash_content(content), cache_files.hash_content(_bytes(mask)) if mask else ""
+        mask, content = self._masks.file_of(item), None
+        try:
+            found = self._known.find(item.path)
+            if found is None:
+                content, picture = self._known.read(item.path)
+            else:
+                picture = found.hash
+            known = picture, self._hash(mask) if mask else ""
+        except OSError as error:
+            raise UnreadablePicture(f"it cannot be read ({error.strerror})") from None
         self._hashes[path] = known
         return known, content
 
-    def _load(self, unit: _Unit) -> list[_Read]:
-        """Reads, on a thread, the pictures of a unit of which latents are missing."""
-        return [read for picture, look in unit.pictures if (read := self._load_one(picture.item, look))]
+    def _hash(self, file: Path) -> str:
+        found = self._known.find(file)
+        return found.hash if found else self._known.read(file)[1]
+
+    def _broken(self, loaded: Sequence[_Read | Skipped]) -> Iterator[Skipped]:
+        """Yields the pictures that could not be read and were not told yet."""
+        for one in loaded:
+            if isinstance(one, Skipped) and one.path not in self._told:
+                self._told.add(one.path)
+                yield one
+
+    def _load(self, unit: _Unit) -> list[_Read | Skipped]:
+        """Reads, on a thread, the pictures of a unit of which latents are missing; tells those that cannot be read."""
+        found: list[_Read | Skipped] = []
+        for picture, look in unit.pictures:
+            try:
+                if read := self._load_one(picture.item, look):
+                    found.append(read)
+            except UnreadablePicture as error:
+                found.append(Skipped(picture.item.path, str(error)))
+        return found
 
     def _load_one(self, item: Item, look: Look) -> _Read | None:
         rules = item.subset.pictures
@@ -194,7 +219,7 @@ class LatentCache:
         self._ready.add(bytes.fromhex(name))
         return True
 
-    def _encode(self, missing: list[_Read], flip: bool, turn: Turn, written: Callable[[Path, Latents], None]) -> None:
+    def _encode(self, missing: list[_Read], flip: bool, turn: Turn, written: cache_files.Write) -> None:
         pixels = torch.stack([one.pixels for one in missing])
         with turn() as model, torch.no_grad():
             mean, std = model.encode_images((pixels.flip(-1) if flip else pixels).to(model.device))
@@ -206,7 +231,7 @@ class LatentCache:
             if self._folder is None:
                 self._memory[one.missing[flip]] = latents
             else:
-                written(cache_files.place(self._folder, one.missing[flip]), latents)
+                written(cache_files.place(self._folder, one.missing[flip]), _tensors(latents))
                 self._ready.add(bytes.fromhex(one.missing[flip]))
 
 
@@ -242,14 +267,6 @@ def _straight(picture: Placed, seed: int) -> list[Look]:
     return looks.straight(item.subset.pictures, item.path, (item.width, item.height), picture.placement, seed)
 
 
-def _bytes(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise UserError(f"The picture {path} can no longer be read ({error.strerror}): put it back and start again."
-                        ) from None
-
-
 def _read(file: Path, look: Look, masked: bool) -> Latents | None:
     tensors = cache_files.read(file)
     if tensors is None or not {"mean", "std"} <= tensors.keys() or masked != ("mask" in tensors):
@@ -261,26 +278,6 @@ def _read(file: Path, look: Look, masked: bool) -> Latents | None:
     return latents if fits else None
 
 
-def _write(file: Path, latents: Latents) -> None:
+def _tensors(latents: Latents) -> dict[str, torch.Tensor]:
     masks = {} if latents.mask is None else {"mask": latents.mask}
-    cache_files.write(file, {"mean": latents.mean, "std": latents.std, **masks})
-
-
-@contextmanager
-def _writing() -> Iterator[Callable[[Path, Latents], None]]:
-    """Lends a function that writes latents on threads, few at a time; all are written when it is left.
-
-    Raises:
-        UserError: from the function or on leaving: the disk is full or may not be written.
-    """
-    waiting: deque[Future[None]] = deque()
-    with ThreadPoolExecutor(_WRITERS) as pool:
-
-        def write(file: Path, latents: Latents) -> None:
-            waiting.append(pool.submit(_write, file, latents))
-            while len(waiting) > _WRITES_AHEAD or (waiting and waiting[0].done()):
-                waiting.popleft().result()
-
-        yield write
-        while waiting:
-            waiting.popleft().result()
+    return {"mean": latents.mean, "std": latents.std, **masks}

@@ -13,8 +13,10 @@ import hashlib
 import os
 import threading
 import zlib
-from collections.abc import Mapping
-from contextlib import suppress
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,6 +26,8 @@ from lib_trainer.errors import UserError
 if TYPE_CHECKING:
     import torch
 
+    Write = Callable[[Path, Mapping[str, torch.Tensor]], None]
+
 ENDING = ".safetensors"
 TEMPORARY = ".tmp"
 
@@ -31,6 +35,8 @@ _FORMAT = "2"
 """Part of every digest; raise it when pictures are read or scaled differently."""
 
 _CHECKSUM = "crc32"
+_WRITERS = 2
+_WRITES_AHEAD = 16
 
 
 def digest(*parts: object) -> str:
@@ -130,6 +136,26 @@ def write(file: Path, tensors: Mapping[str, torch.Tensor]) -> None:
             f"The cache folder {file.parent.parent} cannot be written ({error.strerror}): make room or rights there, "
             "or switch keeping the cache on disk off."
         ) from None
+
+
+@contextmanager
+def writing() -> Iterator[Write]:
+    """Lends a function that writes files on threads, few at a time; all are written when it is left.
+
+    Raises:
+        UserError: from the function or on leaving: the disk is full or may not be written.
+    """
+    waiting: deque[Future[None]] = deque()
+    with ThreadPoolExecutor(_WRITERS) as pool:
+
+        def written(file: Path, tensors: Mapping[str, torch.Tensor]) -> None:
+            waiting.append(pool.submit(write, file, tensors))
+            while len(waiting) > _WRITES_AHEAD or (waiting and waiting[0].done()):
+                waiting.popleft().result()
+
+        yield written
+        while waiting:
+            waiting.popleft().result()
 
 
 def _checksum(tensors: Mapping[str, torch.Tensor]) -> int:

@@ -13,9 +13,11 @@ import torch
 from lib_trainer.data.cache import LatentCache, Latents, Moments, check_numbers
 from lib_trainer.data.dataset import Batch, Sample
 from lib_trainer.data.masks import MaskFolders
+from lib_trainer.data.opening import UnreadablePicture
 from lib_trainer.data.pictures import load_mask, load_picture
 from lib_trainer.data.reading_ahead import Result, Task, read_ahead
 from lib_trainer.data.text_cache import TextCache
+from lib_trainer.errors import UserError
 from lib_trainer.host import Conditioning, HostModel
 
 _READERS = 4
@@ -107,7 +109,11 @@ class Loader:
 
     def _read(self, sample: Sample) -> tuple[torch.Tensor, torch.Tensor | None]:
         item, rules = sample.item, sample.item.subset.pictures
-        picture, alpha = load_picture(item.path, sample.look, rules)
+        try:
+            picture, alpha = load_picture(item.path, sample.look, rules)
+        except UnreadablePicture as error:
+            raise UserError(f"The picture {item.path} can no longer be used: {error}. Mend it and start again."
+                            ) from None
         if not rules.has_masks:
             return picture, None
         return picture, load_mask(item.path, self._masks.file_of(item), sample.look, rules, alpha)

@@ -6,9 +6,7 @@ average when shrinking, Lanczos when enlarging; a little softer.)
 """
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -16,12 +14,8 @@ from PIL import Image
 
 from lib_trainer.data import colours, masks
 from lib_trainer.data.buckets import Size
-from lib_trainer.data.opening import UnreadablePicture, open_rgb_and_alpha
+from lib_trainer.data.opening import open_rgb_and_alpha
 from lib_trainer.data.picture_rules import Look, PictureRules
-from lib_trainer.errors import UserError
-
-if TYPE_CHECKING:
-    from lib_trainer.data.dataset import Sample
 
 _PLAIN = PictureRules()
 _RESAMPLING = {
@@ -48,12 +42,9 @@ def load_picture(
         (3, H, W) float32 in [-1, 1], H and W of the bucket; and the whole picture's alpha channel, None without one.
 
     Raises:
-        UserError: the file was readable when the run began and is not now.
+        UnreadablePicture: not a picture, broken or cut short.
     """
-    try:
-        image, alpha = open_rgb_and_alpha(path, content, rules.background)
-    except UnreadablePicture as error:
-        raise UserError(f"The picture {path} can no longer be used: {error}. Mend it and start again.") from None
+    image, alpha = open_rgb_and_alpha(path, content, rules.background)
     (left, top), (width, height) = look.placement.crop, look.placement.bucket
     scaled = scale(image, look.placement.resized, rules.interpolation)
     cut = np.asarray(scaled.crop((left, top, left + width, top + height)), dtype=np.float32)
@@ -95,8 +86,3 @@ def load_mask(
     if mask_file is not None:
         return masks.placed(masks.open_mask(mask_file, content), look)
     return masks.placed(alpha if rules.alpha_mask else None, look)
-
-
-def load_batch(samples: Sequence[Sample]) -> torch.Tensor:
-    """Loads the pictures of one batch: (B, 3, H, W) float32 in [-1, 1]; for runs without cached latents."""
-    return torch.stack([load_picture(one.item.path, one.look, one.item.subset.pictures)[0] for one in samples])

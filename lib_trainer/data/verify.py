@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 
+from lib_trainer.data.known_files import KnownFiles
 from lib_trainer.data.opening import UnreadablePicture, open_rgb
 from lib_trainer.data.reading_ahead import read_ahead
 from lib_trainer.data.scan import Item, Skipped
@@ -32,23 +33,34 @@ class Progress:
     skipped: Skipped | None = None
 
 
-def verify(items: Sequence[Item], stopping: Callable[[], bool] = lambda: False) -> Iterator[Progress]:
-    """Decodes all pictures; yields after each. Hand the `skipped` ones to `Scan.without`.
+def verify(
+    items: Sequence[Item], stopping: Callable[[], bool] = lambda: False, known: KnownFiles | None = None
+) -> Iterator[Progress]:
+    """Decodes all pictures; yields after each. Hand the `skipped` ones to `Dataset.without`.
 
     Args:
         items: the pictures.
         stopping: asked between pictures; when it turns true the pass ends early.
+        known: which files were decoded before and have not changed since: those are passed over.
     """
-    with closing(read_ahead(items, _fault, _DECODERS, 4 * _DECODERS)) as decoded:
+    ledger = known or KnownFiles()
+    with closing(read_ahead(items, lambda item: _fault(item, ledger), _DECODERS, 4 * _DECODERS)) as decoded:
         for done, (item, reason) in enumerate(decoded, start=1):
             yield Progress("pictures", done, len(items), Skipped(item.path, reason) if reason else None)
             if stopping():
                 return
 
 
-def _fault(item: Item) -> str:
+def _fault(item: Item, known: KnownFiles) -> str:
+    found = known.find(item.path)
+    if found and found.whole:
+        return ""
     try:
-        open_rgb(item.path).close()
+        content, _ = known.read(item.path)
+        open_rgb(item.path, content).close()
     except UnreadablePicture as error:
         return str(error)
+    except OSError as error:
+        return f"it cannot be read ({error.strerror})"
+    known.mark_whole(item.path)
     return ""

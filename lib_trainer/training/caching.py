@@ -8,18 +8,20 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 
 import torch
 
 from lib_trainer.data import cache_files, cache_folder
 from lib_trainer.data.cache import LatentCache
+from lib_trainer.data.known_files import KnownFiles
 from lib_trainer.data.loading import Loader
 from lib_trainer.data.masks import MaskFolders
 from lib_trainer.data.scan import Item, Skipped
 from lib_trainer.data.text_cache import TextCache
 from lib_trainer.data.verify import Progress, verify
-from lib_trainer.errors import ModelChanged
+from lib_trainer.errors import ModelChanged, UserError
 from lib_trainer.host import HostModel, HostPaths
 from lib_trainer.training.checks import caches
 from lib_trainer.training.controls import Controls
@@ -47,16 +49,22 @@ def captions_folder(paths: HostPaths) -> Path:
     return paths.cache / "captions"
 
 
-def verified(items: Sequence[Item], controls: Controls) -> Generator[Event, None, list[Skipped]]:
-    """Decodes every picture once; returns the broken ones."""
+def known_files(paths: HostPaths) -> Path:
+    """Returns where is kept which files were read before."""
+    return paths.cache / "pictures.sqlite"
+
+
+def verified(items: Sequence[Item], controls: Controls, paths: HostPaths) -> Generator[Event, None, list[Skipped]]:
+    """Decodes every picture that was not decoded before; returns the broken ones."""
     broken: list[Skipped] = []
     shown = _Throttle()
-    for at in verify(items, lambda: bool(controls.stopping)):
-        if at.skipped:
-            broken.append(at.skipped)
-            yield Warned(f"{at.skipped.path} is not used: {at.skipped.reason}.")
-        if event := shown.event(at):
-            yield event
+    with closing(KnownFiles(known_files(paths))) as known:
+        for at in verify(items, lambda: bool(controls.stopping), known):
+            if at.skipped:
+                broken.append(at.skipped)
+                yield Warned(f"{at.skipped.path} is not used: {at.skipped.reason}.")
+            if event := shown.event(at):
+                yield event
     return broken
 
 
@@ -84,9 +92,10 @@ def _latents(state: Run, masks: MaskFolders) -> Generator[Event, None, LatentCac
         yield Warned(warning)
     folder = _swept(latents_folder(state.host.paths)) if config.cache_to_disk else None
     vae = (yield from patiently(state.controls, 0, lambda: _in_turn(state, vae_digest))) if folder else ""
-    cache = LatentCache(config.seed, folder=folder, vae=vae or "", masks=masks)
-    yield from _advanced(state, lambda: cache.fill(
-        pictures, state.turn, config.vae_batch_size, lambda: bool(state.controls.stopping)))
+    with closing(KnownFiles(known_files(state.host.paths))) as known:
+        cache = LatentCache(config.seed, folder=folder, vae=vae or "", masks=masks, known=known)
+        yield from _advanced(state, lambda: cache.fill(
+            pictures, state.turn, config.vae_batch_size, lambda: bool(state.controls.stopping)))
     yield from _damaged(cache.damaged)
     return cache
 
@@ -147,8 +156,12 @@ def _advanced(state: Run, fill: Callable[[], Iterator[Progress]]) -> Iterator[Ev
             raise
 
     while at := (yield from patiently(state.controls, 0, advance)):
-        if isinstance(at, Progress) and (event := shown.event(at)):
-            yield event
+        if isinstance(at, Progress):
+            if at.skipped:  # it was whole a moment ago
+                raise UserError(f"The picture {at.skipped.path} can no longer be used: {at.skipped.reason}. Mend it "
+                                "and start again.")
+            if event := shown.event(at):
+                yield event
 
 
 def vae_digest(model: HostModel) -> str:

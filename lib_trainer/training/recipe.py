@@ -64,7 +64,7 @@ def _phases(config: TrainConfig, host: Host, controls: Controls, findings: Findi
     began = time.monotonic()
     yield from _told(findings.warnings)
     with host.borrow_model(findings.base) as lease, _out_of_memory():
-        datasets = yield from _verified(findings, controls)
+        datasets = yield from _verified(findings, controls, host)
         made = yield from patiently(controls, 0, lambda: _adapters(config, host, lease))
         if made is None or controls.stopping:
             yield result.nothing(config, began, stopped=True)
@@ -102,13 +102,13 @@ def _told(warnings: Iterable[str]) -> Iterator[Event]:
         yield Warned(f"... and {len(sentences) - _TOLD} more of this kind.")
 
 
-def _verified(findings: Findings, controls: Controls) -> Generator[Event, None, list[Dataset]]:
+def _verified(findings: Findings, controls: Controls, host: Host) -> Generator[Event, None, list[Dataset]]:
     """Decodes every picture once; returns the data sets without the broken ones.
 
     Raises:
         UserError: no training picture of a data set is whole.
     """
-    broken = yield from caching.verified(findings.items, controls)
+    broken = yield from caching.verified(findings.items, controls, host.paths)
     gone = {skip.path for skip in broken}
     whole = [dataset.without(gone) for dataset in findings.datasets]
     for dataset, before in zip(whole, findings.datasets, strict=True):

@@ -12,7 +12,8 @@ import torch.nn.functional as F
 
 from lib_trainer.data.buckets import Buckets
 from lib_trainer.data.cache import LatentCache, Latents
-from lib_trainer.data.dataset import Dataset, Placed, Plan, Sample
+from lib_trainer.data.dataset import Batch, Dataset, Placed, Plan, Sample
+from lib_trainer.data.loading import Loader
 from lib_trainer.data.picture_rules import Look, PictureRules
 from lib_trainer.data.pictures import load_picture
 from lib_trainer.data.scan import Item, scan
@@ -20,7 +21,7 @@ from lib_trainer.data.subsets import Subset
 from lib_trainer.data.text_cache import TextCache
 from lib_trainer.errors import ModelChanged, UserError
 from lib_trainer.host import Conditioning, HostModel
-from tests.data_tests.drawn import caption, noisy
+from tests.data_tests.drawn import caption, noisy, truncate
 
 
 class TinyModel:
@@ -138,10 +139,23 @@ def test_not_a_number_is_an_error(plan: Plan, new_cache: Callable[[], LatentCach
         list(new_cache().fill(plan.pictures, model.turn))
 
 
-def test_a_vanished_picture(plan: Plan, new_cache: Callable[[], LatentCache]) -> None:
-    plan.pictures[1].item.path.unlink()
-    with pytest.raises(UserError, match="can no longer be"):
-        list(new_cache().fill(plan.pictures, TinyModel().turn))
+def test_pictures_that_cannot_be_read_are_told_once_and_left_out(
+    plan: Plan, new_cache: Callable[[], LatentCache]
+) -> None:
+    gone, broken = plan.pictures[1].item.path, truncate(plan.pictures[3].item.path)
+    gone.unlink()
+    cache, model = new_cache(), TinyModel()
+    told = [one.skipped for one in cache.fill(plan.pictures, model.turn) if one.skipped]
+    assert [skip.path for skip in told] == [gone, broken]
+    assert "No such file" in told[0].reason and "cut short" in told[1].reason
+    assert sum(shape[0] for shape in model.encoded) == 6
+    assert not any(one.skipped for one in cache.fill(plan.pictures, model.turn))
+
+
+def test_a_picture_that_breaks_while_it_is_used(plan: Plan) -> None:
+    truncate(plan.pictures[0].item.path)
+    with pytest.raises(UserError, match=r"can no longer be used.*Mend it"):
+        Loader().load(Batch([sample_of(plan.pictures[0])]))
 
 
 def filled(plan: Plan, folder: Path, vae: str = "tiny") -> int:

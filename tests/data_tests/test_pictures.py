@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from lib_trainer.data.buckets import Buckets, Placement
+from lib_trainer.data.opening import UnreadablePicture
 from lib_trainer.data.picture_rules import INTERPOLATIONS, Look, PictureRules
 from lib_trainer.data.pictures import load_picture, scale
-from lib_trainer.errors import UserError
 from tests.data_tests.drawn import noisy, picture, truncate
 
 
@@ -56,7 +56,7 @@ def test_shrinking_averages(tmp_path: Path) -> None:
 
 def test_broken_picture(tmp_path: Path) -> None:
     path = truncate(noisy(tmp_path / "a.png"))
-    with pytest.raises(UserError, match=r"a\.png"):
+    with pytest.raises(UnreadablePicture, match="cut short"):
         load_pixels(path, Buckets(64, 64, 64).select(64, 64))
 
 
