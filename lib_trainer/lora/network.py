@@ -23,6 +23,7 @@ from lib_trainer.lora.adapters.facts import FACTS
 from lib_trainer.lora.adapters.form import Dropout
 from lib_trainer.lora.adapters.making import Trainable
 from lib_trainer.lora.adapters.masks import Masks
+from lib_trainer.lora.adapters.weight_layer import WeightLayer
 from lib_trainer.lora.algorithms.parts import NUMBERS
 from lib_trainer.lora.attach import Attachable
 from lib_trainer.lora.choice import NetworkSpec, choose
@@ -209,4 +210,13 @@ def from_state(
             "model: it was made for another kind of model. Load a checkpoint of its family, or choose another LoRA."
         )
     is_kohya = any(written.startswith(FACTS["oft_kohya"].prefix) for written, _ in grouped.values())
-    return Network(members, "oft_kohya" if is_kohya else algorithm), unmatched
+    return Network(members, "oft_kohya" if is_kohya else _kind_of(members, algorithm)), unmatched
+
+
+def _kind_of(members: Sequence[Trainable], algorithm: str) -> str:
+    """Returns the key of `FACTS` of a file's layers: that of the first which is no norm."""
+    kinds = (layer.kind.name for layer in members if isinstance(layer, WeightLayer))
+    kind = next((kind for kind in kinds if kind != making.NORM), "lora")
+    if kind == "oft" and any(layer.stored().get("oft_blocks", torch.empty(0)).dim() == 4 for layer in members):
+        return "boft"
+    return algorithm if kind == "lora" else kind

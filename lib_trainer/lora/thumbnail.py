@@ -28,6 +28,6 @@ def data_url(source: str) -> str:
     if not kind:
         raise UserError(f"thumbnail = {source!r}: it is no PNG, JPEG or WebP; choose another picture.")
     if len(content) > MOST_BYTES:
-        raise UserError(f"thumbnail = {source!r}: {len(content) / 1e6:.1f} MB are too much for a file's header; make it "
-                        "smaller than 1 MB.")
+        raise UserError(f"thumbnail = {source!r}: {len(content) / 1e6:.1f} MB are too much for a file's header; make "
+                        "it smaller than 1 MB.")
     return f"data:image/{kind};base64,{base64.b64encode(content).decode('ascii')}"

@@ -72,6 +72,7 @@ def _phases(config: TrainConfig, host: Host, controls: Controls, findings: Findi
         if made.unmatched:
             yield Warned(f"{len(made.unmatched)} tensors of {config.continue_from!r} have no layer in this model and "
                          f"are left out, such as {made.unmatched[0]}.")
+        yield from _told(made.told)
         state, learner = _set_out(config, host, controls, lease, findings, datasets, made)
         with run_record.held(state.folder), host.live(state.network):
             if findings.found and findings.found.state:
@@ -147,7 +148,7 @@ def _set_out(
         base_hash=BaseHash(made.checkpoint.path, host.paths.cache),
         optimizer=optimizers.describe(config.optimizer, config.optimizer_args), precision=_PRECISIONS[made.computes],
         progress=Progress(length), watch=Watch(picture.item for picture in plan.pictures),
-        held_out=HeldOut(config, held),
+        held_out=HeldOut(config, held), beneath=made.beneath,
     )
     state.stateful |= {"network": AdapterState(made.network), "progress": state.progress, "watch": state.watch,
                        "held_out": state.held_out, **learner.stateful}

@@ -11,7 +11,8 @@ from lib_trainer.data.captions import tags
 from lib_trainer.data.scan import Item
 from lib_trainer.lora import metadata, thumbnail
 from lib_trainer.lora.card import Card
-from lib_trainer.lora.layers import LoraLayer
+from lib_trainer.lora.description import describe as describe_network
+from lib_trainer.training import network_settings
 from lib_trainer.training.config import TrainConfig
 from lib_trainer.training.run import Run
 
@@ -105,12 +106,21 @@ def _settings(run: Run) -> dict[str, Any]:
 
 
 def _network(run: Run) -> dict[str, Any]:
-    """Ranks and alphas as the network has them: a continued LoRA keeps those of its file."""
-    kernels = [layer for layer in run.network.layers.values() if max(layer.shape.kernel or (1,)) > 1]
-    plain: list[LoraLayer] = [layer for layer in run.network.layers.values() if layer not in kernels]
-    first = (plain or kernels)[0]
-    arguments = {"conv_dim": str(kernels[0].rank), "conv_alpha": str(kernels[0].alpha)} if kernels else {}
-    return {"network_dim": first.rank, "network_alpha": first.alpha, "network_args": arguments}
+    """Module, rank, alpha and arguments; a continued LoRA keeps those of its file."""
+    spec = network_settings.spec(run.config, run.checkpoint.family.arch, run.host.presets())
+    found = describe_network(run.network, spec, continued=bool(run.config.continue_from))
+    return {"network_module": found.module, "network_dim": found.rank, "network_alpha": found.alpha,
+            "network_args": found.arguments | _by_block(run.config),
+            "network_dropout": run.config.network_dropout or None,
+            "scale_weight_norms": run.config.scale_weight_norms or None}
+
+
+def _by_block(config: TrainConfig) -> dict[str, str]:
+    """Returns the numbers by block and LoRA+'s ratios as arguments of the network, as they were written."""
+    names = {name: name for name in ("block_dims", "block_alphas", "conv_block_dims", "conv_block_alphas", "block_lrs")}
+    names |= {"lora_plus": "loraplus_lr_ratio", "lora_plus_unet": "loraplus_unet_lr_ratio",
+              "lora_plus_text_encoder": "loraplus_text_encoder_lr_ratio"}
+    return {argument: str(value) for name, argument in names.items() if (value := getattr(config, name))}
 
 
 def _data(run: Run) -> dict[str, Any]:

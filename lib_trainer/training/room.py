@@ -28,12 +28,12 @@ def check(config: TrainConfig, host: Host, made: Network, length: Length, found:
     Raises:
         Problems: they have not; says how much is missing.
     """
-    numbers = sum(factor.numel() for layer in made.layers.values() for factor in layer.parameters())
+    learned = sum(factor.numel() for layer in made.layers.values() for factor in layer.parameters())
     there = sum(Path(file).exists() for file in found.record.files) if found and found.record else 0
     wanted = [
         (output_folder(config, host), 1 + max(0, files_kept(config, length) - there),
-         numbers * DTYPES[config.save_precision].itemsize, "files"),
-        (host.paths.outputs, states.most(config, length), numbers * _STATE_BYTES, "states"),
+         made.numbers * DTYPES[config.save_precision].itemsize, "files"),
+        (host.paths.outputs, states.most(config, length), learned * _STATE_BYTES, "states"),
     ]
     if faults := [sentence for folder, count, each, what in wanted
                   if (sentence := _too_small(folder, count, each, what))]:
@@ -49,7 +49,7 @@ def files_kept(config: TrainConfig, length: Length) -> int:
         by_epoch = min(by_epoch, config.keep_last_epochs + 1)
     if config.keep_last_steps and config.save_every_steps:
         by_step = min(by_step, config.keep_last_steps // config.save_every_steps + 2)
-    return by_epoch + by_step
+    return by_epoch + by_step + bool(config.early_stopping)
 
 
 def _too_small(folder: Path, count: int, each: int, what: str) -> str:

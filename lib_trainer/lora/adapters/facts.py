@@ -10,7 +10,7 @@ from dataclasses import dataclass
 RANK, CONV, TUCKER, SCALAR, DORA, RS = "rank", "conv_rank", "tucker", "use_scalar", "dora", "rs_lora"
 NETWORK_DROPOUT, RANK_DROPOUT = "network_dropout", "rank_dropout"
 FACTOR, DECOMPOSE, FULL_MATRIX, UNBALANCED = "factor", "decompose_both", "full_matrix", "unbalanced"
-CONSTRAINT, RESCALED, UNIT, NORM = "constraint", "rescaled", "unit", "train_norm"
+CONSTRAINT, RESCALED, UNIT, NORM = "constraint", "rescaled", "dylora_unit", "train_norm"
 
 OPTIONS = (
     TUCKER, SCALAR, DORA, RS, NETWORK_DROPOUT, RANK_DROPOUT, FACTOR, DECOMPOSE, FULL_MATRIX, UNBALANCED, CONSTRAINT,

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Protocol, cast
 
 import torch
 from torch import Tensor
@@ -34,10 +33,6 @@ _THIN = ("lora", "lora_fa", "dylora")
 NORM = "norm"
 
 
-class _HasBias(Protocol):
-    bias: Tensor | None
-
-
 def create(
     target: Target, algorithm: str, rank: int, alpha: float, form: Form, generator: torch.Generator,
     on_input: bool = False,
@@ -57,7 +52,7 @@ def create(
         UserError: the layer cannot be made so.
     """
     weight = own_weight(target)
-    has_bias = target.rows is None and cast(_HasBias, target.module).bias is not None
+    has_bias = target.rows is None and getattr(target.module, "bias", None) is not None
     start = Start(target.name, tuple(weight.shape), has_bias, rank, form, generator, on_input)
     factors = FRESH[algorithm](start)
     if algorithm in _THIN and not form.dora:
