@@ -168,7 +168,7 @@ class HostModel(Protocol):
         """
 
     def encode_captions(
-        self, captions: Sequence[str], clip_skip: int = 1, chunks: int = 1, grad: bool = False
+        self, captions: Sequence[str], clip_skip: int = 1, chunks: int = 1, grad: bool = False, weighted: bool = False
     ) -> Conditioning:
         """Encodes captions taken literally: parentheses, BREAK, AND, embedding names mean nothing.
 
@@ -177,6 +177,8 @@ class HostModel(Protocol):
             clip_skip: 1 = last layer, 2 = the one before, ...; final LayerNorm applied.
             chunks: 1, 2 or 3 pieces of 75 tokens (kohya's max_token_length 75, 150, 225): states (B, 75*chunks+2, C).
             grad: whether gradients must flow into the encoder's adapters.
+            weighted: whether `(word:1.3)`, `(word)` and `[word]` multiply the states of their tokens; BREAK and all
+                else stays literal.
         """
 
     def predict(self, noisy: torch.Tensor, timesteps: torch.Tensor, cond: Conditioning) -> torch.Tensor:

@@ -21,18 +21,20 @@ class TextCache:
     """
 
     def __init__(
-        self, *, clip_skip: int = 1, chunks: int = 1, folder: Path | None = None, encoder: str = ""
+        self, *, clip_skip: int = 1, chunks: int = 1, weighted: bool = False, folder: Path | None = None,
+        encoder: str = "",
     ) -> None:
         """Makes an empty cache.
 
         Args:
-            clip_skip: as `HostModel.encode_captions` takes it. chunks: likewise.
+            clip_skip: as `HostModel.encode_captions` takes it. chunks, weighted: likewise.
             folder: where to keep the states for later runs, and instead of in memory; None = in memory only.
             encoder: what tells these text encoders, at their precision, from any other; matters with a folder.
         """
         self.damaged: list[Path] = []
         self.bytes_each = 0
-        self._clip_skip, self._chunks, self._folder, self._encoder = clip_skip, chunks, folder, encoder
+        self._clip_skip, self._chunks, self._weighted = clip_skip, chunks, weighted
+        self._folder, self._encoder = folder, encoder
         self._memory: dict[str, Conditioning] = {}
         self._ready: set[str] = set()
 
@@ -65,7 +67,8 @@ class TextCache:
                     return
                 # Whole chunks, so that the numbers do not depend on where an earlier filling was interrupted.
                 with turn() as model, torch.no_grad():
-                    states = model.encode_captions(chunk, clip_skip=self._clip_skip, chunks=self._chunks)
+                    states = model.encode_captions(
+                        chunk, clip_skip=self._clip_skip, chunks=self._chunks, weighted=self._weighted)
                 for caption in missing:
                     self._keep(caption, _one(states, chunk.index(caption)))
             yield Progress("captions", start + len(chunk), len(wanted))
@@ -111,7 +114,8 @@ class TextCache:
 
     def _file(self, caption: str, folder: Path) -> Path:
         return cache_files.place(
-            folder, cache_files.digest("text", caption, self._encoder, self._clip_skip, self._chunks)
+            folder, cache_files.digest(
+                "text", caption, self._encoder, self._clip_skip, self._chunks, *(["weighted"] * self._weighted))
         )
 
 

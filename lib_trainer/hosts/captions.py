@@ -3,12 +3,17 @@
 A WebUI's own prompt path knows emphasis, BREAK, embeddings and moves tokens to keep commas together; a caption means
 none of that. It is cut by position alone into pieces of 75 tokens; every piece stands between a begin token and a last
 one, and the states of all pieces are joined to one sequence again.
+
+Only where a person wishes it, captions have weights, `(word:1.3)`: the states of those tokens are multiplied by them.
+As in sd-scripts the mean of all states is not restored afterwards, which a WebUI does for its prompts.
 """
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
 import torch
+
+from lib_trainer.hosts import emphasis
 
 CHUNK = 75
 """Tokens of a caption that one pass of an encoder reads."""
@@ -18,7 +23,7 @@ Tokenize = Callable[[Sequence[str]], list[list[int]]]
 
 
 def caption_ids(
-    tokenize: Tokenize, captions: Sequence[str], chunks: int, *, begin: int, end: int, pad: int
+    tokenize: Tokenize, captions: Sequence[str], chunks: int, *, begin: int, end: int, pad: int, weighted: bool = False
 ) -> torch.Tensor:
     """Returns the ids (B, chunks, 77) int64 of captions; what does not fit is cut off.
 
@@ -27,14 +32,43 @@ def caption_ids(
         captions: B captions.
         chunks: pieces per caption, 1, 2 or 3.
         begin, end, pad: the encoder's own tokens; CLIP-L pads with its end token, the others with 0.
+        weighted: whether the captions have weights, which are taken out of them; see `weighed`.
 
     Raises:
         ValueError: chunks is not 1, 2 or 3.
     """
     if chunks not in (1, 2, 3):
         raise ValueError(f"chunks must be 1, 2 or 3, got {chunks}")
-    rows = [_rows(content, chunks, begin, end, pad) for content in tokenize(captions)]
-    return torch.tensor(rows, dtype=torch.int64)
+    contents = [ids for ids, _ in _with_weights(tokenize, captions)] if weighted else tokenize(captions)
+    return torch.tensor([_rows(content, chunks, begin, end, pad) for content in contents], dtype=torch.int64)
+
+
+def weighed(states: torch.Tensor, tokenize: Tokenize, captions: Sequence[str]) -> torch.Tensor:
+    """Returns the states of weighted captions, those of every token times its weight.
+
+    Args:
+        states: (B, 75 * chunks + 2, C), of all pieces joined. The begin token, the last one and padding weigh 1.
+        tokenize: the encoder's tokenizer.
+        captions: B captions.
+    """
+    room = states.shape[1] - 2
+    weights = torch.ones(states.shape[:2], dtype=torch.float32)
+    for row, (_, found) in zip(weights, _with_weights(tokenize, captions), strict=True):
+        row[1:1 + min(len(found), room)] = torch.tensor(found[:room])
+    return states * weights.to(states.device, states.dtype)[..., None]
+
+
+def _with_weights(tokenize: Tokenize, captions: Sequence[str]) -> list[tuple[list[int], list[float]]]:
+    """Returns the token ids of every caption, and the weight of every token."""
+    rows = []
+    for caption in captions:
+        pieces = emphasis.parse(caption, breaks_chunks=False)
+        ids = tokenize([piece.text for piece in pieces]) if pieces else []
+        rows.append((
+            [token for found in ids for token in found],
+            [piece.weight for piece, found in zip(pieces, ids, strict=True) for _ in found],
+        ))
+    return rows
 
 
 def _rows(content: Sequence[int], chunks: int, begin: int, end: int, pad: int) -> list[list[int]]:

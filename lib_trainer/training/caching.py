@@ -107,7 +107,8 @@ def _texts(state: Run, captions: Sequence[str]) -> Generator[Event, None, TextCa
     if folder:
         encoder = yield from patiently(
             state.controls, 0, lambda: _in_turn(state, lambda model: encoder_digest(model, config.clip_skip)))
-    cache = TextCache(clip_skip=config.clip_skip, chunks=chunks(config), folder=folder, encoder=encoder or "")
+    cache = TextCache(clip_skip=config.clip_skip, chunks=chunks(config), weighted=config.weighted_captions,
+                      folder=folder, encoder=encoder or "")
     asked = False
 
     def fill() -> Iterator[Progress]:

@@ -216,7 +216,8 @@ def conditioning(
     """Returns what the U-Net is told about samples, on the model's device: captions, and sizes where it knows them."""
     if states is None:
         captions = [sample.caption for sample in samples]
-        states = model.encode_captions(captions, config.clip_skip, chunks(config), grad=inputs.text_grad)
+        states = model.encode_captions(
+            captions, config.clip_skip, chunks(config), grad=inputs.text_grad, weighted=config.weighted_captions)
     sizes = None
     if model.checkpoint.family.has_size_ids:
         sizes = torch.tensor([sample.size_ids for sample in samples], dtype=torch.float32, device=model.device)

@@ -15,6 +15,7 @@ from tests.contract import steps
 from tests.contract.cases import HostCase
 
 TOKENS = json.loads((Path(__file__).parents[1] / "data" / "sd1_tokens.json").read_text())
+WEIGHTED = json.loads((Path(__file__).parents[1] / "data" / "weighted_captions.json").read_text())
 SINGLE = {f"lora_unet_mid_block_attentions_0_transformer_blocks_0_attn1_to_{part}" for part in "qk"}
 """Where 64 pixels leave one place, attention over it has no gradient but rounding errors."""
 LITERAL = "(a:1.2) [b] BREAK AND c"
@@ -66,6 +67,21 @@ def test_caption_chunks_are_joined_as_sd_scripts_does(case: HostCase, chunks: in
         assert states.shape[:2] == (1, 75 * chunks + 2) and not states.requires_grad
         # encoding chunks together or alone differs by the rounding of a batched matrix product
         torch.testing.assert_close(states[0], want, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("chunks", [1, 3])
+@pytest.mark.parametrize("caption", WEIGHTED["captions"])
+def test_weights_multiply_the_states_of_their_tokens(case: HostCase, chunks: int, caption: str) -> None:
+    """The reference's ids, encoded without weights, times the reference's weights; no mean is restored."""
+    reference = WEIGHTED["cases"][caption][str(75 * chunks)]
+    rows = [case.states_of(ids) for ids in reference["ids"]]
+    states = torch.cat([rows[0][:1], *[row[1:-1] for row in rows], rows[-1][-1:]])
+    weights = torch.tensor([1.0, *[weight for row in reference["weights"] for weight in row[1:-1]], 1.0])
+    with case.host.borrow_model() as lease, lease.turn() as model:
+        found = model.encode_captions([WEIGHTED["captions"][caption], "a"], chunks=chunks, weighted=True).hidden
+        # as above; the weights, up to 1.6, are written with 6 digits
+        torch.testing.assert_close(found[0].float(), states * weights[:, None], rtol=1e-4, atol=2e-5)
+        assert torch.equal(found[1], model.encode_captions(["b", "a"], chunks=chunks).hidden[1])
 
 
 def test_captions_are_taken_literally(case: HostCase) -> None:

@@ -49,7 +49,7 @@ class TinyModel:
         return mean * float("nan") if self.nan else mean, mean.abs() + 1
 
     def encode_captions(
-        self, captions: Sequence[str], clip_skip: int = 1, chunks: int = 1, grad: bool = False
+        self, captions: Sequence[str], clip_skip: int = 1, chunks: int = 1, grad: bool = False, weighted: bool = False
     ) -> Conditioning:
         self.captions.append(list(captions))
         numbers = torch.tensor([[float(len(text)), float(clip_skip), float(chunks)] for text in captions])

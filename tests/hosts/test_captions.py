@@ -8,13 +8,14 @@ from pathlib import Path
 import pytest
 import torch
 
-from lib_trainer.hosts.captions import caption_ids, join_chunks
+from lib_trainer.hosts.captions import caption_ids, join_chunks, weighed
 from lib_trainer.hosts.standalone.tokens import Tokenizer
 
 DATA = Path(__file__).parents[1] / "data"
 TABLES = {"sd1": "sd1_tokens.json", "sd2": "sd2_tokens.json"}
 """The second lacks the caption with "!": sd-scripts' SD 2.x tokenizer takes it for padding, the WebUIs' do not."""
 BEGIN, END = 49406, 49407
+WEIGHTED = json.loads((DATA / "weighted_captions.json").read_text())
 
 
 def tokenize(texts: Sequence[str]) -> list[list[int]]:
@@ -51,3 +52,22 @@ def test_states_are_joined_in_order() -> None:
     joined = join_chunks(states)
     assert joined.shape == (2, 227, 1)
     assert joined[0, :, 0].tolist() == [0, *range(1, 76), *range(78, 153), *range(155, 230), 230]
+
+
+@pytest.mark.parametrize("length", ["75", "150", "225"])
+@pytest.mark.parametrize("caption", WEIGHTED["captions"])
+def test_weighted_captions_are_those_of_sd_scripts(caption: str, length: str) -> None:
+    reference, tokenizer = WEIGHTED["cases"][caption][length], Tokenizer()
+    text, chunks = WEIGHTED["captions"][caption], int(length) // 75
+    assert tokenizer.captions([text], chunks, weighted=True)[0].tolist() == reference["ids"]
+    weights = weighed(torch.ones(1, 75 * chunks + 2, 1), tokenizer.all_ids, [text])[0, 1:-1, 0]
+    expected = torch.tensor([weight for row in reference["weights"] for weight in row[1:-1]])
+    # the reference is written with 6 digits
+    torch.testing.assert_close(weights, expected, rtol=1e-6, atol=1e-6)
+
+
+def test_a_caption_without_words_has_no_weights() -> None:
+    tokenizer = Tokenizer()
+    states = torch.rand(3, 77, 2)
+    assert torch.equal(weighed(states, tokenizer.all_ids, ["", "()", "a cat"]), states)
+    assert torch.equal(tokenizer.captions([""], 1, weighted=True), tokenizer.captions([""], 1))

@@ -163,3 +163,19 @@ def test_a_warm_up_depends_on_the_update_and_the_length_of_the_run(dataset: Path
              for epoch in range(1, 5) for index, batch in enumerate(plan.batches(epoch)) for sample in batch.samples]
     assert max(update for update, _ in found) == updates - 1
     assert all(count == (min(6, update * 5 // (updates // 2) + 1)) for update, count in found)
+
+
+def test_weights_of_captions_act_cached_or_not(dataset: Path, host: StandaloneHost) -> None:
+    caption(dataset.parent / "faces" / "a.txt", "(zko:1.6), smile")
+    caption(dataset.parent / "faces" / "b.txt", "zko, [smile]")
+    values = {"datasets": "", "images": str(dataset.parent / "faces"), "repeats": 1, "resolution": "64", "steps": 2,
+              "bucket_min": 64, "train_text_encoder": False}
+    found = {}
+    for name, changes in {"plain": {}, "cached": {"weighted_captions": True},
+                          "anew": {"weighted_captions": True, "cache_captions": False}}.items():
+        run(settings(dataset, **values, **changes, name=name), host)
+        tensors = file.load(host.paths.loras / f"{name}.safetensors").tensors
+        found[name] = torch.cat([tensor.flatten() for key, tensor in sorted(tensors.items()) if "lora_up" in key])
+    # Encoded in a batch of all captions or for each use alone: the same but for rounding.
+    torch.testing.assert_close(found["cached"], found["anew"], rtol=1e-2, atol=1e-6)
+    assert not torch.allclose(found["plain"], found["cached"], rtol=1e-2, atol=1e-6)

@@ -10,8 +10,8 @@ import torch
 from lib_trainer.errors import UserError
 from lib_trainer.host import Checkpoint, Conditioning, Picture, PreviewRequest, Target
 from lib_trainer.hosts.a1111.loaded import Loaded
-from lib_trainer.hosts.a1111.text import States
-from lib_trainer.hosts.captions import join_chunks
+from lib_trainer.hosts.a1111.text import States, TextEncoder
+from lib_trainer.hosts.captions import join_chunks, weighed
 from lib_trainer.hosts.recompute import recomputed
 from lib_trainer.hosts.size_ids import vector
 
@@ -80,26 +80,28 @@ class A1111Model:
         return mean, torch.exp(0.5 * log_variance.clamp(*_LOG_VARIANCE))
 
     def encode_captions(
-        self, captions: Sequence[str], clip_skip: int = 1, chunks: int = 1, grad: bool = False
+        self, captions: Sequence[str], clip_skip: int = 1, chunks: int = 1, grad: bool = False, weighted: bool = False
     ) -> Conditioning:
         """Encodes captions literally; states (B, 75 * chunks + 2, C), the pooled vector that of the first chunk."""
         from modules import devices
 
         with nullcontext() if grad else torch.no_grad(), devices.autocast():
-            said = [self._encode(number, captions, clip_skip, chunks) for number in range(len(self._loaded.encoders))]
+            said = [self._encode(encoder, captions, clip_skip, chunks, weighted) for encoder in self._loaded.encoders]
         pooled = [states.pooled for states in said if states.pooled is not None]
         hidden = torch.cat([states.hidden for states in said], dim=-1) if len(said) > 1 else said[0].hidden
         return Conditioning(hidden, pooled=pooled[0] if pooled else None)
 
-    def _encode(self, number: int, captions: Sequence[str], clip_skip: int, chunks: int) -> States:
+    def _encode(
+        self, encoder: TextEncoder, captions: Sequence[str], clip_skip: int, chunks: int, weighted: bool
+    ) -> States:
         from modules.sd_hijack import model_hijack
 
-        encoder = self._loaded.encoders[number]
-        ids = encoder.ids(captions, chunks).to(self.device)
+        ids = encoder.ids(captions, chunks, weighted).to(self.device)
         model_hijack.fixes = None  # embeddings of a prompt whose generation broke off would be put into our captions
         states = encoder.encode(ids.flatten(0, 1), clip_skip)
         pooled = None if states.pooled is None else states.pooled[::chunks]
-        return States(join_chunks(states.hidden.unflatten(0, ids.shape[:2])), pooled)
+        hidden = join_chunks(states.hidden.unflatten(0, ids.shape[:2]))
+        return States(weighed(hidden, encoder.tokenize, captions) if weighted else hidden, pooled)
 
     def predict(self, noisy: torch.Tensor, timesteps: torch.Tensor, cond: Conditioning) -> torch.Tensor:
         """Runs the U-Net through the host's own casts; returns float32 (B, 4, h, w)."""

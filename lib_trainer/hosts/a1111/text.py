@@ -46,12 +46,16 @@ class TextEncoder(ABC):
     def __init__(self, embedder: Any) -> None:
         self.embedder = embedder
 
-    def ids(self, captions: Sequence[str], chunks: int) -> torch.Tensor:
-        """Returns the token ids (B, chunks, 77) int64 of captions taken literally."""
+    def tokenize(self, texts: Sequence[str]) -> list[list[int]]:
+        """Returns the token ids of texts, nothing added, nothing cut."""
+        found: list[list[int]] = self.embedder.tokenize(list(texts))
+        return found
+
+    def ids(self, captions: Sequence[str], chunks: int, weighted: bool = False) -> torch.Tensor:
+        """Returns the token ids (B, chunks, 77) int64 of captions taken literally but for weights, if they have any."""
         host = self.embedder
         return caption_ids(
-            lambda texts: host.tokenize(list(texts)), captions, chunks,
-            begin=host.id_start, end=host.id_end, pad=host.id_pad,
+            self.tokenize, captions, chunks, begin=host.id_start, end=host.id_end, pad=host.id_pad, weighted=weighted,
         )
 
     @abstractmethod

@@ -114,12 +114,12 @@ class ForgeModel:
             return posterior.mean.float().to(self.device), posterior.std.float().to(self.device)
 
     def encode_captions(
-        self, captions: Sequence[str], clip_skip: int = 1, chunks: int = 1, grad: bool = False
+        self, captions: Sequence[str], clip_skip: int = 1, chunks: int = 1, grad: bool = False, weighted: bool = False
     ) -> Conditioning:
         """Encodes captions literally; states (B, 75 * chunks + 2, C) float32."""
         self._place(self._loaded.clip.patcher, 0, grad)
         with nullcontext() if grad else torch.no_grad():
-            hidden, pooled = text.encode(self._loaded, captions, clip_skip, chunks)
+            hidden, pooled = text.encode(self._loaded, captions, clip_skip, chunks, weighted)
             return Conditioning(hidden.to(self.device), None if pooled is None else pooled.to(self.device))
 
     def predict(self, noisy: torch.Tensor, timesteps: torch.Tensor, cond: Conditioning) -> torch.Tensor:

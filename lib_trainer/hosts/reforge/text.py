@@ -3,19 +3,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import torch
 
 from lib_trainer.hosts import clip_states
-from lib_trainer.hosts.captions import caption_ids
+from lib_trainer.hosts.captions import caption_ids, weighed
 from lib_trainer.hosts.reforge.loaded import Encoder, Loaded
 
 
 def encode(
-    loaded: Loaded, captions: Sequence[str], clip_skip: int, chunks: int
+    loaded: Loaded, captions: Sequence[str], clip_skip: int, chunks: int, weighted: bool = False
 ) -> tuple[torch.Tensor, torch.Tensor | None]:
-    """Encodes captions with all encoders of the model.
+    """Encodes captions with all encoders of the model; `weighted` ones have weights, such as `(word:1.3)`.
 
     Returns:
         states (B, 75 * chunks + 2, C), and the pooled vector (B, P) of the last encoder where the family has one, both
@@ -31,7 +32,7 @@ def encode(
         used = min(there, loaded.encoders[0].facts.layers)  # SD 2.x never uses its last layer
         layer, normed = clip_states.layer_of(clip_skip, used) - (there - used), True
     with _no_embeddings():
-        found = [_states(encoder, captions, chunks, layer, normed) for encoder in loaded.encoders]
+        found = [_states(encoder, captions, chunks, weighted, layer, normed) for encoder in loaded.encoders]
     hidden = torch.cat([states for states, _ in found], dim=-1)
     if not family.has_size_ids:
         return hidden, None
@@ -41,13 +42,14 @@ def encode(
 
 
 def _states(
-    encoder: Encoder, captions: Sequence[str], chunks: int, layer: int, normed: bool
+    encoder: Encoder, captions: Sequence[str], chunks: int, weighted: bool, layer: int, normed: bool
 ) -> tuple[torch.Tensor, torch.Tensor]:
     clip = encoder.tokenizer
-    begin, end = clip.bos_token_id, clip.eos_token_id
-    pad = end if encoder.facts.pad_is_eos else 0
-    ids = caption_ids(lambda texts: _tokens(clip, texts), captions, chunks, begin=begin, end=end, pad=pad)
-    return clip_states.states(encoder.module.transformer, ids, layer, normed=normed, end=end)
+    tokenize, end = partial(_tokens, clip), clip.eos_token_id
+    ids = caption_ids(tokenize, captions, chunks, begin=clip.bos_token_id, end=end,
+                      pad=end if encoder.facts.pad_is_eos else 0, weighted=weighted)
+    states, pooled = clip_states.states(encoder.module.transformer, ids, layer, normed=normed, end=end)
+    return (weighed(states, tokenize, captions) if weighted else states), pooled
 
 
 def _tokens(tokenizer: Any, texts: Sequence[str]) -> list[list[int]]:

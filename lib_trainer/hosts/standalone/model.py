@@ -54,12 +54,12 @@ class StandaloneModel:
         return self._loaded.encode(pixels)
 
     def encode_captions(
-        self, captions: Sequence[str], clip_skip: int = 1, chunks: int = 1, grad: bool = False
+        self, captions: Sequence[str], clip_skip: int = 1, chunks: int = 1, grad: bool = False, weighted: bool = False
     ) -> Conditioning:
         """Encodes captions literally; states (B, 75 * chunks + 2, C), the pooled vector that of the first chunk."""
         self._bring(TEXT, grad)
         with nullcontext() if grad else torch.no_grad():
-            return self._loaded.text.captions(captions, clip_skip, chunks)
+            return self._loaded.text.captions(captions, clip_skip, chunks, weighted)
 
     def predict(self, noisy: torch.Tensor, timesteps: torch.Tensor, cond: Conditioning) -> torch.Tensor:
         """Runs the U-Net in its own dtype; returns float32 (B, 4, h, w)."""

@@ -11,7 +11,7 @@ import torch
 
 from lib_trainer.host import Conditioning
 from lib_trainer.hosts.captions import CHUNK
-from lib_trainer.hosts.standalone.emphasis import parse
+from lib_trainer.hosts.emphasis import parse
 from lib_trainer.hosts.standalone.text_encoders import TextEncoders
 from lib_trainer.hosts.standalone.tokens import Tokenizer
 

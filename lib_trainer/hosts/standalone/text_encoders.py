@@ -7,7 +7,7 @@ pooled vector of the last encoder.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -15,6 +15,7 @@ import torch
 from lib_trainer.families.family import Family, TextEncoderFacts
 from lib_trainer.host import Conditioning
 from lib_trainer.hosts import clip_states
+from lib_trainer.hosts.captions import weighed
 from lib_trainer.hosts.standalone.tokens import Tokenizer
 
 
@@ -40,8 +41,8 @@ class TextEncoders:
         """Returns kohya's prefix of every encoder, and the encoder."""
         return [(facts.prefix, network) for network, facts in self._members()]
 
-    def captions(self, captions: Sequence[str], clip_skip: int, chunks: int) -> Conditioning:
-        """Encodes captions literally.
+    def captions(self, captions: Sequence[str], clip_skip: int, chunks: int, weighted: bool = False) -> Conditioning:
+        """Encodes captions literally, but for weights where they have some.
 
         Returns:
             states (B, 75 * chunks + 2, C), and the pooled vector (B, P) of the first chunk where the family has one.
@@ -49,10 +50,12 @@ class TextEncoders:
         Raises:
             UserError: an encoder has fewer layers than clip_skip.
         """
-        return self.together([
-            clip_states.states(network, self.tokenizer.captions(captions, chunks, facts), **self._wanted(clip_skip))
+        told = self.together([
+            clip_states.states(network, self.tokenizer.captions(captions, chunks, facts, weighted),
+                               **self._wanted(clip_skip))
             for network, facts in self._members()
         ])
+        return replace(told, hidden=weighed(told.hidden, self.tokenizer.all_ids, captions)) if weighted else told
 
     def pieces(
         self, pieces: Sequence[Sequence[int]], clip_skip: int

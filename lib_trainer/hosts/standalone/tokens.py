@@ -43,11 +43,17 @@ class Tokenizer:
         content = list(content[:CHUNK])
         return [self.begin, *content, self.end, *[self.pad(encoder)] * (CHUNK - len(content))]
 
-    def captions(self, texts: Sequence[str], chunks: int, encoder: TextEncoderFacts | None = None) -> torch.Tensor:
+    def all_ids(self, texts: Sequence[str]) -> list[list[int]]:
+        """Returns the token ids of every text."""
+        return [self.ids(text) for text in texts]
+
+    def captions(
+        self, texts: Sequence[str], chunks: int, encoder: TextEncoderFacts | None = None, weighted: bool = False
+    ) -> torch.Tensor:
         """Returns the ids (B, chunks, 77) int64 of captions; what does not fit is cut off.
 
         Raises:
             ValueError: chunks is not 1, 2 or 3.
         """
-        return caption_ids(lambda given: [self.ids(text) for text in given], texts, chunks,
-                           begin=self.begin, end=self.end, pad=self.pad(encoder))
+        return caption_ids(self.all_ids, texts, chunks, begin=self.begin, end=self.end, pad=self.pad(encoder),
+                           weighted=weighted)

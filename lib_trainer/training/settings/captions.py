@@ -40,6 +40,8 @@ class CaptionSettings:
         maximum=100000000)
     token_warmup_min: int = setting(1, "Tags at the start", "Tags with which the tag warm-up begins.", "Captions",
         minimum=1, maximum=1000)
+    weighted_captions: bool = setting(False, "Weighted captions", "(tag:1.3), (tag) and [tag] make a tag count more or "
+        "less, as in prompts; \\( is a plain bracket. A shuffle that parts a pair of brackets breaks them.", "Captions")
     clip_skip: int = setting(1, "Clip skip", "Text-encoder layer counted from the end; anime models use 2.",
         "Captions", minimum=1, maximum=12)
     max_tokens: str = setting("75", "Caption length", "Tokens of a caption that are read.", "Captions",

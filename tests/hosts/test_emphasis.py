@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lib_trainer.hosts.standalone.emphasis import parse
+from lib_trainer.hosts.emphasis import parse
 
 
 def pieces(prompt: str) -> list[tuple[str, float]]:

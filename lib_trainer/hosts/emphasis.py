@@ -1,4 +1,4 @@
-r"""The WebUI's prompt grammar for emphasis: text in, pieces with weights out.
+r"""The WebUI's grammar for emphasis in prompts and weighted captions: text in, pieces with weights out.
 
 `(word)` weighs 1.1, `[word]` 1/1.1, `(word:1.3)` 1.3; nesting multiplies; `\(` is a plain bracket; `BREAK` starts a new
 chunk of 75 tokens. A bracket that is never closed acts to the end of the prompt, one that was never opened is text.
@@ -32,10 +32,14 @@ class Piece:
     starts_chunk: bool = False
 
 
-def parse(prompt: str) -> list[Piece]:
+def parse(prompt: str, breaks_chunks: bool = True) -> list[Piece]:
     """Returns the pieces of a prompt in order, neighbours of equal weight joined.
 
     Never fails: what is not grammar is text.
+
+    Args:
+        prompt: the text.
+        breaks_chunks: whether BREAK starts a new chunk; False = it is a word like others.
     """
     pieces: list[Piece] = []
     open_round: list[int] = []
@@ -53,7 +57,7 @@ def parse(prompt: str) -> list[Piece]:
             _scale(pieces, open_round.pop(), ROUND)
         elif bracket == "]" and open_square:
             _scale(pieces, open_square.pop(), SQUARE)
-        elif match["break"]:
+        elif match["break"] and breaks_chunks:
             breaks.add(len(pieces))
         else:
             pieces.append(Piece(match[0]))
