@@ -17,6 +17,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from lib_trainer.keeping import AS_IT_IS, Keeping
+
 if TYPE_CHECKING:
     import torch
     from PIL.Image import Image
@@ -108,6 +110,7 @@ class PreviewRequest:
         like_txt2img: take everything but seed and prompt from the last picture drawn in the host's txt2img tab (hires
             fix, styles, scripts' settings included); an empty prompt then means that picture's own. Hosts without a
             txt2img tab of their own ignore it.
+        explicit: names of fields that are not taken from there all the same.
     """
 
     prompt: str
@@ -120,6 +123,7 @@ class PreviewRequest:
     sampler: str = ""
     clip_skip: int = 1
     like_txt2img: bool = False
+    explicit: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -254,15 +258,22 @@ class Host(Protocol):
     def checkpoints(self) -> list[Path]:
         """The checkpoint files that can be loaded, the loaded one among them, sorted by name."""
 
-    def obstacles(self) -> list[str]:
-        """Sentences: what of the host's present settings forbids training, and what to switch off. Empty = nothing."""
+    def obstacles(self, keeping: Keeping = AS_IT_IS) -> list[str]:
+        """Sentences: what of the host's settings, or of the wishes, forbids training, and the remedy. Empty = nothing.
+        """
 
-    def borrow_model(self, base: Path | None = None) -> AbstractContextManager[Lease]:
-        """Lends the loaded model; the lease is closed on the way out.
+    def remarks(self, keeping: Keeping) -> list[str]:
+        """Sentences: which of the wishes change nothing here, and why."""
+
+    def borrow_model(
+        self, base: Path | None = None, keeping: Keeping = AS_IT_IS
+    ) -> AbstractContextManager[Lease]:
+        """Lends the loaded model; the lease is closed on the way out, and the model is as it was.
 
         Args:
             base: a checkpoint that the host loads for the run through its own loader; on the way out the former one is
                 loaded again, unless the person has loaded another one meanwhile. None = the loaded one.
+            keeping: how the run wants it kept; without wishes the host's weights are shared, never copied.
 
         Raises:
             UserError: the host cannot load it.

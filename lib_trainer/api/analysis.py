@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 _VALUES = Body(default={})
 _DRAWING = {field.name: field.type for field in dataclasses.fields(PreviewRequest)
-            if field.name not in ("prompt", "seed")}
+            if field.name not in ("prompt", "seed", "explicit")}
 _OWN = {"lora": str, "prompt": str, "mode": str, "keep": float, "blocks": str, "seed": int, "range": str, "seeds": int,
         "threshold": int, "ground": str, "swap": bool, "estimate": bool, "save": bool}
 _TYPES = {"str": str, "int": int, "float": float, "bool": bool}

@@ -12,7 +12,7 @@ from typing import Any
 from lib_trainer.errors import Problems, UserError
 from lib_trainer.host import Host
 from lib_trainer.training import base, config_rules, config_values
-from lib_trainer.training.checks import files, hardware, lora, pictures, resume
+from lib_trainer.training.checks import files, hardware, lora, pictures, previews, resume
 from lib_trainer.training.checks.findings import Findings
 from lib_trainer.training.config import TrainConfig
 
@@ -74,11 +74,8 @@ def examine(config: TrainConfig, host: Host, bad: frozenset[str] = frozenset()) 
     if checkpoint and config.continue_from:
         findings.faults += lora.continue_from(config, host, checkpoint)
     findings.faults += hardware.hardware(config)
-    previews = config.preview_prompts or config.preview_like_txt2img
-    if previews and not (config.preview_every_steps or config.preview_every_epochs):
-        findings.warnings.append(
-            "Previews are set up, but 'Preview every N' is 0: they are drawn only when 'Sample now' is pressed."
-        )
+    if "preview_file" not in bad:
+        previews.previews(config, findings)
     return findings
 
 

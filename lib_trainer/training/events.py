@@ -128,11 +128,18 @@ class EndedEarly(Event):
 
 @dataclass(frozen=True)
 class Previewed(Event):
-    """Previews drawn after `step` updates: `files` (paths) belong to `prompts` one by one."""
+    """Previews drawn after `step` updates; 0 = before the first.
+
+    Attributes:
+        files: paths. prompts, seeds: of each file.
+        random: of each file whether its seed is another one at every preview, so that overfitting shows.
+    """
 
     step: int
     files: list[str]
     prompts: list[str]
+    seeds: list[int] = field(default_factory=list)
+    random: list[bool] = field(default_factory=list)
 
 
 @dataclass(frozen=True)

@@ -40,6 +40,9 @@ def train(run: Run, inputs: step.Inputs, learner: Learner) -> Iterator[Event]:
     if run.step == 0 and run.held_out.batches:
         with learner.evaluating():
             yield from validation.measure(run, inputs)
+    if run.step == 0 and run.config.preview_at_first:
+        with learner.evaluating():
+            yield from previews.draw(run)
     updates, read = tee(_updates(run))
     mine = ((epoch, share(batch, run.world)) for epoch, update in read for batch in update)
     with closing(step.ahead(run.config, inputs, mine)) as drawn:

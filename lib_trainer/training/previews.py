@@ -5,24 +5,18 @@ the person and does not end the training.
 """
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from functools import partial
 from pathlib import Path
 
 from lib_trainer.errors import UserError
 from lib_trainer.host import Picture, PreviewRequest
-from lib_trainer.training.config import TrainConfig
+from lib_trainer.training import preview_prompts
 from lib_trainer.training.events import Event, Previewed, Warned
+from lib_trainer.training.preview_prompts import Drawing
 from lib_trainer.training.run import Run, patiently
 
 FOLDER = "previews"
-
-
-def prompts(config: TrainConfig) -> list[str]:
-    """Returns the prompts, one per line; lines that begin with # are notes. "" = that of the txt2img tab."""
-    lines = (line.strip() for line in config.preview_prompts.splitlines())
-    written = [line for line in lines if line and not line.startswith("#")]
-    return written or ([""] if config.preview_like_txt2img else [])
 
 
 def due(run: Run) -> bool:
@@ -34,45 +28,53 @@ def due(run: Run) -> bool:
 
 
 def draw(run: Run) -> Iterator[Event]:
-    """Draws one picture per prompt."""
-    wanted = prompts(run.config)
+    """Draws one picture per prompt and seed, with the weights that the adapters hold now.
+
+    A prompt file is read again every time, so that it may be changed while the training runs.
+    """
     if not run.world.is_main:
+        return
+    try:
+        wanted = preview_prompts.drawings(run.config, run.step)
+    except UserError as fault:
+        yield Warned(f"The previews of step {run.step} could not be made: {fault}")
         return
     if not wanted:
         yield Warned("There is nothing to preview: write prompts under 'Preview prompts', one per line.")
         return
-    files: list[str] = []
-    drawn: list[str] = []
-    for index, prompt in enumerate(wanted):
+    drawn: list[tuple[str, Drawing]] = []
+    for index, drawing in enumerate(wanted):
         if run.controls.stopping:
             break
-        try:
-            picture = yield from patiently(run.controls, run.step, partial(_picture, run, prompt))
-            if picture is None:
-                break
-            files.append(str(_store(run, picture, index)))
-        except UserError as fault:
-            yield Warned(f"The preview of {_shown(prompt)} could not be made: {fault}")
-            continue
-        drawn.append(prompt)
-        for comment in picture.comments:
-            yield Warned(f"Preview of {_shown(prompt)}: {comment}")
-    if files:
-        run.preview = Path(files[0])
-        yield Previewed(run.step, files, drawn)
+        file = yield from _draw_one(run, drawing, index)
+        if file:
+            drawn.append((file, drawing))
+    if drawn:
+        run.preview = Path(drawn[0][0])
+        yield Previewed(
+            run.step, [file for file, _ in drawn], [one.request.prompt for _, one in drawn],
+            [one.request.seed for _, one in drawn], [one.is_random for _, one in drawn],
+        )
 
 
-def _shown(prompt: str) -> str:
-    return repr(prompt) if prompt else "the txt2img tab's prompt"
+def _draw_one(run: Run, drawing: Drawing, index: int) -> Generator[Event, None, str]:
+    """Draws and saves one picture; returns its file, "" where there is none."""
+    prompt = drawing.request.prompt
+    shown = repr(prompt) if prompt else "the txt2img tab's prompt"
+    try:
+        picture = yield from patiently(run.controls, run.step, partial(_picture, run, drawing.request))
+        if picture is None:
+            return ""
+        file = str(_store(run, picture, index))
+    except UserError as fault:
+        yield Warned(f"The preview of {shown} could not be made: {fault}")
+        return ""
+    for comment in picture.comments:
+        yield Warned(f"Preview of {shown}: {comment}")
+    return file
 
 
-def _picture(run: Run, prompt: str) -> Picture:
-    config = run.config
-    request = PreviewRequest(
-        prompt=prompt, negative=config.preview_negative, seed=config.preview_seed, steps=config.preview_steps,
-        cfg=config.preview_cfg, width=config.preview_width, height=config.preview_height,
-        sampler=config.preview_sampler, clip_skip=config.clip_skip, like_txt2img=config.preview_like_txt2img,
-    )
+def _picture(run: Run, request: PreviewRequest) -> Picture:
     with run.turn() as model:
         return model.preview(request)
 

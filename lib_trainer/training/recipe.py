@@ -22,6 +22,7 @@ from lib_trainer.training.config import TrainConfig
 from lib_trainer.training.controls import Controls
 from lib_trainer.training.events import Event, Started, Warned
 from lib_trainer.training.held_out import HeldOut, seed_of
+from lib_trainer.training.evaluation import LiveView
 from lib_trainer.training.learner import Learner
 from lib_trainer.training.progress import Length, Progress
 from lib_trainer.training.resume import run_record
@@ -74,7 +75,7 @@ def _phases(config: TrainConfig, host: Host, controls: Controls, findings: Findi
                          f"are left out, such as {made.unmatched[0]}.")
         yield from _told(made.told)
         state, learner = _set_out(config, host, controls, lease, findings, datasets, made)
-        with run_record.held(state.folder), host.live(state.network):
+        with run_record.held(state.folder), host.live(LiveView(state.network, learner.evaluating)):
             if findings.found and findings.found.state:
                 yield from states.restore(state, findings.found.state)
             yield _started(state)
@@ -134,7 +135,8 @@ def _set_out(
     plan = outset.plan(config, datasets)
     length = Length.of(plan.batches_per_epoch, config)
     learner = Learner(
-        config, made.network, made.trained, length.total, made.device, fp16=made.computes == torch.float16
+        config, made.network, made.trained, length.total, made.device, fp16=made.computes == torch.float16,
+        arch=made.checkpoint.family.arch,
     )
     if findings.found:
         states.check_same(findings.found, made.checkpoint, items, plan, length)

@@ -13,7 +13,7 @@ from PIL import Image
 from lib_trainer.hosts.standalone.display import Display
 from lib_trainer.hosts.standalone.host import StandaloneHost
 from lib_trainer.training import events as ev
-from lib_trainer.training import previews, recipe
+from lib_trainer.training import recipe
 from lib_trainer.training.controls import Controls
 from lib_trainer.txt2img_host import GenerateRequest
 from tests.conftest import Settings
@@ -126,12 +126,6 @@ def test_a_generation_between_two_turns_sees_whole_weights(host: StandaloneHost,
     lock.acquire, lock.release = entering, leaving  # type: ignore[method-assign]
     list(recipe.run(settings(gradient_accumulation=3, cache_latents=False), host, Controls()))
     assert [same(*pair) for pair in itertools.pairwise(left)] == [True, False, True, True, False]
-
-
-def test_prompts_of_previews_like_txt2img(settings: Settings) -> None:
-    assert previews.prompts(settings(preview_like_txt2img=True)) == [""]
-    assert previews.prompts(settings(preview_like_txt2img=True, preview_prompts="a\n# b")) == ["a"]
-    assert previews.prompts(settings()) == []
 
 
 def test_an_empty_prompt_is_drawn(host: StandaloneHost, settings: Settings) -> None:

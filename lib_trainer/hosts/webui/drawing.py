@@ -17,6 +17,10 @@ from lib_trainer.hosts.webui import lists, untouched
 from lib_trainer.hosts.webui.last_txt2img import LastTxt2Img
 from lib_trainer.hosts.webui.state import StateDisplay
 
+_HOST_NAMES = {"negative": "negative_prompt", "steps": "steps", "cfg": "cfg_scale", "width": "width",
+               "height": "height"}
+"""Field of a request -> the host's name."""
+
 
 def draw(request: PreviewRequest, checkpoint: Checkpoint, last: LastTxt2Img, display: StateDisplay) -> Picture:
     """Draws one picture as the host's txt2img would, with whatever is hooked onto the model now.
@@ -65,6 +69,10 @@ def _from_tab(request: PreviewRequest, last: LastTxt2Img) -> tuple[dict[str, Any
     fields = {**remembered.fields, "seed": request.seed}
     if request.prompt:
         fields["prompt"] = request.prompt
+    for name in request.explicit & _HOST_NAMES.keys():
+        fields[_HOST_NAMES[name]] = getattr(request, name)
+    if "sampler" in request.explicit:
+        fields["sampler_name"], fields["scheduler"] = lists.sampler_and_scheduler(request.sampler)
     return fields, remembered.script_args, list(remembered.left_out)
 
 
