@@ -69,6 +69,8 @@ class Stepped(Event):
         rate: updates a second (smoothed). elapsed, eta: seconds.
         timestep: mean timestep of the update (the loss means little without it).
         text: the field's line, `steps: 5% 610/12200 [05:31<1:44:55, 1.84it/s, loss=0.0995]`.
+        norms: where weight norms are limited: layers shortened, mean and greatest length, by sd-scripts' names
+            ("keys_scaled", "average_norm", "max_norm"); {} elsewhere.
     """
 
     step: int
@@ -82,6 +84,7 @@ class Stepped(Event):
     eta: float
     timestep: float
     text: str
+    norms: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,8 @@ from torch import Tensor
 
 from lib_trainer import seeds
 from lib_trainer.errors import UserError
+from lib_trainer.lora import max_norm
+from lib_trainer.lora.max_norm import Norms
 from lib_trainer.lora.network import TEXT_ENCODER, UNET, Network
 from lib_trainer.training import optimizers, schedules
 from lib_trainer.training.config import TrainConfig
@@ -32,6 +34,7 @@ class Learner:
         parameters: everything that learns.
         optimizer: the optimiser.
         ema: the average that is kept, None = there is none.
+        norms: how long the layers' changes are after the last update, None where they are not limited.
     """
 
     def __init__(
@@ -53,6 +56,8 @@ class Learner:
             UserError: nothing is left to learn, or the optimiser or the schedule cannot be had.
         """
         self._config = config
+        self._network = network
+        self.norms: Norms | None = None
         self._groups = groups(config, network, trained, arch)
         self.parameters: list[torch.nn.Parameter] = [weight for group in self._groups for weight in group.weights]
         if not self.parameters:
@@ -105,6 +110,14 @@ class Learner:
                         weight.requires_grad_(False)
         return shown
 
+    @property
+    def told_norms(self) -> dict[str, float]:
+        """The lengths of the layers' changes by sd-scripts' names; {} where they are not limited."""
+        if self.norms is None:
+            return {}
+        return {"keys_scaled": float(self.norms.shortened), "average_norm": self.norms.mean,
+                "max_norm": self.norms.greatest}
+
     def backward(self, loss: Tensor) -> None:
         """Adds the gradient of a loss to what is gathered for the update."""
         self._scaler.scale(loss).backward()
@@ -121,6 +134,8 @@ class Learner:
         if not self._units or self.optimizer.param_groups[0]["lr"]:
             self._take_step()
         self._scaler.update()
+        if self._config.scale_weight_norms:
+            self.norms = max_norm.limit(self._network, self._config.scale_weight_norms)
         if self.ema:
             self.ema.update()
         self.forget()

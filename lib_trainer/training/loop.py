@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing, nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from itertools import tee
 
@@ -95,7 +95,8 @@ def _update(
     for seen in done.seen:
         if sentence := run.watch.see(seen):
             yield Warned(sentence)
-    return run.progress.stepped(done.loss, rates, sum(sum(seen.timesteps) for seen in done.seen) / samples)
+    timestep = sum(sum(seen.timesteps) for seen in done.seen) / samples
+    return replace(run.progress.stepped(done.loss, rates, timestep), norms=learner.told_norms)
 
 
 @dataclass(frozen=True)
