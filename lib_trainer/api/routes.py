@@ -19,6 +19,7 @@ from starlette.datastructures import UploadFile
 from lib_trainer.api.analysis import add_analysis
 from lib_trainer.api.blocks import add_blocks
 from lib_trainer.api.boundary import Login, SecondStart, router_of
+from lib_trainer.api.reports import add_reports
 from lib_trainer.blocks import presets
 from lib_trainer.blocks.layouts import LAYOUTS
 from lib_trainer.data import new_folder
@@ -75,6 +76,7 @@ def caller_routes(jobs: Jobs, host: Host, login: Login | None = None) -> APIRout
     _add_status(router, jobs, host)
     _add_buttons(router, jobs, host)
     _add_dataset(router, host)
+    add_reports(router, host, jobs)
     _add_presets(router, host)
     add_analysis(router, host)
     return router

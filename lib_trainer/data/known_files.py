@@ -15,6 +15,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from lib_trainer.errors import UserError
+
 _TABLE = """create table if not exists files (
     path blob primary key, size integer, changed integer, created integer, inode text, hash text, whole integer
 ) without rowid"""
@@ -111,6 +113,21 @@ class KnownFiles:
             for name in self._unwritten:
                 self._fresh.pop(name, None)
         self._unwritten.clear()
+
+
+def forget(file: Path) -> None:
+    """Removes a ledger.
+
+    Raises:
+        UserError: another program holds it.
+    """
+    for ending in ("", "-wal", "-shm"):
+        part = file.with_name(file.name + ending)
+        try:
+            part.unlink(missing_ok=True)
+        except OSError as error:
+            raise UserError(f"{part} cannot be removed ({error.strerror}): end the training that uses it first."
+                            ) from None
 
 
 def _name(path: Path) -> bytes:

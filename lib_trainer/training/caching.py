@@ -15,7 +15,8 @@ import torch
 
 from lib_trainer.data import cache_files, cache_folder
 from lib_trainer.data.cache import LatentCache
-from lib_trainer.data.known_files import KnownFiles
+from lib_trainer.data.cache_folder import CacheSize
+from lib_trainer.data.known_files import KnownFiles, forget
 from lib_trainer.data.loading import Loader
 from lib_trainer.data.masks import MaskFolders
 from lib_trainer.data.scan import Item, Skipped
@@ -47,6 +48,31 @@ def latents_folder(paths: HostPaths) -> Path:
 def captions_folder(paths: HostPaths) -> Path:
     """Returns where text states are kept for later runs."""
     return paths.cache / "captions"
+
+
+_FOLDERS = {"latents": latents_folder, "captions": captions_folder}
+
+
+def sizes(paths: HostPaths) -> dict[str, CacheSize]:
+    """Returns what lies in the caches on the disk, by kind: latents and captions."""
+    return {kind: cache_folder.measure(folder(paths)) for kind, folder in _FOLDERS.items()}
+
+
+def clear(paths: HostPaths, kind: str = "all") -> dict[str, CacheSize]:
+    """Empties caches on the disk; returns what was removed, by kind.
+
+    Args:
+        paths: of the host.
+        kind: "latents", "captions", or "all", which forgets also which pictures were read before.
+
+    Raises:
+        UserError: no such kind, or a file cannot be removed.
+    """
+    if kind not in (*_FOLDERS, "all"):
+        raise UserError(f"There is no cache of {kind!r}: name latents, captions or all.")
+    if kind == "all":
+        forget(known_files(paths))
+    return {name: cache_folder.clear(folder(paths)) for name, folder in _FOLDERS.items() if kind in (name, "all")}
 
 
 def known_files(paths: HostPaths) -> Path:

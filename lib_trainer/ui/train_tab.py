@@ -23,6 +23,7 @@ from lib_trainer.training.settings.declare import GROUPS
 from lib_trainer.ui import dataset_card, notes, webui_settings
 from lib_trainer.ui.app import App
 from lib_trainer.ui.bucket_fold import BucketFold
+from lib_trainer.ui.cache_row import CacheRow
 from lib_trainer.ui.drop_zone import DropZone
 from lib_trainer.ui.form import Form, Value
 from lib_trainer.ui.run_buttons import HIDDEN, RunButtons
@@ -55,6 +56,7 @@ class TrainTab:
         self._drop = DropZone(app.host.paths.settings / "datasets")
         self._buttons = RunButtons(app.jobs)
         self._buckets = BucketFold(self._report)
+        self._caches = CacheRow(app)
 
     def lay_out(self) -> None:
         """Makes all controls and connects them."""
@@ -90,6 +92,8 @@ class TrainTab:
         for group in GROUPS[1:]:
             with gr.Accordion(group, open=False, elem_id="train_lora_group_" + group.lower().replace(" ", "_")):
                 self.form.add_group(group)
+                if group == "Memory":
+                    self._caches.lay_out()
         with gr.Accordion("Settings files", open=False, elem_id="train_lora_group_settings"):
             with gr.Row():
                 self.settings_name = gr.Textbox(
@@ -120,6 +124,7 @@ class TrainTab:
         self.start.click(self.on_start, draft, [self.problems, self._buttons.mark], **_QUIET)
         self._buttons.connect(self.problems, **_QUIET)
         self._buckets.connect(self.looked, **_QUIET)
+        self._caches.connect(**_QUIET)
         self._drop.files.upload(
             self.on_drop, [self._drop.files, self._drop.names, *fields],
             [self._drop.files, self.dropped, self.form.controls["images"], *shown], **_QUIET)

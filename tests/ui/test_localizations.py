@@ -9,12 +9,13 @@ import pytest
 from lib_trainer.bootstrap import App
 from lib_trainer.data.bucket_report import BucketReport
 from lib_trainer.data.buckets import Buckets
+from lib_trainer.data.cache_folder import CacheSize
 from lib_trainer.data.dataset import Dataset, Plan
 from lib_trainer.data.picture_rules import PictureRules
 from lib_trainer.data.scan import Item
 from lib_trainer.data.subsets import Subset
 from lib_trainer.training.forecast import Forecast
-from lib_trainer.ui import bucket_fold, dataset_card, page, train_tab
+from lib_trainer.ui import bucket_fold, cache_row, dataset_card, page, train_tab
 from tests.ui import page_texts
 
 AT_RUN_TIME = {"Paused. Press Continue to go on.", "Waiting for its turn", "picture", "pictures", "grid", "grids"}
@@ -45,7 +46,8 @@ def texts(shared_app: App) -> set[str]:
     webui = page_texts.of_webui_settings(shared_app.host.paths.settings)
     written = page_texts.settings() | page_texts.of_scripts() | page_texts.of_notes()
     block_weight = page_texts.of_webui_panel(shared_app.host) | page_texts.of_analysis() | page_texts.of_entries()
-    return blocks | card | _buckets() | line | webui | written | block_weight | AT_RUN_TIME
+    caches = page_texts.of_html(cache_row.told(dict.fromkeys(("latents", "captions"), CacheSize(1, 1))))
+    return blocks | card | _buckets() | caches | line | webui | written | block_weight | AT_RUN_TIME
 
 
 @pytest.mark.parametrize("language", ["ja_JP", "zh_CN", "zh_TW"])
