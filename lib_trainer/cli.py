@@ -1,4 +1,5 @@
-"""The command line: `serve`, `train`, `generate`, `blocks explain|convert|analyze`, `lora inspect|bake`, `bench`.
+"""The command line: `serve`, `train`, `generate`, `blocks explain|convert|analyze`, `lora inspect|bake`,
+`recipe convert`, `bench`.
 
 Exit codes: 0 = done, 1 = the person's mistake (one sentence on stderr), 2 = a bug of ours (a traceback). JSON goes to
 stdout, alone, and is printed with exit code 1 as well. Everything heavy is imported inside the command that needs it:
@@ -14,7 +15,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from lib_trainer import cli_blocks, cli_lora
+from lib_trainer import cli_blocks, cli_lora, cli_recipe
 from lib_trainer.cli_arguments import pair, print_json
 from lib_trainer.errors import UserError
 
@@ -56,6 +57,8 @@ def _parser() -> argparse.ArgumentParser:
     _add_analyze(blocks.add_parser("analyze", help="tell which blocks of a LoRA matter"))
     lora = commands.add_parser("lora", help="LoRA files")
     cli_lora.add_commands(lora.add_subparsers(required=True, metavar="COMMAND"))
+    recipe = commands.add_parser("recipe", help="settings of other programs, and back")
+    cli_recipe.add_commands(recipe.add_subparsers(required=True, metavar="COMMAND"))
     _add_bench(commands.add_parser("bench", help="measure what training costs, or what it teaches"))
     return parser
 
@@ -77,7 +80,10 @@ def _add_serve(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_train(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("config", type=Path, help="settings file, .toml or .json")
+    parser.add_argument(
+        "config", type=Path,
+        help="settings: our own or sd-scripts' .toml or .json, of kohya_ss, a text with a command, or a LoRA file",
+    )
     _add_folders(parser)
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="change one setting")
     parser.add_argument("--json", action="store_true", help="print every event as a line of JSON")

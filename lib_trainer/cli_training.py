@@ -1,20 +1,21 @@
 """The command `train`: a training in this process, told line by line or as JSON lines of its events."""
 from __future__ import annotations
 
-import dataclasses
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lib_trainer import cli_recipe
 from lib_trainer.cli_arguments import print_json
 from lib_trainer.errors import Problems, UserError
-from lib_trainer.training import check, config_values
-from lib_trainer.training.config import TrainConfig
+from lib_trainer.training import check
 
 if TYPE_CHECKING:
     from lib_trainer.bootstrap import App
+    from lib_trainer.host import Host
     from lib_trainer.jobs import Job
+    from lib_trainer.training.config import TrainConfig
     from lib_trainer.training.controls import Controls
 
 DONE, MISTAKE, BUG = 0, 1, 2
@@ -25,7 +26,7 @@ def run(start: Callable[[], App], settings: Path, changes: Mapping[str, str], as
 
     Args:
         start: starts the host; called when the settings file could be read.
-        settings: TOML or JSON file.
+        settings: file of any kind that `interchange.reading` understands.
         changes: settings that win over the file's.
         as_json: print every event as a line of JSON; a refusal is printed as the event `Failed`.
 
@@ -33,16 +34,35 @@ def run(start: Callable[[], App], settings: Path, changes: Mapping[str, str], as
         UserError: the training was refused.
     """
     try:
-        fields = dataclasses.fields(TrainConfig)
-        values = config_values.overridden(fields, config_values.read_file(settings), changes)
+        imported, values = cli_recipe.read(settings, changes)
         app = start()
-        job = app.jobs.start(check.read(values, app.host))
+        job = app.jobs.start(_checked(imported.problems, values, app.host))
     except UserError as error:
         if as_json:
             problems = error.problems if isinstance(error, Problems) else [str(error)]
             print_json({"kind": "Failed", "message": str(error), "user": True, "problems": problems})
         raise
     return _follow(job, as_json)
+
+
+def _checked(problems: list[str], values: Mapping[str, Any], host: Host) -> TrainConfig:
+    """Returns the config when nothing is wrong with it.
+
+    Args:
+        problems: what is wrong with the file already.
+        values: its settings. host: where to train.
+
+    Raises:
+        Problems: all faults together.
+    """
+    faults = list(problems)
+    try:
+        config = check.read(values, host)
+    except UserError as error:
+        faults += error.problems if isinstance(error, Problems) else [str(error)]
+    if faults:
+        raise Problems(faults)
+    return config
 
 
 def _follow(job: Job, as_json: bool) -> int:

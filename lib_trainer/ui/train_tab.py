@@ -28,6 +28,7 @@ from lib_trainer.ui.drop_zone import DropZone
 from lib_trainer.ui.form import Form, Value
 from lib_trainer.ui.run_buttons import HIDDEN, RunButtons
 from lib_trainer.ui.saved_settings import LAST, Draft, SavedSettings
+from lib_trainer.ui.settings_fold import SettingsFold
 
 ELEM_ID = "train_lora_tab"
 TITLE = "Train LoRA"
@@ -55,6 +56,7 @@ class TrainTab:
         self.form = Form(choices)
         self._drop = DropZone(app.host.paths.settings / "datasets")
         self._buttons = RunButtons(app.jobs)
+        self.files = SettingsFold(app.host, self.form, self._saved, self._labels, self._fill)
         self._buckets = BucketFold(self._report)
         self._caches = CacheRow(app)
 
@@ -95,19 +97,7 @@ class TrainTab:
                 if group == "Memory":
                     self._caches.lay_out()
         with gr.Accordion("Settings files", open=False, elem_id="train_lora_group_settings"):
-            with gr.Row():
-                self.settings_name = gr.Textbox(
-                    label="Save these settings as", info="A name; saving under it again replaces it.",
-                    elem_id="train_lora_settings_name",
-                )
-                self.settings_list = gr.Dropdown(
-                    self._saved.names(), label="Saved settings", info="Choose some to load.", interactive=True,
-                    elem_id="train_lora_settings_list",
-                )
-            with gr.Row():
-                self.save = gr.Button("Save settings", elem_id="train_lora_settings_save")
-                self.load = gr.Button("Load settings", elem_id="train_lora_settings_load")
-                self.reset = gr.Button("Back to the defaults", elem_id="train_lora_settings_reset")
+            self.files.lay_out()
 
     def _hidden_buttons(self) -> None:
         """Pressed by JavaScript: `load` events of Blocks inside Blocks differ between the WebUIs."""
@@ -120,7 +110,7 @@ class TrainTab:
     def _connect(self) -> None:
         fields, draft = self.form.inputs, [self.goal, *self.form.inputs]
         shown = [self.checkpoint, self.card, self.looked]
-        everything = [self.goal, self.reason, self.settings_list, *shown, *fields]
+        everything = [self.goal, self.reason, self.files.names, *shown, *fields]
         self.start.click(self.on_start, draft, [self.problems, self._buttons.mark], **_QUIET)
         self._buttons.connect(self.problems, **_QUIET)
         self._buckets.connect(self.looked, **_QUIET)
@@ -131,9 +121,7 @@ class TrainTab:
         self.touch.click(self.on_touch, [self.looked, *draft], shown, **_QUIET)
         self.restore.click(self.on_restore, None, [self.restored, *everything], **_QUIET)
         self.goal.input(self.on_goal, draft, [self.reason, *shown, *fields], **_QUIET)
-        self.save.click(self.on_save, [self.settings_name, *draft], [self.settings_list, self.problems], **_QUIET)
-        self.load.click(self.on_load, [self.settings_list], [self.problems, *everything], **_QUIET)
-        self.reset.click(self.on_reset, None, [self.problems, *everything], **_QUIET)
+        self.files.connect(self.goal, self.problems, everything)
 
     def on_start(self, goal: str, *values: Value) -> list[str]:
         """Starts a training; returns what is to be mended, or that it began, and the mark of the press."""
@@ -187,27 +175,6 @@ class TrainTab:
         changes = dict(GOALS[key].changes) if key else {}
         settings = {**self.form.read(values), **changes}
         return [self._reason(key), *self._look(settings), *self.form.updates(changes)]
-
-    def on_save(self, name: str, goal: str, *values: Value) -> list[Any]:
-        """Saves the form under a name."""
-        try:
-            path = self._saved.save(name, Draft(self._labels[goal], self.form.read(values)))
-        except UserError as error:
-            return [gr.update(), notes.problems_of(error)]
-        return [gr.update(choices=self._saved.names(), value=path.stem), notes.note("Settings saved.")]
-
-    def on_load(self, name: str | None) -> list[Any]:
-        """Fills the form with saved settings."""
-        try:
-            draft = self._saved.load(name or "")
-        except UserError as error:
-            everything = 6 + len(self.form.controls)
-            return [notes.problems_of(error), *(gr.update() for _ in range(everything))]
-        return ["", *self._fill(draft)]
-
-    def on_reset(self) -> list[Any]:
-        """Fills the form with the defaults."""
-        return ["", *self._fill(Draft())]
 
     def _fill(self, draft: Draft) -> list[Any]:
         label = next((label for label, key in self._labels.items() if key == draft.goal), NO_GOAL)

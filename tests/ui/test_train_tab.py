@@ -121,14 +121,14 @@ def test_no_goal_changes_nothing(tab: TrainTab) -> None:
 
 
 def test_named_settings_are_saved_loaded_and_reset(tab: TrainTab) -> None:
-    choices, note = tab.on_save("mine", NO_GOAL, *values(tab, rank=3))
+    choices, note = tab.files.on_save("mine", NO_GOAL, *values(tab, rank=3))
     assert choices["choices"] == ["mine"] and "saved" in note
-    assert filled(tab, tab.on_load("mine"))["rank"] == 3
-    assert filled(tab, tab.on_reset()) == tab.form.defaults()
-    assert "letters, digits" in tab.on_save("a/b", NO_GOAL, *values(tab))[1]
-    refused = tab.on_load("other")
+    assert filled(tab, tab.files.on_load("mine"))["rank"] == 3
+    assert filled(tab, tab.files.on_reset()) == tab.form.defaults()
+    assert "letters, digits" in tab.files.on_save("a/b", NO_GOAL, *values(tab))[1]
+    refused = tab.files.on_load("other")
     assert "other" in refused[0] and filled(tab, refused) == {}
-    assert len(refused) == len(tab.on_load("mine"))
+    assert len(refused) == len(tab.files.on_load("mine"))
 
 
 def test_a_disk_that_refuses_the_draft_is_told(app: App, tab: TrainTab) -> None:

@@ -12,6 +12,12 @@ KINDS = {
 }
 """The kinds of source that are understood, as they are called on the page."""
 
+FORMATS = {
+    OURS: "Our own settings (.json)", SD_SCRIPTS: "sd-scripts settings (.toml)",
+    DATASET: "sd-scripts dataset (.toml)", GUI: "kohya_ss settings (.json)", COMMAND: "Command line",
+}
+"""What settings can be written as, as it is called on the page."""
+
 
 @dataclass
 class Imported:
@@ -34,6 +40,11 @@ class Imported:
     needless: list[str] = field(default_factory=list)
     contradictions: list[str] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
+
+    @property
+    def is_partial(self) -> bool:
+        """Whether it says only a part of the settings, so that all others stay as they are."""
+        return self.kind in (DATASET, METADATA)
 
     @property
     def problems(self) -> list[str]:

@@ -43,6 +43,8 @@ def _data(arguments: Arguments) -> dict[str, Any]:
     square = len(sides) == 2 and sides[0] == sides[1]
     return {
         "resolution": sides[0] if square else ",".join(sides),
+        "bucket_min": int(arguments["min_bucket_reso"] or 0), "bucket_max": int(arguments["max_bucket_reso"] or 0),
+        "bucket_step": int(arguments["bucket_reso_steps"] or 0),
         "caption_extension": arguments["caption_extention"] or arguments["caption_extension"],
         "max_tokens": str(arguments["max_token_length"] or 75),
         # Repeats belong to metadata files there; folders carry their own.
@@ -115,17 +117,8 @@ def _previews(arguments: Arguments) -> dict[str, Any]:
     }
 
 
-def _validation(arguments: Arguments) -> dict[str, Any]:
-    """A split that names no rhythm is validated after every epoch."""
-    every = arguments["validate_every_n_epochs"]
-    if every is None and arguments["validation_split"] and not arguments["validate_every_n_steps"]:
-        every = 1
-    seed = arguments["validation_seed"]
-    return {"validate_every_epochs": every or 0, **({} if seed is None else {"validation_seed": seed})}
-
-
 _JOINED: tuple[Callable[[Arguments], dict[str, Any]], ...] = (
-    _data, _prediction, _memory, _states, _files, _previews, _validation,
+    _data, _prediction, _memory, _states, _files, _previews,
 )
 
 

@@ -1,34 +1,68 @@
 """What sd-scripts' network options mean here: module, algorithm, rank, layers, what the weights begin with."""
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
+from lib_trainer.lora.adapters.facts import FACTS
+from lib_trainer.lora.adapters.facts import OPTIONS as KIND_OPTIONS
 from lib_trainer.training.interchange.arguments import Arguments, shown
 from lib_trainer.training.interchange.imported import Imported
-from lib_trainer.training.interchange.network_args import ALGORITHMS, LYCORIS, MODULES, NETWORK_ARGS, OTHERS
+from lib_trainer.training.interchange.network_args import (
+    ALGORITHMS,
+    KOHYA_LAYERS,
+    LYCORIS,
+    MODULES,
+    NETWORK_ARGS,
+    OTHER_ALGORITHMS,
+    OTHERS,
+    PRESETS,
+    READ_BY,
+)
 from lib_trainer.training.interchange.option import Value
+from lib_trainer.training.settings.network import NetworkSettings
 
 DEFAULT_RANK = 4
 DEFAULT_PRESET = "full"
 """LyCORIS' layers where no preset is named."""
 
-WITHOUT_CONVOLUTIONS = ("attn-only", "unet-transformer-only", "full-lin")
+WITHOUT_CONVOLUTIONS = ("attn-only", "attn-mlp", "full-lin", "ia3")
 
 
-def network(arguments: Arguments, result: Imported) -> dict[str, Any]:
+def network(given: Arguments, result: Imported) -> dict[str, Any]:
     """Returns our settings of the network; adds to the sentences of `result`."""
+    arguments = dataclasses.replace(given, network=_read_ones(given, result))
+    written = {name: value for name, value in arguments.network.items() if value is not None}
     values: dict[str, Any] = {
-        option.fields[0]: option.ours(arguments.network.get(option.name))
+        option.fields[0]: option.ours(written.get(option.name, option.default))
         for option in NETWORK_ARGS.values() if option.alone
     }
-    for name in ("decompose_both", "full_matrix", "rs_lora", "dora", "train_norm", "use_scalar"):
-        values[name] = bool(values[name])
     values |= _kind(arguments, result) | _sizes(arguments) | _parts(arguments) | _beginning(arguments)
+    values["dora"] = bool(arguments.network.get("dora_wd") or arguments.network.get("weight_decompose"))
     values |= {"tucker": _tucker(arguments), "dylora_unit": int(_of(arguments, "unit", "block_size") or 1)}
     values["block_lrs"] = block_rates(arguments)
-    if (dropout := arguments.network.get("dropout")) and not arguments["network_dropout"]:
-        values["network_dropout"] = dropout
+    values["network_dropout"] = float(arguments["network_dropout"] or arguments.network.get("dropout") or 0)
+    _without_needless(values, result)
     return values
+
+
+def _read_ones(given: Arguments, result: Imported) -> dict[str, Any]:
+    """Returns the arguments that the module reads; it ignores the others in silence, which is told here."""
+    module = LYCORIS if is_lycoris(given) else given["network_module"] or "networks.lora"
+    read = READ_BY.get(module, NETWORK_ARGS.keys())
+    result.needless += [f"network_args: {name} = {shown(value)}: {module} does not read it."
+                        for name, value in given.network.items() if name not in read and value]
+    return {name: value for name, value in given.network.items() if name in read}
+
+
+def _without_needless(values: dict[str, Any], result: Imported) -> None:
+    """Puts settings that the algorithm does not know back to their defaults, and tells it."""
+    facts = FACTS[values["algorithm"]]
+    for field in dataclasses.fields(NetworkSettings):
+        name = field.name
+        if name in KIND_OPTIONS and name not in facts.takes and values.get(name, field.default) != field.default:
+            result.needless.append(f"{name} = {shown(values[name])}: it means nothing for {facts.label}.")
+            values[name] = field.default
 
 
 def is_lycoris(arguments: Arguments) -> bool:
@@ -42,21 +76,36 @@ def _kind(arguments: Arguments, result: Imported) -> dict[str, Any]:
         name = str(arguments.network.get("algo") or "lora").lower()
         algorithm = ALGORITHMS.get(name)
         if algorithm is None:
-            result.faults.append(f"network_args: algo = {name!r}: known are {', '.join(ALGORITHMS)}.")
-        return {"algorithm": algorithm or "lora", "layers": arguments.network.get("preset") or DEFAULT_PRESET}
+            says = OTHER_ALGORITHMS.get(name, f"known are {', '.join(ALGORITHMS)}.")
+            result.faults.append(f"network_args: algo = {name!r}: {says}")
+        return {"algorithm": algorithm or "lora", "layers": _preset(arguments, result)[0]}
     if module not in MODULES:
         says = OTHERS.get(module, f"known are {', '.join(filter(None, MODULES))}.")
         result.faults.append(f"network_module = {module!r}: {says}")
-    return {"algorithm": MODULES.get(module, "lora")}
+    algorithm = MODULES.get(module, "lora")
+    if algorithm == "oft_kohya" and not arguments.network.get("enable_all_linear"):
+        return {"algorithm": algorithm, "layers": "attn-only"}
+    return {"algorithm": algorithm, "layers": KOHYA_LAYERS}
+
+
+def _preset(arguments: Arguments, result: Imported | None = None) -> tuple[str, bool]:
+    name = arguments.network.get("preset") or DEFAULT_PRESET
+    if result is not None and name not in PRESETS:
+        result.unsupported.append(f"network_args: preset = {name!r}: LyCORIS' own files of layers are not read; known "
+                                  f"are {', '.join(PRESETS)}.")
+    return PRESETS.get(name, PRESETS[DEFAULT_PRESET])
 
 
 def _sizes(arguments: Arguments) -> dict[str, Any]:
     """Rank and alpha; LyCORIS trains convolutions with the same ones unless told otherwise."""
     rank = int(arguments["network_dim"] or DEFAULT_RANK)
+    if arguments.network.get("enable_conv"):
+        return {"rank": rank, "alpha": float(arguments["network_alpha"]), "conv_rank": rank,
+                "conv_alpha": float(arguments["network_alpha"])}
     alpha = float(arguments["network_alpha"] or 0) or float(rank)
     conv, conv_alpha = arguments.network.get("conv_dim"), arguments.network.get("conv_alpha")
     if is_lycoris(arguments):
-        convolutions = (arguments.network.get("preset") or DEFAULT_PRESET) not in WITHOUT_CONVOLUTIONS
+        convolutions = _preset(arguments)[0] not in WITHOUT_CONVOLUTIONS
         return {"rank": rank, "alpha": alpha, "conv_rank": int(rank if conv is None else conv) if convolutions else 0,
                 "conv_alpha": float(conv_alpha or alpha)}
     return {"rank": rank, "alpha": alpha, "conv_rank": int(conv or 0), "conv_alpha": float(conv_alpha or 1.0)}
@@ -65,7 +114,8 @@ def _sizes(arguments: Arguments) -> dict[str, Any]:
 def _parts(arguments: Arguments) -> dict[str, bool]:
     return {
         "train_unet": not arguments["network_train_text_encoder_only"],
-        "train_text_encoder": not arguments["network_train_unet_only"],
+        "train_text_encoder": not arguments["network_train_unet_only"]
+        and (not is_lycoris(arguments) or _preset(arguments)[1]),
     }
 
 
@@ -77,6 +127,7 @@ def _beginning(arguments: Arguments) -> dict[str, Any]:
     told = (f"{name}:{strengths[place] if place < len(strengths) else 1.0:g}" for place, name in enumerate(files))
     return {
         "continue_from": weights, "base_loras": ", ".join(told),
+        **({"dim_from_weights": bool(arguments["dim_from_weights"])} if weights else {}),
         **({"continue_alpha": "rescale"} if weights and "network_alpha" in arguments.given
            and not arguments["dim_from_weights"] else {}),
     }
@@ -96,12 +147,3 @@ def block_rates(arguments: Arguments) -> str:
     """Returns the learning rates' factors by block as one text, "" where there are none."""
     parts = [(name, arguments.network.get(f"{name}_lr_weight")) for name in ("down", "mid", "up")]
     return "; ".join(f"{name}: {text}" for name, text in parts if text)
-
-
-def tell_ignored(arguments: Arguments, result: Imported) -> None:
-    """Names arguments that the module does not know: sd-scripts ignores them in silence."""
-    lycoris = is_lycoris(arguments)
-    for name, value in arguments.network.items():
-        blockwise = name.startswith(("block_dims", "block_alphas", "conv_block_", "down_", "mid_", "up_"))
-        if lycoris and blockwise and value:
-            result.changed.append(f"network_args: {name} = {shown(value)}: {LYCORIS} ignores it; here it acts.")

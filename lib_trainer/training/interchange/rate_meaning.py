@@ -64,3 +64,12 @@ def _length(arguments: Arguments) -> dict[str, Any]:
     """Epochs win over steps."""
     epochs = arguments["max_train_epochs"]
     return {"epochs": int(epochs), "steps": 0} if epochs else {"steps": int(arguments["max_train_steps"])}
+
+
+def steps_of(text: str) -> int | float:
+    """Returns our steps or part of a run as sd-scripts writes it: "100" as 100, "5%" or "0.05" as 0.05."""
+    bare = text.strip() or "0"
+    if bare.endswith("%"):
+        return float(bare[:-1]) / 100
+    number = float(bare)
+    return int(number) if number >= 1 or number == 0 else number

@@ -30,13 +30,25 @@ def read_file(path: Path) -> Imported:
     """
     if path.suffix.lower() == ".safetensors":
         return of_lora(path)
+    return read_text(_text(path), path)
+
+
+def _text(path: Path) -> str:
     try:
         if path.stat().st_size > _LONGEST:
             raise UserError(f"The file {path} is too long for settings: give {UNDERSTOOD}.")
-        text = path.read_text(encoding="utf-8-sig")
+        return path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"The settings file {path} cannot be read ({error}): give TOML or JSON in UTF-8.") from None
-    return read_text(text, path)
+
+
+def read_upload(path: Path) -> Imported:
+    """Reads settings from an uploaded file: where it lay before is not known, so it cannot name others beside it.
+
+    Raises:
+        UserError: the file cannot be read, or holds nothing of that kind.
+    """
+    return of_lora(path) if path.suffix.lower() == ".safetensors" else read_text(_text(path))
 
 
 def of_lora(path: Path) -> Imported:

@@ -11,6 +11,9 @@ from collections.abc import Mapping
 
 BASH, POWERSHELL, CMD = "bash", "PowerShell", "cmd"
 
+ENDINGS = {BASH: ".sh", POWERSHELL: ".ps1", CMD: ".bat"}
+"""The shells, with the ending of a file of commands."""
+
 _MARKS = {POWERSHELL: "`", CMD: "^", BASH: "\\"}
 _ASSIGNMENT = re.compile(r"""^\s*(?:export\s+|set\s+"?|\$(?:env:)?)?([A-Za-z_]\w*)\s*=\s*(.*?)\s*;?\s*$""", re.I)
 _VARIABLE = re.compile(r"\$\{?(?:env:)?([A-Za-z_]\w*)\}?|%([A-Za-z_]\w*)%")
@@ -30,7 +33,7 @@ def lines(text: str, shell: str) -> list[str]:
     """Returns the commands, each on one line; a line that begins with `--` belongs to the one before."""
     joined = re.sub(rf"{re.escape(_MARKS[shell])}[ \t]*(?:\r?\n|$)", " ", text)
     found: list[str] = []
-    for line in joined.splitlines():
+    for line in re.split(r"\r?\n", joined):
         if found and line.lstrip().startswith("--"):
             found[-1] += " " + line.strip()
         elif line.strip() and not re.match(r"\s*(#|::|rem\b)", line, re.I):
@@ -52,27 +55,34 @@ def words(line: str, shell: str) -> list[str]:
     """
     if shell == BASH:
         return shlex.split(line, comments=True)
-    return _windows_words(line, escape=_MARKS[shell], quotes="\"'" if shell == POWERSHELL else '"')
+    return _windows_words(line, shell)
 
 
-def _windows_words(line: str, escape: str, quotes: str) -> list[str]:
-    """Splits where a backslash is only a backslash; `escape` takes the next sign as it is."""
-    found: list[str] = []
-    word, quote, begun, signs = "", "", False, iter(line)
-    for sign in signs:
-        if sign == escape and quote != "'":
-            word, begun = word + next(signs, ""), True
-        elif quote:
-            quote, word = ("", word) if sign == quote else (quote, word + sign)
-        elif sign in quotes:
-            quote, begun = sign, True
-        elif sign.isspace():
-            found, word, begun = found + [word] * begun, "", False
-        else:
-            word, begun = word + sign, True
-    if quote:
+_WINDOWS_WORD = {
+    POWERSHELL: re.compile(r"""(?:'(?:[^']|'')*'|"(?:`.|""|[^"`])*"|`.|[^ \t'"`])+""", re.DOTALL),
+    CMD: re.compile(r"""(?:"[^"]*"|\^.|[^ \t"^])+""", re.DOTALL),
+}
+_WINDOWS_PIECE = {
+    POWERSHELL: re.compile(r"""'((?:[^']|'')*)'|"((?:`.|""|[^"`])*)"|(`.|[^'"`]+)""", re.DOTALL),
+    CMD: re.compile(r"""(?!)()|"([^"]*)"|(\^.|[^"^]+)""", re.DOTALL),
+}
+
+
+def _windows_words(line: str, shell: str) -> list[str]:
+    """Splits where a backslash is only a backslash, and quotation marks may stand inside a word."""
+    pattern = _WINDOWS_WORD[shell]
+    if pattern.sub("", line).strip(" \t"):
         raise ValueError("No closing quotation")
-    return found + [word] * begun
+    return ["".join(_bare(shell, *piece) for piece in _WINDOWS_PIECE[shell].findall(word))
+            for word in pattern.findall(line)]
+
+
+def _bare(shell: str, single: str, double: str, plain: str) -> str:
+    """Returns a piece of a word without its marks."""
+    if shell == CMD:
+        return double or re.sub(r"\^(.)", r"\1", plain)
+    return single.replace("''", "'") or re.sub(r"`(.)", r"\1", double).replace('""', '"') \
+        or re.sub(r"`(.)", r"\1", plain)
 
 
 def filled(word: str, known: Mapping[str, str]) -> str:

@@ -24,8 +24,8 @@ OPTIONS = (
     same("scale_v_pred_loss_like_noise_pred", "flag", False, "scale_v_pred_loss"),
     same("v_pred_like_loss", "float", None, off=0.0),
     same("validation_split", "float", 0.0),
-    joined("validation_seed", "int", None, "validation_seed"),
+    same("validation_seed", "int", None, off=-1),
     same("validate_every_n_steps", "int", None, "validate_every_steps", off=0),
-    joined("validate_every_n_epochs", "int", None, "validate_every_epochs"),
+    same("validate_every_n_epochs", "int", None, "validate_every_epochs", off=0),
     same("max_validation_steps", "int", None, off=0),
 )
