@@ -9,9 +9,11 @@ cut into batches on its own, and the batches of all are shuffled together.
 """
 from __future__ import annotations
 
+from array import array
 from bisect import bisect_right
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cache
 from itertools import accumulate
 from pathlib import Path
 from typing import overload
@@ -24,7 +26,7 @@ from lib_trainer.data.picture_rules import Look
 from lib_trainer.data.scan import Item
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Placed:
     """A picture and what is done to it."""
 
@@ -107,7 +109,7 @@ class _Uses:
     """The uses of one data set in an epoch: `numbers` of them by size."""
 
     batch_size: int
-    numbers: dict[Size, list[int]] = field(default_factory=dict)
+    numbers: dict[Size, array[int]] = field(default_factory=dict)
 
     @property
     def batches(self) -> int:
@@ -142,7 +144,7 @@ class Plan:
         self.seed, self._accumulation = seed, accumulation
         self.pictures: list[Placed] = []
         # Use number n belongs to the picture whose range of numbers holds n.
-        self._starts = [0]
+        self._starts = array("q", [0])
         self._uses = [_Uses(dataset.batch_size) for dataset in datasets]
         self.images = self.reg_images = self.dropped_reg = 0
         error = 0.0
@@ -159,14 +161,16 @@ class Plan:
     def _add(self, dataset: Dataset, uses: _Uses) -> float:
         """Takes the pictures of a data set in; returns the sum of their aspect errors over all uses."""
         used = balance(dataset.items)
-        placed = [(Placed(item, dataset.buckets.select(item.width, item.height)), repeats) for item, repeats in used]
+        # Most pictures have one of a few sizes.
+        select = cache(dataset.buckets.select)
+        placed = [(Placed(item, select(item.width, item.height)), repeats) for item, repeats in used]
         # By bucket; pictures keep their order inside one, since sorting is stable.
         placed.sort(key=lambda pair: pair[0].placement.bucket)
         self.pictures += [picture for picture, _ in placed]
         for end, (picture, repeats) in zip(
             accumulate((repeats for _, repeats in placed), initial=self._starts[-1]), placed, strict=False
         ):
-            uses.numbers.setdefault(picture.placement.bucket, []).extend(range(end, end + repeats))
+            uses.numbers.setdefault(picture.placement.bucket, array("q")).extend(range(end, end + repeats))
             self._starts.append(end + repeats)
         reg = sum(item.is_reg for item, _ in used)
         self.reg_images += reg

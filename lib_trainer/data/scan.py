@@ -8,6 +8,7 @@ know in `warnings`.
 """
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Collection, Iterable
 from contextlib import closing
 from dataclasses import dataclass, field, replace
@@ -26,7 +27,8 @@ from lib_trainer.errors import UserError
 _READERS = 8
 """Threads that read headers: a picture folder may lie on a network disk."""
 
-_AHEAD = 256
+_AT_ONCE = 32
+"""Pictures that a thread reads at a time: handing over each alone would take as long as reading it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,11 +103,12 @@ class Scan:
 
 @dataclass(frozen=True)
 class _Source:
-    """A folder whose pictures share repeats and fall-back caption."""
+    """A folder whose pictures share repeats and fall-back caption; `place` is what goes before their names in keys."""
 
     listing: Listing
     subset: Subset
     caption: str
+    place: str = ""
 
 
 @dataclass(frozen=True)
@@ -198,9 +201,12 @@ def gather(names: Iterable[str], folder: Path, read: Callable[[str], Found], gat
         read: finds out about one of them.
         gathered: takes all in.
     """
-    with closing(read_ahead(names, read, _READERS, _AHEAD)) as reading:
-        for name, found in reading:
-            gathered.add(folder / name, found)
+    every = list(names)
+    parts = [every[start : start + _AT_ONCE] for start in range(0, len(every), _AT_ONCE)]
+    with closing(read_ahead(parts, lambda part: [read(name) for name in part], _READERS, 4 * _READERS)) as reading:
+        for part, found in reading:
+            for name, one in zip(part, found, strict=True):
+                gathered.add(folder / name, one)
 
 
 def _sources(
@@ -217,7 +223,7 @@ def _sources(
         return [_Source(listing, shared, trigger)], skipped, warnings
     skipped += [Skipped(listing.folder / name, "it lies beside N_caption folders; move it into one of them to use it")
                 for name in listing.files if _ending(name) in endings]
-    return [_Source(list_folder(listing.folder / name), replace(shared, name=name, repeats=count), caption)
+    return [_Source(list_folder(listing.folder / name), replace(shared, name=name, repeats=count), caption, f"{name}/")
             for name, (count, caption) in named.items()], skipped, []
 
 
@@ -247,12 +253,16 @@ def _pictures(listing: Listing, endings: Collection[str]) -> tuple[list[str], li
 
 
 def _ending(name: str) -> str:
-    return Path(name).suffix.lower()
+    return os.path.splitext(name)[1].lower()
+
+
+def _stem(name: str) -> str:
+    return os.path.splitext(name)[0]
 
 
 def _by_stem(names: Iterable[str]) -> dict[str, str]:
     """Maps stems to files; the case-folded stem finds one too, as it does where file systems know no case."""
-    exact = {Path(name).stem: name for name in names}
+    exact = {_stem(name): name for name in names}
     return {stem.casefold(): name for stem, name in exact.items()} | exact
 
 
@@ -263,16 +273,19 @@ def _read(source: _Source, captions: dict[str, str], name: str) -> Found:
         size = read_size(path)
     except UnreadablePicture as error:
         return Found(skip=str(error))
-    stems = (path.stem, path.stem.casefold(), faceless(path.stem))
-    file, text, more = next((captions[stem] for stem in stems if stem in captions), None), "", 0
+    stem = _stem(name)
+    file, text, more = _first(captions, stem, stem.casefold(), faceless(stem)), "", 0
     if file is not None:
         try:
             text, more = read_caption(source.listing.folder / file, source.subset.captions.wildcards)
         except UnreadableCaption as error:
             return Found(unreadable=str(error))
-    relative = path.relative_to(source.subset.root).as_posix()
-    item = Item(source.subset, relative, text or source.caption, *size, captioned=bool(text))
+    item = Item(source.subset, source.place + name, text or source.caption, *size, captioned=bool(text))
     return Found(item, empty=file is not None and not text, long=more > 0)
+
+
+def _first(captions: dict[str, str], *stems: str) -> str | None:
+    return next((captions[stem] for stem in stems if stem in captions), None)
 
 
 def _warnings(gathered: Gathered, listings: Iterable[Listing], extension: str, is_reg: bool) -> list[str]:
