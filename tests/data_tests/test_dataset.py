@@ -1,6 +1,7 @@
 """The plan: balance of regularisation, batches, and what the seed decides."""
 from __future__ import annotations
 
+import json
 import random
 from collections import Counter
 from pathlib import Path
@@ -18,6 +19,7 @@ from lib_trainer.data.steps import Length, run_length
 from tests.data_tests.items import item
 
 BUCKETS = Buckets(128, 128, 64)
+COUNTS = json.loads((Path(__file__).parents[1] / "data" / "dataset_counts.json").read_text())["cases"]
 MIRRORED = PictureRules(flip=True)
 
 
@@ -195,3 +197,26 @@ def test_the_moment_counts_updates() -> None:
     plan = Plan([Dataset(several(7, 1), BUCKETS)], seed=1, accumulation=3, epochs=4)
     assert plan.updates == 12
     assert [plan.moment(2, batch).update for batch in range(7)] == [3, 3, 3, 4, 4, 4, 5]
+
+
+@pytest.mark.parametrize("number", range(len(COUNTS)))
+def test_counts_of_several_data_sets_are_those_of_sd_scripts(number: int) -> None:
+    case = COUNTS[number]
+    datasets, uses = [], []
+    for index, asked in enumerate(case["datasets"]):
+        items = [
+            item(f"{index}.{subset}/{place}", one["repeats"], one["is_reg"], tuple(size))
+            for subset, one in enumerate(asked["subsets"]) for place, size in enumerate(one["sizes"])
+        ]
+        buckets = Buckets(asked["resolution"], asked["resolution"], 64, minimum=64, maximum=512,
+                          no_upscale=asked["no_upscale"])
+        datasets.append(Dataset(items, buckets, asked["batch_size"]))
+        uses.append([one.repeats for one in items if not one.is_reg])
+    plan = Plan(datasets, seed=1)
+    assert plan.batches_per_epoch == case["batches"] == len(plan.batches(1))
+    assert sum(map(sum, uses)) == sum(found["train"] for found in case["found"])
+    for dataset, found in zip(datasets, case["found"], strict=True):
+        alone = Plan([dataset], seed=1)
+        counts = {f"{width}x{height}": count for (width, height), count in alone.bucket_counts.items()}
+        assert counts == found["buckets"]
+        assert len(alone.pictures) == found["pictures"] and alone.batches_per_epoch == found["batches"]
