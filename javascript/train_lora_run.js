@@ -47,7 +47,7 @@
             const seen = !document.hidden && ours.shown(ours.find("train_lora_run"));
             if (run.again) run.timer = setTimeout(poll, 0);
             else if (run.lost) run.timer = setTimeout(poll, POLL_LOST);
-            else if (run.state.running) run.timer = setTimeout(poll, seen ? POLL_SEEN : POLL_UNSEEN);
+            else if (run.state.running || ours.queue.going) run.timer = setTimeout(poll, seen ? POLL_SEEN : POLL_UNSEEN);
         }
     }
     run.poll = poll;
@@ -58,6 +58,7 @@
         const lost = run.lost;
         run.lost = !answer;
         if (!answer) { if (!lost) draw(); return; }
+        ours.queue.draw(answer.queue);
         const other = answer.run !== run.state.id;
         if (other) run.state = fresh(answer.run);
         const s = run.state;

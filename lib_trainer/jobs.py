@@ -1,4 +1,4 @@
-"""One training at a time: a thread, its controls and its numbered events.
+"""One training at a time, or one after the other: a thread, its controls and its numbered events.
 
 The page, the API and the command line read the same events by number, so a page that is reloaded or opened twice misses
 nothing. The events also go, one JSON object a line, to `events.jsonl` in the job's folder. This module holds the job
@@ -10,19 +10,26 @@ import json
 import threading
 import time
 import traceback
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lib_trainer.errors import UserError
 from lib_trainer.host import Host
+from lib_trainer.job_queue import DONE, FAILED, STOPPED, WAITING, Entry, Queue
 from lib_trainer.training.config import TrainConfig
 from lib_trainer.training.controls import Controls
 from lib_trainer.training.events import Event, Failed, Started, Warned
+from lib_trainer.training.resume.words import AUTO
 
 if TYPE_CHECKING:
     from lib_trainer.training.checks.findings import Findings
 
 LOG_NAME = "events.jsonl"
+
+
+class Busy(UserError):
+    """A training was to be started while another one runs."""
 
 
 class Job:
@@ -124,10 +131,15 @@ class Job:
 
 
 class Jobs:
-    """The one place where trainings start."""
+    """The one place where trainings start.
+
+    Attributes:
+        queue: trainings that wait for their turn.
+    """
 
     def __init__(self, host: Host) -> None:
         self._host = host
+        self.queue = Queue(host.paths.settings, self)
         self._lock = threading.Lock()
         self._history: list[Job] = []
 
@@ -158,7 +170,7 @@ class Jobs:
         """Starts a training.
 
         Raises:
-            UserError: another training runs. Problems: the settings cannot be trained with, all faults together.
+            Busy: another training runs. Problems: the settings cannot be trained with, all faults together.
         """
         from lib_trainer.training import check
 
@@ -171,6 +183,56 @@ class Jobs:
             job._begin()
         return job
 
+    def enqueue(self, settings: Mapping[str, Any]) -> Entry:
+        """Puts a training at the end of the queue; without a base checkpoint it takes the one that is loaded now.
+
+        Raises:
+            Problems: the settings cannot be trained with. UserError: a training of this name waits already.
+        """
+        from lib_trainer.training import check
+
+        config = check.read(settings, self._host)
+        values = config.to_dict()
+        loaded = self._host.checkpoint().path
+        return self.queue.add({**values, "base_model": values["base_model"] or str(loaded or "")})
+
+    def wait_idle(self, timeout: float) -> bool:
+        """Waits until no training runs, `timeout` seconds at most; returns whether none does."""
+        current = self.current
+        return current is None or current.wait(timeout)
+
+    def train(self, settings: Mapping[str, Any], interrupted: bool) -> tuple[str, str]:
+        """Trains to the end, for the queue.
+
+        Args:
+            settings: as they were added.
+            interrupted: whether the program ended while this was trained, so that it goes on where it was.
+
+        Returns:
+            State and message of the queue's entry.
+        """
+        from lib_trainer.training import check
+
+        try:
+            again = {"resume": AUTO} if interrupted and self._has_broken_off(str(settings["name"])) else {}
+            job = self.start(check.read({**settings, **again}, self._host))
+        except Busy:
+            return WAITING, ""
+        except UserError as error:
+            return FAILED, str(error)
+        job.wait()
+        last = job.events()[-1]
+        if last["kind"] == "Failed":
+            return FAILED, last["message"]
+        return (STOPPED if last["stopped"] else DONE), last["file"]
+
+    def _has_broken_off(self, name: str) -> bool:
+        """Whether the newest run of a name has begun and not come to its end."""
+        from lib_trainer.training.resume import search
+
+        found = search.find(AUTO, name, self._host.paths)
+        return found is not None and found.record is not None and not found.record.finished
+
     @property
     def _last(self) -> Job | None:
         return self._history[-1] if self._history else None
@@ -182,6 +244,4 @@ class Jobs:
     def _refuse_second_locked(self) -> None:
         last = self._last
         if last is not None and last.running:
-            raise UserError(
-                f"'{last.name}' is being trained: wait for its end or stop it, then press Start again."
-            )
+            raise Busy(f"'{last.name}' is being trained: wait for its end or stop it, then press Start again.")

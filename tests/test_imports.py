@@ -30,9 +30,10 @@ BELOW = {
     "data": "compare lora host families blocks seeds errors",
     "hosts": "compare lora txt2img_host host families blocks seeds errors",
     "training": "data compare lora host families blocks seeds errors",
-    "jobs": "training data compare lora host families blocks seeds errors",
-    "ui": "api txt2img_host jobs training data compare lora host families blocks seeds errors",
-    "api": "jobs training data compare lora host families blocks seeds errors",
+    "job_queue": "training data compare lora host families blocks seeds errors",
+    "jobs": "job_queue training data compare lora host families blocks seeds errors",
+    "ui": "api txt2img_host jobs job_queue training data compare lora host families blocks seeds errors",
+    "api": "jobs job_queue training data compare lora host families blocks seeds errors",
     "demo": "",
     "installation": "",
 }

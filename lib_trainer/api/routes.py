@@ -19,6 +19,7 @@ from starlette.datastructures import UploadFile
 from lib_trainer.api.analysis import add_analysis
 from lib_trainer.api.blocks import add_blocks
 from lib_trainer.api.boundary import Login, SecondStart, router_of
+from lib_trainer.api.queue import add_queue, add_queue_list, queue_state
 from lib_trainer.api.reports import add_reports
 from lib_trainer.blocks import presets
 from lib_trainer.blocks.layouts import LAYOUTS
@@ -65,6 +66,7 @@ def page_routes(jobs: Jobs, host: Host, login: Login | None = None) -> APIRouter
     """
     router = router_of(login)
     _add_events(router, jobs)
+    add_queue_list(router, jobs)
     _add_preview(router, host)
     add_blocks(router, host)
     return router
@@ -75,6 +77,7 @@ def caller_routes(jobs: Jobs, host: Host, login: Login | None = None) -> APIRout
     router = router_of(login)
     _add_status(router, jobs, host)
     _add_buttons(router, jobs, host)
+    add_queue(router, jobs)
     _add_dataset(router, host)
     add_reports(router, host, jobs)
     _add_presets(router, host)
@@ -103,11 +106,12 @@ def _add_events(router: APIRouter, jobs: Jobs) -> None:
         """Events numbered above `after` of a job (0 = the current one); all when `run`, as answered, is another's."""
         asked = _numbered(jobs, job) if job else jobs.current
         if asked is None:
-            return {"job": 0, "run": "", "running": False, "events": [], "last": 0}
+            return {"job": 0, "run": "", "running": False, "events": [], "last": 0, "queue": queue_state(jobs)}
         state = {**_state(asked), "run": f"{process}-{asked.number}"}
         seen = after if run in ("", state["run"]) else 0
         fresh = asked.events(seen)
-        return {**state, "events": thin(fresh, points), "last": fresh[-1]["number"] if fresh else seen}
+        last = fresh[-1]["number"] if fresh else seen
+        return {**state, "events": thin(fresh, points), "last": last, "queue": queue_state(jobs)}
 
 
 def _add_preview(router: APIRouter, host: Host) -> None:

@@ -20,9 +20,9 @@ from lib_trainer.training.base_hash import BaseHash
 from lib_trainer.training.checks.findings import Findings
 from lib_trainer.training.config import TrainConfig
 from lib_trainer.training.controls import Controls
+from lib_trainer.training.evaluation import LiveView
 from lib_trainer.training.events import Event, Started, Warned
 from lib_trainer.training.held_out import HeldOut, seed_of
-from lib_trainer.training.evaluation import LiveView
 from lib_trainer.training.learner import Learner
 from lib_trainer.training.progress import Length, Progress
 from lib_trainer.training.resume import run_record

@@ -16,16 +16,17 @@ import gradio as gr
 
 from lib_trainer.data.bucket_report import BucketReport
 from lib_trainer.errors import UserError
-from lib_trainer.host import Checkpoint
 from lib_trainer.training.config import TrainConfig
 from lib_trainer.training.goals import GOALS
 from lib_trainer.training.settings.declare import GROUPS
-from lib_trainer.ui import dataset_card, notes, webui_settings
+from lib_trainer.ui import checkpoint_line, dataset_card, notes, resume_part, webui_settings
 from lib_trainer.ui.app import App
 from lib_trainer.ui.bucket_fold import BucketFold
 from lib_trainer.ui.cache_row import CacheRow
 from lib_trainer.ui.drop_zone import DropZone
 from lib_trainer.ui.form import Form, Value
+from lib_trainer.ui.queue_part import QueuePart
+from lib_trainer.ui.resume_part import ResumePart
 from lib_trainer.ui.run_buttons import HIDDEN, RunButtons
 from lib_trainer.ui.saved_settings import LAST, Draft, SavedSettings
 from lib_trainer.ui.settings_fold import SettingsFold
@@ -50,13 +51,15 @@ class TrainTab:
         self._first = first
         self._labels = {NO_GOAL: ""} | {goal.label: key for key, goal in GOALS.items()}
         choices: dict[str, Sequence[str]] = {
-            "optimizer": list(OPTIMIZERS), "scheduler": list(SCHEDULES), "base_model": self._bases()}
+            "optimizer": list(OPTIMIZERS), "scheduler": list(SCHEDULES), **self._lists()}
         if samplers:
             choices["preview_sampler"] = ["", *samplers]
         self.form = Form(choices)
         self._drop = DropZone(app.host.paths.settings / "datasets")
         self._buttons = RunButtons(app.jobs)
         self.files = SettingsFold(app.host, self.form, self._saved, self._labels, self._fill)
+        self._queue = QueuePart(app.jobs, self._buttons.pressed)
+        self._resume = ResumePart(app.jobs, app.host.paths, self.form)
         self._buckets = BucketFold(self._report)
         self._caches = CacheRow(app)
 
@@ -86,9 +89,13 @@ class TrainTab:
                 info="Fills in what people who train such LoRAs arrived at; everything can be changed below.",
             )
         self.reason = gr.HTML("", elem_id="train_lora_reason")
-        self.start = gr.Button("Start", variant="primary", elem_id="train_lora_generate")
+        self._resume.lay_out()
+        with gr.Row():
+            self.start = gr.Button("Start", variant="primary", elem_id="train_lora_generate", scale=3)
+            self.enqueue = gr.Button("Add to queue", elem_id="train_lora_enqueue", scale=1, min_width=120)
         self.problems = gr.HTML("", elem_id="train_lora_problems")
         gr.HTML('<div id="train_lora_messages"></div>')
+        self._queue.lay_out()
 
     def _folds(self) -> None:
         for group in GROUPS[1:]:
@@ -112,7 +119,10 @@ class TrainTab:
         shown = [self.checkpoint, self.card, self.looked]
         everything = [self.goal, self.reason, self.files.names, *shown, *fields]
         self.start.click(self.on_start, draft, [self.problems, self._buttons.mark], **_QUIET)
+        self.enqueue.click(self.on_enqueue, draft, [self.problems, self._buttons.mark], **_QUIET)
         self._buttons.connect(self.problems, **_QUIET)
+        self._queue.connect(self.problems, self._buttons.mark, **_QUIET)
+        self._resume.connect(self.problems, self.restore, **_QUIET)
         self._buckets.connect(self.looked, **_QUIET)
         self._caches.connect(**_QUIET)
         self._drop.files.upload(
@@ -141,6 +151,16 @@ class TrainTab:
             return notes.problems_of(error)
         return notes.note("Training has begun; you may draw with txt2img meanwhile.")
 
+    def on_enqueue(self, goal: str, *values: Value) -> list[str]:
+        """Puts a training at the end of the queue; returns what is to be mended, or that it waits, and the mark."""
+        settings = self.form.read(values)
+        try:
+            self._saved.save(LAST, Draft(self._labels[goal], settings))
+            self._app.jobs.enqueue(settings)
+        except UserError as error:
+            return [notes.problems_of(error), self._buttons.pressed()]
+        return [notes.note("It waits in the queue."), self._buttons.pressed()]
+
     def on_drop(self, files: Sequence[Any] | None, names: str, *values: Value) -> list[Any]:
         """Makes dropped pictures the picture folder; the mark tells JavaScript that they have arrived."""
         settings, mark = self.form.read(values), f"<i hidden>{self._buttons.pressed()}</i>"
@@ -155,7 +175,7 @@ class TrainTab:
         """Remembers the form as it is and reads the picture folder again where its settings changed."""
         settings = self.form.read(values)
         if looked == settings:
-            return [self._checkpoint_line(settings)[0], gr.update(), looked]
+            return [checkpoint_line.told(self._app.host, settings)[0], gr.update(), looked]
         line, card, looked = self._look(settings)
         try:
             self._saved.save(LAST, Draft(self._labels[goal], settings))
@@ -181,14 +201,14 @@ class TrainTab:
         settings = {**self.form.defaults(), **draft.values}
         return [
             gr.update(value=label), self._reason(self._labels[label]), gr.update(choices=self._saved.names()),
-            *self._look(settings), *self.form.updates(settings, {"base_model": self._bases()}),
+            *self._look(settings), *self.form.updates(settings, self._lists()),
         ]
 
     def _look(self, settings: dict[str, Any]) -> list[Any]:
         """Returns checkpoint line, dataset card and the settings they belong to."""
         from lib_trainer.training import forecast
 
-        line, told = self._checkpoint_line(settings)
+        line, told = checkpoint_line.told(self._app.host, settings)
         card = ""
         if any(settings[name] for name in ("images", "datasets", "metadata_file")):
             config, _ = TrainConfig.read(settings)
@@ -204,24 +224,9 @@ class TrainTab:
 
         return forecast.forecast(TrainConfig.read(settings)[0], self._app.host).report if settings["images"] else None
 
-    def _checkpoint_line(self, settings: dict[str, Any]) -> tuple[str, list[str]]:
-        """Says on what will be trained, what the WebUI will do for that, and what stands in the way.
-
-        Returns:
-            The line, and the sentences that need not be told again below it.
-        """
-        from lib_trainer.training import base as bases
-
-        host, told = self._app.host, self._app.host.obstacles()
-        try:
-            base = bases.find(str(settings["base_model"]), host)
-            line = _line(host.checkpoint(base))
-            note = bases.switch_note(base, host)
-            if note:
-                line += _loaded_first(host.checkpoint().name)
-            return line + notes.problems(told), [*told, note]
-        except UserError as error:
-            return notes.problems([str(error), *told]), [str(error), *told]
+    def _lists(self) -> dict[str, Sequence[str]]:
+        """The words to choose from that lie on the disk, as they are now."""
+        return {"base_model": self._bases(), "resume": resume_part.choices(self._app.host.paths)}
 
     def _bases(self) -> list[str]:
         """The checkpoints to choose from: by name, by path where two have the same; "" = the loaded one."""
@@ -232,17 +237,6 @@ class TrainTab:
     @staticmethod
     def _reason(goal: str) -> str:
         return f'<p class="tl-quiet tl-reason">{escape(GOALS[goal].reason)}</p>' if goal else ""
-
-
-def _line(checkpoint: Checkpoint) -> str:
-    facts = f"{checkpoint.family.label} · {checkpoint.resolution} px · {checkpoint.prediction}"
-    return (f'<div class="tl-checkpoint"><small>Trains on</small> <b>{escape(checkpoint.name)}</b> '
-            f'<span class="tl-quiet">{escape(facts)}</span></div>')
-
-
-def _loaded_first(loaded: str) -> str:
-    return ('<p class="tl-quiet"><span>It is loaded for the training; afterwards this one comes back:</span> '
-            f"<b>{escape(loaded)}</b></p>")
 
 
 def build(app: App, samplers: Sequence[str] = (), first: Draft | None = None) -> gr.Blocks:

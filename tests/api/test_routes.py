@@ -69,7 +69,8 @@ def kinds(events: list[dict[str, Any]]) -> list[str]:
 
 
 def test_before_the_first_job_there_are_no_events(client: TestClient) -> None:
-    assert get(client, "events").json() == {"job": 0, "run": "", "running": False, "events": [], "last": 0}
+    assert get(client, "events").json() == {
+        "job": 0, "run": "", "running": False, "events": [], "last": 0, "queue": {"going": False, "entries": []}}
     status = get(client, "status").json()
     assert status["checkpoint"] == {
         "name": "tiny.safetensors", "family": "SD 1.x", "resolution": 64, "prediction": "epsilon"}

@@ -1,10 +1,10 @@
 """Trains in processes that are killed with SIGKILL: `python -m tests.training.killed_runs PLAN.json`.
 
-The plan (JSON) holds `home`, `checkpoint`, `config` and `kills`: one process per entry until one comes to its end before
-it is killed, and one more that may end. Each goes on with `resume = "auto"`. A kill is `{"change": n}`: at the process's n-th change of the disk (a file opened for
-writing, a rename, a removal), between what came before and what comes after; or `{"event": "Stepped", "count": n}`: at
-any instant after the n-th such event. Prints one JSON line per process: how it ended, its changes of the disk, its
-events. Processes are forked, so that the libraries are loaded once; they have no threads before the fork.
+The plan (JSON) holds `home`, `checkpoint`, `config` and `kills`: one process per entry until one comes to its end
+before it is killed, and one more that may end. Each goes on with `resume = "auto"`. A kill is `{"change": n}`, just
+before the process's n-th change of the disk (a file opened for writing, a rename, a removal), or `{"event": "Stepped",
+"count": n}`, at any instant after the n-th such event. Prints one JSON line per process: how it ended, its changes of
+the disk, its events. Processes are forked, so that the libraries are loaded once; no threads run before the fork.
 """
 from __future__ import annotations
 

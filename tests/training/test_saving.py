@@ -12,7 +12,7 @@ from lib_trainer.errors import Problems, UserError
 from lib_trainer.hosts.standalone.host import StandaloneHost
 from lib_trainer.lora import file, thumbnail
 from lib_trainer.training import events as ev
-from lib_trainer.training import room, recipe, saving
+from lib_trainer.training import recipe, room, saving
 from lib_trainer.training.config import TrainConfig
 from lib_trainer.training.controls import Controls
 from lib_trainer.training.progress import Length

@@ -15,7 +15,7 @@ from lib_trainer.data.picture_rules import PictureRules
 from lib_trainer.data.scan import Item
 from lib_trainer.data.subsets import Subset
 from lib_trainer.training.forecast import Forecast
-from lib_trainer.ui import bucket_fold, cache_row, dataset_card, page, train_tab
+from lib_trainer.ui import bucket_fold, cache_row, checkpoint_line, dataset_card, page, resume_part
 from tests.ui import page_texts
 
 AT_RUN_TIME = {"Paused. Press Continue to go on.", "Waiting for its turn", "picture", "pictures", "grid", "grids"}
@@ -42,7 +42,8 @@ def _buckets() -> set[str]:
 def texts(shared_app: App) -> set[str]:
     blocks = page_texts.of_blocks(page.build(shared_app).get_config_file())
     card = page_texts.of_html(_card()) - {"warning"}
-    line = page_texts.of_html(train_tab._line(shared_app.host.checkpoint()) + train_tab._loaded_first("x"))
+    line = page_texts.of_html(checkpoint_line.line(shared_app.host.checkpoint()) + checkpoint_line.loaded_first("x"))
+    line |= page_texts.of_html(resume_part.unfinished("x", 1, 2))
     webui = page_texts.of_webui_settings(shared_app.host.paths.settings)
     written = page_texts.settings() | page_texts.of_scripts() | page_texts.of_notes()
     block_weight = page_texts.of_webui_panel(shared_app.host) | page_texts.of_analysis() | page_texts.of_entries()

@@ -10,12 +10,10 @@ from lib_trainer.host import HostPaths
 from lib_trainer.training.resume import run_record, sd_scripts_state, state_folder
 from lib_trainer.training.resume.run_record import RunRecord
 from lib_trainer.training.resume.state_folder import State
+from lib_trainer.training.resume.words import AUTO
 
 JOBS = "train-lora"
 """Folder of the jobs inside the host's outputs."""
-
-AUTO = "auto"
-"""The word for the newest run of the name in the settings."""
 
 
 @dataclass(frozen=True)

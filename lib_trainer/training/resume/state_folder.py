@@ -2,7 +2,8 @@
 
 The folder is written under a hidden name, forced to the disk and only then renamed, so a folder with its proper name is
 whole, whenever the machine stopped. `state.json` holds what people and programs want to know of a state (position,
-settings, checkpoint, versions) and the nested state itself, whose tensors lie in the safetensors file.
+settings, checkpoint, versions) and the nested state itself, whose tensors lie in the safetensors file. torch is loaded
+only where tensors are read or written, so that a page can list states without it.
 """
 from __future__ import annotations
 
@@ -19,7 +20,6 @@ from typing import TYPE_CHECKING, Any
 
 from lib_trainer.errors import UserError
 from lib_trainer.lora import file, whole
-from lib_trainer.training.resume import packing
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -75,6 +75,8 @@ class State:
         Raises:
             UserError: the files are damaged.
         """
+        from lib_trainer.training.resume import packing
+
         tensors = file.load(self.folder / TENSORS).tensors
         try:
             return dict(packing.unpack(self.facts["state"], tensors))
@@ -104,6 +106,8 @@ def write(folder: Path, facts: Mapping[str, Any], pictures: Mapping[str, str], o
     Raises:
         UserError: it cannot be written, or an object cannot be kept.
     """
+    from lib_trainer.training.resume import packing
+
     tensors: dict[str, Tensor] = {}
     packed = packing.pack(dict(objects), tensors)
     temporary = folder.parent / f".{folder.name}.{secrets.token_hex(4)}.tmp"

@@ -1,0 +1,107 @@
+"""Going on with a run from the tab: the list of states, and the offer to go on with one that broke off."""
+from __future__ import annotations
+
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+import gradio as gr
+
+from lib_trainer.errors import UserError
+from lib_trainer.host import HostPaths
+from lib_trainer.jobs import Jobs
+from lib_trainer.training.config import TrainConfig
+from lib_trainer.training.resume import search
+from lib_trainer.training.resume.state_folder import State
+from lib_trainer.training.resume.words import AUTO
+from lib_trainer.ui import notes
+from lib_trainer.ui.form import FIELDS, Form
+
+if TYPE_CHECKING:
+    from gradio.components import Component
+
+_LISTED = 50
+"""States in the list, the newest first."""
+
+
+def choices(paths: HostPaths) -> list[str]:
+    """Returns what may be chosen: nothing, the newest run, every state by name (by path where two share one)."""
+    folders = search.all_states(paths)[:_LISTED]
+    names = [folder.name for folder in folders]
+    return ["", AUTO, *(folder.name if names.count(folder.name) == 1 else str(folder) for folder in folders)]
+
+
+class ResumePart:
+    """The offer on the first screen, and what happens when a state is chosen in the form."""
+
+    def __init__(self, jobs: Jobs, paths: HostPaths, form: Form) -> None:
+        self._jobs, self._paths, self._form = jobs, paths, form
+
+    def lay_out(self) -> None:
+        """Makes the controls; `connect` joins them."""
+        self.offer = gr.HTML("", elem_id="train_lora_offer")
+        self.go_on = gr.Button("Continue this training", elem_id="train_lora_go_on", visible=False)
+
+    def connect(self, problems: Component, look: gr.Button, **quiet: Any) -> None:
+        """Joins the controls.
+
+        Args:
+            problems: where faults are told. look: a button that is pressed when a page begins.
+        """
+        offer = [self.offer, self.go_on]
+        look.click(self.on_look, None, offer, **quiet)
+        self.go_on.click(self.on_go_on, None, [problems, *offer, *self._form.inputs], **quiet)
+        self._form.controls["resume"].input(
+            self.on_choose, [self._form.controls["resume"]], [problems, *self._form.inputs], **quiet)
+
+    def on_look(self) -> list[Any]:
+        """Offers the newest run if it broke off."""
+        state = self._interrupted()
+        if state is None:
+            return ["", gr.update(visible=False)]
+        return [unfinished(state.name, state.step, state.facts["position"]["total"]), gr.update(visible=True)]
+
+    def on_go_on(self) -> list[Any]:
+        """Goes on with the run that was offered, with its own settings, and shows them."""
+        state = self._interrupted()
+        if state is None:
+            return ["", *self.on_look(), *self._form.updates({})]
+        values = {**_known(state), "resume": str(state.folder)}
+        try:
+            self._jobs.start(TrainConfig.from_dict(values))
+        except UserError as error:
+            return [notes.problems_of(error), *(gr.update(), gr.update()), *self._form.updates(values)]
+        began = notes.note("Training has begun; you may draw with txt2img meanwhile.")
+        return [began, "", gr.update(visible=False), *self._form.updates(values)]
+
+    def on_choose(self, text: str) -> list[Any]:
+        """Fills the form with the settings of a chosen state, so that only what is meant is changed."""
+        if text in ("", AUTO):
+            return ["", *self._form.updates({})]
+        try:
+            found = search.find(text, "", self._paths)
+        except UserError as error:
+            return [notes.problems_of(error), *self._form.updates({})]
+        state = found.state if found else None
+        values = {**_known(state), "resume": text} if state else {}
+        return ["", *self._form.updates(values)]
+
+    def _interrupted(self) -> State | None:
+        current = self._jobs.current
+        if current is not None and current.running:
+            return None
+        try:
+            found = search.interrupted(self._paths)
+        except UserError:
+            return None  # what cannot be read cannot be offered; naming it under Resume tells why
+        return found.state if found else None
+
+
+def unfinished(name: str, step: int, total: int) -> str:
+    """Returns that a run broke off, as HTML."""
+    return ('<div class="tl-note tl-warn"><span>This training is not finished:</span> '
+            f'<b>{escape(name)}</b> <i>{step} / {total}</i></div>')
+
+
+def _known(state: State) -> dict[str, Any]:
+    """Returns a state's settings as far as this version knows them."""
+    return {name: value for name, value in state.config.items() if name in FIELDS}
