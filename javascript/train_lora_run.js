@@ -7,7 +7,7 @@
     const ours = window.trainLora;
     if (ours.run) return;
     const { el, t } = ours;
-    const POLL_SEEN = 700, POLL_UNSEEN = 4000, POLL_LOST = 3000, CHART_POINTS = 1200;
+    const POLL_SEEN = 700, POLL_UNSEEN = 4000, POLL_LOST = 3000, CHART_POINTS = 1200, FACT_RATES = 6;
 
     const run = ours.run = { state: fresh(""), view: null, lost: false, watched: "", timer: 0, asking: false, again: false };
 
@@ -24,10 +24,13 @@
         Cached(s, e) { s.phase = e; },
         Stepped(s, e) {
             s.step = e; s.phase = null;
-            if (s.seen++ % s.stride === 0) s.points.push({ x: e.step, raw: e.loss, average: e.average_loss });
+            if (s.seen++ % s.stride === 0) s.points.push({ x: e.step, raw: e.loss, average: e.average_loss, rates: e.lrs });
             if (s.points.length > CHART_POINTS) { s.points = s.points.filter((_, i) => i % 2 === 0); s.stride *= 2; }
         },
-        Previewed(s, e) { s.previews.unshift(...e.files.map((file, i) => ({ file, step: e.step, prompt: e.prompts[i] || "" }))); },
+        Previewed(s, e) {
+            s.previews.unshift(...e.files.map((file, i) => ({
+                file, step: e.step, prompt: e.prompts[i] || "", seed: e.seeds[i], random: e.random[i] })));
+        },
         Saved(s, e) { s.saved.unshift(e); },
         Removed(s, e) { s.saved = s.saved.filter((file) => file.name !== e.name); },
         Warned(s, e) { s.warnings.push(e.message); },
@@ -87,7 +90,7 @@
         root.textContent = "";
         const part = (name) => root.appendChild(el("div", { class: "tl-" + name }));
         run.view = { root };
-        for (const name of ["head", "bar", "buttons", "message", "done", "chart", "previews", "files", "warnings"]) {
+        for (const name of ["head", "bar", "buttons", "message", "done", "chart", "rates", "previews", "files", "warnings"]) {
             run.view[name] = part(name);
         }
         // A chart that was drawn in a hidden tab, or before the window changed, does not have the width it is seen with.
@@ -95,7 +98,10 @@
         return run.view;
     }
 
-    function drawChart(view, s) { ours.chart(view.chart, s.points, s.step ? s.step.total : 0); }
+    function drawChart(view, s) {
+        ours.chart(view.chart, s.points, s.step ? s.step.total : 0);
+        ours.ratesChart(view.rates, s.points, s.step ? s.step.total : 0);
+    }
 
     function draw() {
         const view = mount();
@@ -148,14 +154,9 @@
         return s.step ? [s.step.step / s.step.total, s.step.text] : [0, t("Preparing")];
     }
 
-    function groupName(group) {
-        return { unet: t("U-Net rate"), text_encoder: t("Text encoder rate") }[group] || group;
-    }
-
-    /** A learning rate as people write it: 1e-4, 0.5. */
-    function written(rate) {
-        const short = Number(rate.toPrecision(3));
-        return short !== 0 && Math.abs(short) < 0.001 ? short.toExponential() : short.toString();
+    /** The rates as facts; of many groups (blocks with rates of their own) the chart below has the rest. */
+    function rateFacts(rates) {
+        return Object.entries(rates).slice(0, FACT_RATES).map(([group, rate]) => [ours.groupName(group), ours.rateText(rate)]);
     }
 
     function clock(seconds) {
@@ -179,7 +180,7 @@
         if (s.step) {
             fact(t("Epoch"), s.step.epoch + (s.started ? " / " + s.started.epochs : ""));
             fact(t("Average loss"), s.step.average_loss.toPrecision(3));
-            for (const [group, rate] of Object.entries(s.step.lrs)) fact(groupName(group), written(rate));
+            for (const [name, rate] of rateFacts(s.step.lrs)) fact(name, rate);
         }
         replace(view.bar, bar, el("code", { class: "tl-line", text: line }), facts);
     }
@@ -254,10 +255,7 @@
         if (view.listsKey === key) return;
         view.listsKey = key;
         const address = (file) => ours.address("preview?file=" + encodeURIComponent(file));
-        const pictures = s.previews.map((p) => el("a", { href: address(p.file), target: "_blank", title: p.prompt },
-            ours.enlarged(el("img", { src: address(p.file), alt: p.prompt, loading: "lazy" })),
-            el("span", { text: t("step {n}", { n: p.step.toLocaleString() }) })));
-        replace(view.previews, pictures.length && el("h4", { text: t("Previews") }), pictures.length && el("div", { class: "tl-gallery" }, ...pictures));
+        replace(view.previews, s.previews.length && el("h4", { text: t("Previews") }), ...ours.sheet(s.previews, address));
         replace(view.files, s.saved.length && el("h4", { text: t("Saved files") }), s.saved.length && el("ul", {}, ...s.saved.map((file) =>
             el("li", {}, el("code", { text: file.name, title: file.file }),
                 el("small", { text: " " + t("step {n}", { n: file.step.toLocaleString() }) })))));

@@ -38,6 +38,11 @@ NO_GOAL = "As set below"
 _QUIET: dict[str, Any] = {"show_progress": "hidden", "queue": False, "api_name": False}
 """For events that nobody waits for: no spinner over the form, no place in the queue."""
 
+_FROM_TXT2IMG = """
+<button id="train_lora_from_txt2img" type="button" class="tl-button">Add what txt2img is set to now</button>
+<p class="tl-quiet">Prompt, negative prompt, size, CFG, steps, sampler and seed, as a line of the preview prompts.</p>
+"""
+
 
 class TrainTab:
     """The tab's controls and what happens when they are used; made once per page by `build`."""
@@ -101,6 +106,8 @@ class TrainTab:
         for group in GROUPS[1:]:
             with gr.Accordion(group, open=False, elem_id="train_lora_group_" + group.lower().replace(" ", "_")):
                 self.form.add_group(group)
+                if group == "Previews":
+                    gr.HTML(_FROM_TXT2IMG)
                 if group == "Memory":
                     self._caches.lay_out()
         with gr.Accordion("Settings files", open=False, elem_id="train_lora_group_settings"):
