@@ -58,6 +58,7 @@ class Checkpoint:
         family: its family record.
         resolution: native picture size in pixels (512 for SD 1.x; a narrow model may have its own).
         prediction: "epsilon" or "v".
+        zero_terminal_snr: whether its noise schedule ends in pure noise.
     """
 
     name: str
@@ -65,6 +66,7 @@ class Checkpoint:
     family: Family
     resolution: int
     prediction: str
+    zero_terminal_snr: bool = False
 
 
 @dataclass(frozen=True)
@@ -111,6 +113,7 @@ class PreviewRequest:
             fix, styles, scripts' settings included); an empty prompt then means that picture's own. Hosts without a
             txt2img tab of their own ignore it.
         explicit: names of fields that are not taken from there all the same.
+        prediction: "epsilon" or "v", "" = as the checkpoint says. `zero_terminal_snr`: likewise "on", "off" or "auto".
     """
 
     prompt: str
@@ -124,6 +127,8 @@ class PreviewRequest:
     clip_skip: int = 1
     like_txt2img: bool = False
     explicit: frozenset[str] = frozenset()
+    prediction: str = ""
+    zero_terminal_snr: str = "auto"
 
 
 @dataclass(frozen=True)
@@ -259,15 +264,12 @@ class Host(Protocol):
         """The checkpoint files that can be loaded, the loaded one among them, sorted by name."""
 
     def obstacles(self, keeping: Keeping = AS_IT_IS) -> list[str]:
-        """Sentences: what of the host's settings, or of the wishes, forbids training, and the remedy. Empty = nothing.
-        """
+        """Sentences: what of the host's settings or of the wishes forbids training, and the remedy; empty = nothing."""
 
     def remarks(self, keeping: Keeping) -> list[str]:
         """Sentences: which of the wishes change nothing here, and why."""
 
-    def borrow_model(
-        self, base: Path | None = None, keeping: Keeping = AS_IT_IS
-    ) -> AbstractContextManager[Lease]:
+    def borrow_model(self, base: Path | None = None, keeping: Keeping = AS_IT_IS) -> AbstractContextManager[Lease]:
         """Lends the loaded model; the lease is closed on the way out, and the model is as it was.
 
         Args:

@@ -5,9 +5,10 @@ although the block's input needs none; the reentrant ones that the hosts bring a
 """
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
+from typing import Any
 
 import torch
 from torch.utils.checkpoint import checkpoint
@@ -23,17 +24,26 @@ def blocks_of(networks: Sequence[torch.nn.Module]) -> list[torch.nn.Module]:
 
 
 @contextmanager
-def recomputed(blocks: Sequence[torch.nn.Module]) -> Iterator[None]:
+def recomputed(
+    blocks: Sequence[torch.nn.Module], made: dict[torch.nn.Module, Callable[..., Any]] | None = None
+) -> Iterator[None]:
     """While open, every block's forward (its own, or one set on the instance) runs under a checkpoint.
 
     Works in eval mode and touches no flag. The random state is not kept: SD has no dropout. Backward must run while
     this is open.
+
+    Args:
+        blocks: see `blocks_of`.
+        made: where the checkpointed forwards are kept from one time to the next, for a caller whose blocks never get
+            another forward.
     """
+    known = {} if made is None else made
     found = [block.__dict__.get("forward") for block in blocks]
     try:
         for block in blocks:
-            block.__dict__["forward"] = partial(
-                checkpoint, block.forward, use_reentrant=False, preserve_rng_state=False)
+            if block not in known:
+                known[block] = partial(checkpoint, block.forward, use_reentrant=False, preserve_rng_state=False)
+            block.__dict__["forward"] = known[block]
         yield
     finally:
         for block, forward in zip(blocks, found, strict=True):

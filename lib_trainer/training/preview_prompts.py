@@ -96,6 +96,8 @@ def _base(config: TrainConfig) -> PreviewRequest:
         cfg=config.preview_cfg, width=config.preview_width, height=config.preview_height,
         sampler=OURS.get(config.preview_sampler.lower(), config.preview_sampler), clip_skip=config.clip_skip,
         like_txt2img=config.preview_like_txt2img,
+        prediction="" if config.prediction == "auto" else config.prediction,
+        zero_terminal_snr=config.zero_terminal_snr,
     )
 
 

@@ -15,7 +15,7 @@ from lib_trainer.data.dataset import Dataset
 from lib_trainer.data.holdout import hold_out
 from lib_trainer.errors import UserError
 from lib_trainer.host import Host, Lease
-from lib_trainer.training import caching, check, job_folder, loop, optimizers, outset, result, room, states
+from lib_trainer.training import caching, check, job_folder, loop, optimizers, outset, result, room, states, wishes
 from lib_trainer.training.base_hash import BaseHash
 from lib_trainer.training.checks.findings import Findings
 from lib_trainer.training.config import TrainConfig
@@ -64,7 +64,7 @@ def run(
 def _phases(config: TrainConfig, host: Host, controls: Controls, findings: Findings) -> Iterator[Event]:
     began = time.monotonic()
     yield from _told(findings.warnings)
-    with host.borrow_model(findings.base) as lease, _out_of_memory():
+    with host.borrow_model(findings.base, wishes.keeping(config)) as lease, _out_of_memory():
         datasets = yield from _verified(findings, controls, host)
         made = yield from patiently(controls, 0, lambda: _adapters(config, host, lease))
         if made is None or controls.stopping:

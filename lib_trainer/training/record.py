@@ -12,7 +12,7 @@ from lib_trainer.data.scan import Item
 from lib_trainer.lora import metadata, thumbnail
 from lib_trainer.lora.card import Card
 from lib_trainer.lora.description import describe as describe_network
-from lib_trainer.training import network_settings
+from lib_trainer.training import network_settings, noise_schedule
 from lib_trainer.training.config import TrainConfig
 from lib_trainer.training.run import Run
 
@@ -89,7 +89,9 @@ def _settings(run: Run) -> dict[str, Any]:
         "keep_tokens", "prior_loss_weight",
     )
     return {name: getattr(config, name) for name in same_names} | {
-        "family": checkpoint.family, "prediction": checkpoint.prediction, "output_name": config.name,
+        "family": checkpoint.family, "output_name": config.name,
+        "prediction": noise_schedule.prediction_of(config, checkpoint),
+        "zero_terminal_snr": noise_schedule.ends_in_pure_noise(config, checkpoint),
         "sd_model_name": checkpoint.name, "resolution": run.resolution,
         "training_comment": "; ".join(filter(None, [config.comment, *run.record.changes])) or None,
         "clip_skip": config.clip_skip if config.clip_skip > 1 and checkpoint.family.has_clip_skip else None,

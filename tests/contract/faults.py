@@ -17,6 +17,7 @@ import torch
 
 from lib_trainer.data import cache, scan, verify
 from lib_trainer.host import Conditioning, Host, HostModel, Lease, Picture, PreviewRequest
+from lib_trainer.keeping import AS_IT_IS, Keeping
 from lib_trainer.lora import whole
 from lib_trainer.training.learner import Learner
 
@@ -94,8 +95,8 @@ class WatchedHost:
         return getattr(self._host, name)
 
     @contextmanager
-    def borrow_model(self, base: Path | None = None) -> Iterator[WatchedLease]:
-        with self._host.borrow_model(base) as lease:
+    def borrow_model(self, base: Path | None = None, keeping: Keeping = AS_IT_IS) -> Iterator[WatchedLease]:
+        with self._host.borrow_model(base, keeping) as lease:
             yield WatchedLease(lease, self._injector, self._between)
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from lib_trainer.errors import Problems, UserError
 from lib_trainer.hosts.standalone.host import StandaloneHost
+from lib_trainer.keeping import AS_IT_IS, Keeping
 from lib_trainer.lora import file
 from lib_trainer.training import base, check, recipe
 from lib_trainer.training import events as ev
@@ -87,7 +88,7 @@ def test_trains_on_the_base_and_goes_back(many: StandaloneHost, settings: Settin
 class Hindered(StandaloneHost):
     """A host with a setting that forbids training."""
 
-    def obstacles(self) -> list[str]:
+    def obstacles(self, keeping: Keeping = AS_IT_IS) -> list[str]:
         return ["Token merging is on: set its ratio to 0 in the settings."]
 
 

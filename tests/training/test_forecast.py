@@ -11,6 +11,7 @@ from lib_trainer.data import cache_size
 from lib_trainer.errors import UserError
 from lib_trainer.families.sd1 import SD1
 from lib_trainer.host import Checkpoint, HostPaths
+from lib_trainer.keeping import AS_IT_IS, Keeping
 from lib_trainer.training.config import TrainConfig
 from lib_trainer.training.forecast import forecast
 
@@ -24,7 +25,10 @@ class Host:
         self.paths = HostPaths(folder, folder, folder, folder)
         self._loaded = loaded
 
-    def obstacles(self) -> list[str]:
+    def obstacles(self, keeping: Keeping = AS_IT_IS) -> list[str]:
+        return []
+
+    def remarks(self, keeping: Keeping) -> list[str]:
         return []
 
     def presets(self) -> Presets:

@@ -16,6 +16,7 @@ from lib_trainer.blocks.presets import Presets
 from lib_trainer.errors import UserError
 from lib_trainer.host import HostPaths
 from lib_trainer.jobs import Jobs
+from lib_trainer.keeping import AS_IT_IS, Keeping
 from lib_trainer.ui import train_tab
 from lib_trainer.ui.block_weight.panel import BlockWeightPanel
 from lib_trainer.ui.form import FIELDS
@@ -35,7 +36,7 @@ class EmptyHost:
     def checkpoints(self) -> list[Path]:
         return []
 
-    def obstacles(self) -> list[str]:
+    def obstacles(self, keeping: Keeping = AS_IT_IS) -> list[str]:
         return []
 
     def presets(self) -> Presets:

@@ -54,6 +54,16 @@ class A1111Backend:
         """What of the present settings forbids training."""
         return obstacles.found()
 
+    fp8_option = ("Set Settings > Optimizations > FP8 weight to Enable (Enable for SDXL is enough for SDXL) and load "
+                  "the checkpoint again.")
+    moves_networks = False
+
+    def stores_in_fp8(self) -> bool | None:
+        """Whether the host has stored the weights in 8 bits; None while no model is loaded."""
+        from modules import devices, sd_models
+
+        return None if sd_models.model_data.sd_model is None else bool(devices.fp8)
+
     @contextmanager
     def borrowed(self, draw: Callable[[PreviewRequest], Picture]) -> Iterator[HostModel]:
         """Clean, trainable weights while open.

@@ -11,7 +11,7 @@ from lib_trainer.host import Checkpoint, HostModel, Picture, PreviewRequest, Tar
 from lib_trainer.hosts.forge import loading
 from lib_trainer.hosts.forge.weights import AppliedPatches, forget_lora
 from lib_trainer.hosts.webui import checkpoints, lora_files
-from lib_trainer.hosts.webui.backend import Backend, Weighted
+from lib_trainer.hosts.webui.backend import Backend, Weighted, is_float8
 
 if TYPE_CHECKING:
     from lib_trainer.hosts.forge.loaded import Loaded
@@ -47,6 +47,14 @@ class ForgeBackend:
         from lib_trainer.hosts.forge import obstacles
 
         return obstacles.found()
+
+    fp8_option = "Set 'Diffusion in Low Bits' at the top of the page to a float8 kind and draw one picture."
+    moves_networks = True
+
+    def stores_in_fp8(self) -> bool | None:
+        """Whether the U-Net in memory is stored in 8 bits; None while none is loaded."""
+        engine = loading.in_memory()
+        return None if engine is None else is_float8(engine.forge_objects_original.unet.model.storage_dtype)
 
     @contextmanager
     def borrowed(self, draw: Callable[[PreviewRequest], Picture]) -> Iterator[HostModel]:

@@ -20,8 +20,8 @@ from lib_trainer.families.sdxl import SDXL
 from lib_trainer.host import Checkpoint, Target
 from lib_trainer.hosts import recompute
 from lib_trainer.hosts.forge import blocks
-from lib_trainer.hosts.pure_noise import ending_in_pure_noise
 from lib_trainer.hosts.webui import checkpoints, ldm_targets
+from lib_trainer.noise_table import LEAST, zero_terminal
 
 _PREDICTIONS = {"epsilon": "epsilon", "v_prediction": "v"}
 """Forge's names of what a U-Net predicts, and ours."""
@@ -71,7 +71,7 @@ class Loaded:
     def alphas_cumprod(self) -> torch.Tensor:
         """The noise schedule that the checkpoint was made for: (1000,) float32."""
         table = self.unet.model.predictor.alphas_cumprod.detach().float().clone()
-        return ending_in_pure_noise(table) if self._ends_in_pure_noise else table
+        return zero_terminal(table, LEAST) if self._ends_in_pure_noise else table
 
     @cached_property
     def modules(self) -> list[torch.nn.Module]:
@@ -106,7 +106,7 @@ class Loaded:
         """Facts for the trainer."""
         prediction = _PREDICTIONS[self.unet.model.predictor.prediction_type]
         resolution = checkpoints.resolution(self.file, self.family, prediction)
-        return Checkpoint(self.name, self.file, self.family, resolution, prediction)
+        return Checkpoint(self.name, self.file, self.family, resolution, prediction, self._ends_in_pure_noise)
 
     @cached_property
     def targets(self) -> list[Target]:

@@ -10,7 +10,7 @@ from lib_trainer.errors import UserError
 from lib_trainer.host import Checkpoint, HostModel, Picture, PreviewRequest, Target
 from lib_trainer.hosts.reforge.weights import AppliedPatches, forget_lora
 from lib_trainer.hosts.webui import lora_files
-from lib_trainer.hosts.webui.backend import Backend, Weighted
+from lib_trainer.hosts.webui.backend import Backend, Weighted, is_float8
 
 if TYPE_CHECKING:
     from lib_trainer.hosts.reforge.loaded import Loaded
@@ -44,6 +44,16 @@ class ReforgeBackend:
         from lib_trainer.hosts.reforge import obstacles
 
         return obstacles.found()
+
+    fp8_option = "Start reForge with --unet-in-fp8-e4m3fn."
+    moves_networks = True
+
+    def stores_in_fp8(self) -> bool | None:
+        """Whether the U-Net in memory is stored in 8 bits; None while none is loaded."""
+        from lib_trainer.hosts.reforge.loaded import in_memory
+
+        model = in_memory()
+        return None if model is None else is_float8(model.forge_objects_original.unet.model.get_dtype())
 
     @contextmanager
     def borrowed(self, draw: Callable[[PreviewRequest], Picture]) -> Iterator[HostModel]:

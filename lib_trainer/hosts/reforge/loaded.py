@@ -19,8 +19,8 @@ from lib_trainer.families.sd1 import SD1
 from lib_trainer.families.sd2 import SD2
 from lib_trainer.families.sdxl import SDXL
 from lib_trainer.host import Checkpoint, Target
-from lib_trainer.hosts.pure_noise import ending_in_pure_noise
 from lib_trainer.hosts.webui import checkpoints, ldm_targets
+from lib_trainer.noise_table import LEAST, zero_terminal
 
 _FAMILIES = {("clip_l",): SD1, ("clip_h",): SD2, ("clip_l", "clip_g"): SDXL}
 """Families by the names of their text encoders."""
@@ -157,7 +157,7 @@ class Loaded:
             raise UserError(f"'{self.file.name}' predicts neither the noise nor the velocity. {_OUR_KINDS}")
         prediction = "v" if "V_PREDICTION" in kinds else "epsilon"
         resolution = checkpoints.resolution(self.file, self.family, prediction)
-        return Checkpoint(self.file.name, self.file, self.family, resolution, prediction)
+        return Checkpoint(self.file.name, self.file, self.family, resolution, prediction, self._pure_noise)
 
     def _sampling(self) -> Any:
         """The checkpoint's own noise schedule, also while a generation has put another one in its place."""
@@ -167,7 +167,7 @@ class Loaded:
         """Returns the schedule that the checkpoint was made for: (1000,) float32, descending in (0, 1)."""
         sigmas = self._sampling().sigmas.detach().double()
         table = (1 / (sigmas**2 + 1)).float()
-        return ending_in_pure_noise(table) if self._pure_noise else table
+        return zero_terminal(table, LEAST) if self._pure_noise else table
 
     def targets(self) -> list[Target]:
         """Returns every adaptable layer: the text encoders', then the U-Net's."""

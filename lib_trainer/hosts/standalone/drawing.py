@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from lib_trainer import noise_table
 from lib_trainer.blocks import recorded, tags, windows
 from lib_trainer.blocks.resolve import Weights
 from lib_trainer.errors import Problems, UserError
@@ -105,7 +106,8 @@ def _sample(
     request: GenerateRequest, applied: Applied, model: LoadedModel, seeds: range, batch: int, watch: Watch
 ) -> torch.Tensor | None:
     """Returns the latents (B, 4, h, w) of one batch, None when interrupted; the negative prompt carries no tags."""
-    scheduler = samplers.make(request.sampler, model.alphas_cumprod, model.checkpoint.prediction)
+    table = noise_table.chosen(model.alphas_cumprod, request.zero_terminal_snr, noise_table.LEAST)
+    scheduler = samplers.make(request.sampler, table, request.prediction or model.checkpoint.prediction)
     encoded: dict[Hashable, Prompts] = {}
 
     def prompts_at(step: int) -> Prompts:

@@ -18,16 +18,18 @@ from lib_trainer.blocks.presets import Presets, PresetsFile
 from lib_trainer.errors import UserError
 from lib_trainer.host import Checkpoint, HostPaths, LiveNetwork, Picture, PreviewRequest
 from lib_trainer.hosts.checkpoint_file import SUFFIXES
-from lib_trainer.hosts.standalone import samplers
+from lib_trainer.hosts.standalone import kept, samplers
 from lib_trainer.hosts.standalone.display import Display
 from lib_trainer.hosts.standalone.drawing import Watch, complete, draw
 from lib_trainer.hosts.standalone.infotext import save_png
 from lib_trainer.hosts.standalone.lease import StandaloneLease, restored
 from lib_trainer.hosts.standalone.loaded import LoadedModel
-from lib_trainer.hosts.standalone.loader import describe, identity_of, load
+from lib_trainer.hosts.standalone.loader import describe
 from lib_trainer.hosts.standalone.lock import FifoLock
 from lib_trainer.hosts.standalone.loras import Live, LoraShelf, Meanings
 from lib_trainer.hosts.standalone.model import StandaloneModel
+from lib_trainer.hosts.standalone.slot import ModelSlot
+from lib_trainer.keeping import AS_IT_IS, Keeping
 from lib_trainer.txt2img_host import DrawProgress, GenerateRequest
 
 PRESETS_FILE = "lbwpresets.txt"
@@ -89,9 +91,8 @@ class StandaloneHost:
         self._lock = FifoLock()
         self._shelf = LoraShelf(paths.loras)
         self._hashes: dict[tuple[str, int, int], str] = {}
-        self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        self._dtype = _dtype(precision, self._device)
-        self._loaded = load(model_file, self._device, self._dtype)
+        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self._slot = ModelSlot(model_file, device, _dtype(precision, device), self._lock, self._shelf.forget)
         self._live: Live | None = None
         self._display = Display()
 
@@ -99,6 +100,10 @@ class StandaloneHost:
     def name(self) -> str:
         """Name of the host for people."""
         return "Embedded host"
+
+    @property
+    def _loaded(self) -> LoadedModel:
+        return self._slot.model
 
     @property
     def paths(self) -> HostPaths:
@@ -125,45 +130,32 @@ class StandaloneHost:
         Raises:
             UserError: the checkpoint cannot be used.
         """
-        with self._lock:
-            self._loaded = load(path, self._device, self._dtype)
-            self._shelf.forget()
+        self._slot.read(path)
 
-    def obstacles(self) -> list[str]:
-        """Nothing of this host forbids training."""
-        return []
+    def obstacles(self, keeping: Keeping = AS_IT_IS) -> list[str]:
+        """What of the wishes cannot be had on this machine; nothing else forbids training."""
+        return kept.obstacles(keeping, self._slot.device, self._slot.dtype)
+
+    def remarks(self, keeping: Keeping) -> list[str]:
+        """Which of the wishes change nothing on this machine."""
+        return kept.remarks(keeping, self._slot.device)
 
     @contextmanager
-    def borrow_model(self, base: Path | None = None) -> Iterator[StandaloneLease]:
-        """Lends the loaded model, or another checkpoint that is loaded for the run.
+    def borrow_model(self, base: Path | None = None, keeping: Keeping = AS_IT_IS) -> Iterator[StandaloneLease]:
+        """Lends the loaded model, or another checkpoint that is loaded for the run, kept as wished.
 
         Raises:
             UserError: the base cannot be used, or the former checkpoint is gone when it is to be loaded again.
         """
-        with self._base_loaded(base):
+        with self._slot.kept(base, keeping):
             lease = StandaloneLease(self._loaded, lambda: self._loaded, self._lock, self._lend)
             try:
                 yield lease
             finally:
                 lease.close()
 
-    @contextmanager
-    def _base_loaded(self, base: Path | None) -> Iterator[None]:
-        """While open, has a checkpoint loaded; then goes back unless the person has loaded another one meanwhile."""
-        former = self._loaded.checkpoint.path
-        if base is None or former is None or self._loaded.identity == identity_of(describe(base).path or base):
-            yield
-            return
-        self.load_model(base)
-        borrowed = self._loaded.identity
-        try:
-            yield
-        finally:
-            if self._loaded.identity == borrowed:
-                self.load_model(former)
-
     def _lend(self, loaded: LoadedModel) -> StandaloneModel:
-        return StandaloneModel(loaded, self._preview)
+        return StandaloneModel(loaded, self._preview, self._slot.unet)
 
     @contextmanager
     def job(self, title: str) -> Iterator[Display]:

@@ -1,14 +1,17 @@
 """A checkpoint in the embedded host's memory: its networks, and what they do for training and drawing alike."""
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import torch
 from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 
 from lib_trainer.host import Checkpoint, Conditioning, Target
+from lib_trainer.hosts.recompute import blocks_of
 from lib_trainer.hosts.standalone import layers
 from lib_trainer.hosts.standalone.placement import TEXT, UNET, VAE, Placement
 from lib_trainer.hosts.standalone.text_encoders import TextEncoders
@@ -33,19 +36,24 @@ class LoadedModel:
     device: torch.device
     compute_dtype: torch.dtype
 
-    def predict(self, noisy: torch.Tensor, timesteps: torch.Tensor, cond: Conditioning) -> torch.Tensor:
+    def predict(
+        self, noisy: torch.Tensor, timesteps: torch.Tensor, cond: Conditioning,
+        unet: Callable[..., Any] | None = None,
+    ) -> torch.Tensor:
         """Runs the U-Net in its own dtype.
 
         Args:
             noisy: (B, 4, h, w) scaled latents. timesteps: (B,). cond: for B pictures.
+            unet: what is called in its place, None = itself.
 
         Returns:
             (B, 4, h, w) float32.
         """
         noisy, states = (tensor.to(self.device, self.compute_dtype) for tensor in (noisy, cond.hidden))
-        return self.unet(
+        predicted: torch.Tensor = (unet or self.unet)(
             noisy, timesteps.to(self.device), states, added_cond_kwargs=self._added(cond), return_dict=False
-        )[0].float()
+        )[0]
+        return predicted.float()
 
     def _added(self, cond: Conditioning) -> dict[str, torch.Tensor] | None:
         """What SDXL's U-Net is told beside the text; it spreads the sizes over waves itself (see `hosts.size_ids`)."""
@@ -83,6 +91,16 @@ class LoadedModel:
     def loadable(self) -> list[Target]:
         """Every layer that a LoRA file of any kind may change, the ones that are trained on among them."""
         return layers.loadable(self.unet, self.text.named(), self.checkpoint.family)
+
+    @cached_property
+    def blocks(self) -> list[torch.nn.Module]:
+        """The blocks of U-Net and text encoders whose inside is recomputed when memory is short."""
+        return blocks_of([self.unet, *self.text.networks])
+
+    @cached_property
+    def recomputing(self) -> dict[torch.nn.Module, Callable[..., Any]]:
+        """The blocks' forwards under checkpoints, made once: a compiled U-Net knows them by identity."""
+        return {}
 
     @cached_property
     def modules(self) -> list[torch.nn.Module]:

@@ -101,7 +101,8 @@ def _describe(
     size = setting(config, "model", "params", "image_size")  # SD 2.x of 768 pixels says 64 as well
     if isinstance(size, int) and 0 < size * 8 < family.resolution:
         native = size * 8
-    return Checkpoint(name=path.name, path=path, family=family, resolution=native, prediction=prediction)
+    zero = noise_schedule.is_zero_terminal(names, read)
+    return Checkpoint(path.name, path, family, native, prediction, zero)
 
 
 def _require_scale(config: dict[str, object], path: Path, family: Family) -> None:

@@ -3,11 +3,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from typing import Any
 
 import torch
 
 from lib_trainer.host import Checkpoint, Conditioning, Picture, PreviewRequest, Target
-from lib_trainer.hosts.recompute import blocks_of, recomputed
+from lib_trainer.hosts.recompute import recomputed
 from lib_trainer.hosts.standalone.loaded import LoadedModel
 from lib_trainer.hosts.standalone.placement import TEXT, UNET
 
@@ -15,9 +16,20 @@ from lib_trainer.hosts.standalone.placement import TEXT, UNET
 class StandaloneModel:
     """`HostModel` over a `LoadedModel`; see the port for every method's contract."""
 
-    def __init__(self, loaded: LoadedModel, draw: Callable[[PreviewRequest], Picture]) -> None:
+    def __init__(
+        self, loaded: LoadedModel, draw: Callable[[PreviewRequest], Picture],
+        unet: Callable[[], Callable[..., Any]],
+    ) -> None:
+        """Lends a model.
+
+        Args:
+            loaded: the model.
+            draw: draws a preview.
+            unet: gives what is called for its U-Net in a step.
+        """
         self._loaded = loaded
         self._draw = draw
+        self._unet = unet
         self._for_backward: set[str] = set()
 
     @property
@@ -64,7 +76,7 @@ class StandaloneModel:
     def predict(self, noisy: torch.Tensor, timesteps: torch.Tensor, cond: Conditioning) -> torch.Tensor:
         """Runs the U-Net in its own dtype; returns float32 (B, 4, h, w)."""
         self._bring(UNET, torch.is_grad_enabled())
-        return self._loaded.predict(noisy, timesteps, cond)
+        return self._loaded.predict(noisy, timesteps, cond, self._unet())
 
     def _bring(self, part: str, grad: bool) -> None:
         """Has a network where it runs, beside those that this turn's backward pass will need."""
@@ -74,7 +86,7 @@ class StandaloneModel:
 
     def checkpointing(self) -> AbstractContextManager[None]:
         """Recomputes activations of U-Net and text encoders in backward while open."""
-        return recomputed(blocks_of([self._loaded.unet, *self._loaded.text.networks]))
+        return recomputed(self._loaded.blocks, self._loaded.recomputing)
 
     def preview(self, request: PreviewRequest) -> Picture:
         """Draws one picture inside this turn."""

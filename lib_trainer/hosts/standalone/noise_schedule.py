@@ -15,12 +15,13 @@ from lib_trainer.errors import UserError
 from lib_trainer.families.family import Family
 from lib_trainer.hosts.checkpoint_file import setting
 from lib_trainer.hosts.kinds import UNET
-from lib_trainer.hosts.pure_noise import ending_in_pure_noise
-
-STEPS = 1000
+from lib_trainer.noise_table import LEAST, STEPS, ends_in_pure_noise, scaled_linear, zero_terminal
 
 _TELLING = UNET + "output_blocks.11.1.transformer_blocks.0.norm1.bias"
 _SPREAD = 0.09
+
+_ROUNDED = (torch.float16, torch.bfloat16)
+"""Dtypes in which a file's table is a rounded copy of the computed one."""
 
 
 def prediction_type(
@@ -47,6 +48,14 @@ def prediction_type(
     return "v" if bias is not None and float(bias.float().std(unbiased=False)) > _SPREAD else "epsilon"
 
 
+def is_zero_terminal(names: Container[str], read: Callable[[str], torch.Tensor | None]) -> bool:
+    """Whether a file asks for a terminal signal-to-noise ratio of zero: by a tensor `ztsnr`, or by its own table."""
+    if "ztsnr" in names:
+        return True
+    table = read("alphas_cumprod") if "alphas_cumprod" in names else None
+    return table is not None and table.dtype not in _ROUNDED and ends_in_pure_noise(table)
+
+
 def alphas_cumprod(tensors: Mapping[str, torch.Tensor], config: dict[str, object]) -> torch.Tensor:
     """Returns the cumulative alphas (1000,) float32, descending in (0, 1).
 
@@ -57,17 +66,15 @@ def alphas_cumprod(tensors: Mapping[str, torch.Tensor], config: dict[str, object
         UserError: the table is not 1000 numbers descending from 1 to 0.
     """
     table = tensors.get("alphas_cumprod")
-    if table is None or table.dtype in (torch.float16, torch.bfloat16):
+    if table is None or table.dtype in _ROUNDED:
         table = _scaled_linear(config)
     table = table.float().clone()
     if table.shape != (STEPS,) or not bool(((table >= 0) & (table < 1)).all()) or not bool((table.diff() < 0).all()):
         raise UserError(f"The checkpoint's alphas_cumprod is not a noise schedule: {STEPS} numbers that fall from "
                         f"1 to 0 are needed, got shape {tuple(table.shape)}.")
-    return ending_in_pure_noise(table) if "ztsnr" in tensors or table[-1] == 0 else table
+    return zero_terminal(table, LEAST) if "ztsnr" in tensors or table[-1] == 0 else table
 
 
 def _scaled_linear(config: dict[str, object]) -> torch.Tensor:
-    first = float(str(setting(config, "model", "params", "linear_start") or 0.00085))
-    last = float(str(setting(config, "model", "params", "linear_end") or 0.012))
-    betas = torch.linspace(first**0.5, last**0.5, STEPS, dtype=torch.float64) ** 2
-    return torch.cumprod(1 - betas, dim=0)
+    first, last = (setting(config, "model", "params", f"linear_{end}") for end in ("start", "end"))
+    return scaled_linear(float(str(first or 0.00085)), float(str(last or 0.012)))

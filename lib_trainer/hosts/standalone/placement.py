@@ -29,6 +29,11 @@ class Placement:
         self._is_saving = False
 
     @property
+    def parts(self) -> list[str]:
+        """Names of all parts."""
+        return list(self._parts)
+
+    @property
     def there(self) -> frozenset[str]:
         """Names of the parts that are on the device."""
         return frozenset(self._there)
@@ -42,6 +47,11 @@ class Placement:
         finally:
             self._is_saving = False
             self.bring(*self._parts)
+
+    def rest(self) -> None:
+        """Moves everything to main memory, until it is brought."""
+        self._move(self._there, _REST)
+        self._there = set()
 
     def bring(self, *names: str) -> None:
         """Makes sure that parts are on the device; with economy on, the others leave it first."""

@@ -12,6 +12,7 @@ import torch
 
 from lib_trainer.errors import UserError
 from lib_trainer.hosts.standalone.denoise import Scheduler
+from lib_trainer.noise_table import ends_in_pure_noise
 
 DEFAULT = "Euler a"
 
@@ -37,9 +38,6 @@ _TABLE: dict[str, tuple[str, str, dict[str, Any]]] = {
     "UniPC": ("unipc_multistep", "UniPCMultistepScheduler", _EVEN),
 }
 """WebUI name -> (diffusers module, class, settings)."""
-
-_PURE_NOISE = 1e-6
-"""A schedule that ends below this begins with pure noise."""
 
 
 def names() -> list[str]:
@@ -79,11 +77,11 @@ def make(name: str, alphas_cumprod: torch.Tensor, prediction: str) -> Scheduler:
     module, kind, settings = _TABLE[resolve(name)]
     scheduler = getattr(importlib.import_module(f"diffusers.schedulers.scheduling_{module}"), kind)
     table = alphas_cumprod.double()
-    ends_in_pure_noise = bool(table[-1] < _PURE_NOISE)
-    if ends_in_pure_noise and "use_karras_sigmas" in settings:
+    is_zero_terminal = ends_in_pure_noise(alphas_cumprod)
+    if is_zero_terminal and "use_karras_sigmas" in settings:
         raise UserError(f"The sampler '{resolve(name)}' cannot draw with a checkpoint of zero terminal SNR. "
                         f"Choose '{resolve(name).removesuffix(' Karras')}' or '{DEFAULT}'.")
-    if ends_in_pure_noise and settings.items() >= _LEADING.items():
+    if is_zero_terminal and settings.items() >= _LEADING.items():
         settings = {name: value for name, value in settings.items() if name not in _LEADING} | _TRAILING
     betas = 1 - table / torch.cat([torch.ones(1, dtype=torch.float64), table[:-1]])
     return scheduler(

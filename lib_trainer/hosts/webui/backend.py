@@ -15,6 +15,11 @@ from lib_trainer.blocks.resolve import Weights
 from lib_trainer.host import Checkpoint, HostModel, Picture, PreviewRequest, Target
 
 
+def is_float8(dtype: object) -> bool:
+    """Whether a dtype, or a host's name of it, is one of the float8 kinds."""
+    return "float8" in str(dtype)
+
+
 @dataclass(frozen=True)
 class Weighted:
     """A LoRA of the prompt with the block weights that its tag asks for.
@@ -50,6 +55,20 @@ class Backend(Protocol):
 
     def obstacles(self) -> list[str]:
         """Sentences: what of the present settings forbids training, and what to switch off."""
+        ...
+
+    def stores_in_fp8(self) -> bool | None:
+        """Whether the U-Net in memory is stored in 8 bits; None while none is loaded."""
+        ...
+
+    @property
+    def fp8_option(self) -> str:
+        """Sentence: how to have it so."""
+        ...
+
+    @property
+    def moves_networks(self) -> bool:
+        """Whether the host moves networks to main memory by itself when the card's is short."""
         ...
 
     def borrowed(self, draw: Callable[[PreviewRequest], Picture]) -> AbstractContextManager[HostModel]:

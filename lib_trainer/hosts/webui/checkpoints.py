@@ -54,7 +54,8 @@ def _peek(path: Path, modified: int) -> Checkpoint:
     stated = setting(config, "model", "params", "parameterization")
     velocity = stated == "v" if stated else "v_pred" in shapes or family.resolution_v > 0
     prediction = "v" if velocity else "epsilon"
-    return Checkpoint(path.name, path, family, resolution(path, family, prediction), prediction)
+    native = resolution(path, family, prediction)
+    return Checkpoint(path.name, path, family, native, prediction, "ztsnr" in shapes)
 
 
 def resolution(path: Path, family: Family, prediction: str) -> int:

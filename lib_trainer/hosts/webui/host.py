@@ -14,7 +14,7 @@ from lib_trainer.blocks import elements as elemental
 from lib_trainer.blocks.elements import Elements, ElementsFile
 from lib_trainer.blocks.presets import SHIPPED, Presets, PresetsFile
 from lib_trainer.host import Checkpoint, HostPaths, LiveNetwork, Picture, PreviewRequest
-from lib_trainer.hosts.webui import checkpoints, drawing, lists, paths
+from lib_trainer.hosts.webui import checkpoints, drawing, lists, paths, wishes
 from lib_trainer.hosts.webui.backend import Backend
 from lib_trainer.hosts.webui.last_txt2img import LastTxt2Img
 from lib_trainer.hosts.webui.lease import WebUILease
@@ -25,6 +25,7 @@ from lib_trainer.hosts.webui.requests import Requests
 from lib_trainer.hosts.webui.state import StateDisplay
 from lib_trainer.hosts.webui.switching import base_loaded
 from lib_trainer.hosts.webui.windows import StepWindows
+from lib_trainer.keeping import AS_IT_IS, Keeping
 
 
 class WebUIHost:
@@ -66,13 +67,20 @@ class WebUIHost:
         """The checkpoint files of the host's list, sorted by name."""
         return checkpoints.files()
 
-    def obstacles(self) -> list[str]:
-        """What of the present settings forbids training."""
-        return self.backend.obstacles()
+    def obstacles(self, keeping: Keeping = AS_IT_IS) -> list[str]:
+        """What of the present settings forbids training, and which of the wishes cannot be met."""
+        return self.backend.obstacles() + wishes.obstacles(keeping, self.backend)
+
+    def remarks(self, keeping: Keeping) -> list[str]:
+        """Which of the wishes change nothing."""
+        return wishes.remarks(keeping, self.backend)
 
     @contextmanager
-    def borrow_model(self, base: Path | None = None) -> Iterator[WebUILease]:
-        """Lends the loaded model, or another checkpoint that is loaded for the run."""
+    def borrow_model(self, base: Path | None = None, keeping: Keeping = AS_IT_IS) -> Iterator[WebUILease]:
+        """Lends the loaded model, or another checkpoint that is loaded for the run; kept as the host has it.
+
+        What can be met of the wishes is the host's own doing already, see `obstacles`.
+        """
         with base_loaded(self.backend, base):
             with queue_lock():
                 lease = WebUILease(self.backend, self._preview, self._turn)

@@ -13,6 +13,11 @@ HUBER_SCHEDULES = ("snr", "exponential", "constant")
 class LossSettings:
     """Noise, timesteps, target and loss."""
 
+    prediction: str = setting("auto", "Prediction", "What the U-Net says: the noise (epsilon) or the velocity (v). "
+        "auto = as the checkpoint says of itself.", "Noise and loss", choices=("auto", "epsilon", "v"))
+    zero_terminal_snr: str = setting("auto", "Zero terminal SNR", "Whether the last timestep is pure noise, which lets "
+        "v-prediction models draw very dark and very bright pictures. auto = as the checkpoint says of itself.",
+        "Noise and loss", choices=("auto", "on", "off"))
     min_snr_gamma: float = setting(0.0, "Min-SNR gamma", "Evens out the timesteps' weights (5 is usual); 0 = off. "
         "Hang et al. 2023.", "Noise and loss", minimum=0)
     debiased_estimation: bool = setting(False, "Debiased estimation", "Weighs noisy timesteps more, by 1/√SNR. Choose "

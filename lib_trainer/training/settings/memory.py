@@ -3,6 +3,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from lib_trainer.keeping import ATTENTIONS, STORAGES
 from lib_trainer.training.settings.declare import setting
 
 
@@ -10,10 +11,22 @@ from lib_trainer.training.settings.declare import setting
 class MemorySettings:
     """Precision, memory and caches."""
 
-    precision: str = setting("auto", "Precision", "auto = what the loaded model computes in. The LoRA itself always "
-        "learns in fp32.", "Memory", "mixed_precision", choices=("auto", "fp32", "bf16", "fp16"))
+    precision: str = setting("auto", "Precision", "auto = what the loaded model computes in. The embedded host keeps "
+        "the model itself in it for the run.", "Memory", "mixed_precision", choices=("auto", "fp32", "bf16", "fp16"))
+    base_precision: str = setting("auto", "8-bit base", "fp8 = the model's big weights take 8 bits each while it "
+        "trains (SDXL's U-Net 2.6 GB instead of 5.1), fp8_unet = those of the U-Net alone. On a WebUI it must be the "
+        "WebUI's own option.", "Memory", choices=STORAGES)
+    adapter_precision: str = setting("fp32", "LoRA learns in", "fp32 costs little memory. In bf16 or fp16 small "
+        "updates are rounded away and hardly anything is learned.", "Memory", choices=("fp32", "bf16", "fp16"))
     gradient_checkpointing: bool = setting(False, "Gradient checkpointing", "Much less memory for about a third more "
         "time.", "Memory")
+    offload: bool = setting(False, "Offload", "What a phase does not need rests in main memory: the VAE after caching, "
+        "the text encoders once captions are cached. Previews take longer.", "Memory")
+    attention: str = setting("auto", "Attention", "auto = the host's own. The embedded host can be held to one: "
+        "torch's (sdpa), only its flash kernels, its plain one (math), or xformers where it is installed.", "Memory",
+        choices=ATTENTIONS)
+    compile: bool = setting(False, "Compile the U-Net", "torch.compile: the first step takes minutes, all others less. "
+        "Embedded host only.", "Memory", "torch_compile")
     gradient_accumulation: int = setting(1, "Gradient accumulation", "Batches per optimiser step.", "Memory",
         "gradient_accumulation_steps", minimum=1, maximum=100000)
     cache_latents: bool = setting(True, "Cache latents", "Encode every picture once instead of at every use.", "Memory")

@@ -8,12 +8,12 @@ import torch
 
 from lib_trainer.errors import UserError
 from lib_trainer.host import Conditioning
-from lib_trainer.hosts.pure_noise import ending_in_pure_noise
 from lib_trainer.hosts.standalone import noise_schedule, samplers
 from lib_trainer.hosts.standalone.denoise import Predict, denoise, sampler_step
+from lib_trainer.noise_table import LEAST, zero_terminal
 
 ALPHAS = noise_schedule.alphas_cumprod({}, {})
-PURE_NOISE = ending_in_pure_noise(ALPHAS)
+PURE_NOISE = zero_terminal(ALPHAS, LEAST)
 CPU = torch.device("cpu")
 TOLD = Conditioning(torch.zeros(1, 77, 1))
 TARGET = torch.tensor([1.0, -0.5, 0.25, 2.0]).reshape(1, 4, 1, 1)
