@@ -12,9 +12,10 @@ from typing import Any
 from lib_trainer.errors import Problems, UserError
 from lib_trainer.host import Host
 from lib_trainer.training import base, config_rules, config_values
-from lib_trainer.training.checks import files, hardware, lora, pictures, previews, resume
+from lib_trainer.training.checks import files, hardware, lora, objective, pictures, previews, resume
 from lib_trainer.training.checks.findings import Findings
 from lib_trainer.training.config import TrainConfig
+from lib_trainer.training.settings.loss import LossSettings
 
 
 def read(values: Mapping[str, Any], host: Host) -> TrainConfig:
@@ -74,6 +75,9 @@ def examine(config: TrainConfig, host: Host, bad: frozenset[str] = frozenset()) 
     if checkpoint and config.continue_from:
         findings.faults += lora.continue_from(config, host, checkpoint)
     findings.faults += hardware.hardware(config)
+    if not bad.intersection(field.name for field in dataclasses.fields(LossSettings)):
+        findings.faults += objective.faults(config, checkpoint) if checkpoint else []
+        findings.warnings += objective.warnings(config, findings)
     if "preview_file" not in bad:
         previews.previews(config, findings)
     return findings

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -94,6 +95,17 @@ def all_finite(tensors: Iterable[Tensor]) -> bool:
     return all(bool(torch.isfinite(tensor).all()) for tensor in tensors)
 
 
+def check_adapters(run: Run) -> None:
+    """Checks the adapters before their state replaces an older one.
+
+    Raises:
+        UserError: they hold values that are no numbers.
+    """
+    if not all_finite(factor for layer in run.network.layers.values() for factor in layer.parameters()):
+        raise UserError(f"No state is written at step {run.step}: the LoRA's weights are no numbers any more, so it is "
+                        "broken. The learning rate was too high; states written before are whole.")
+
+
 def check_file(name: str, tensors: Mapping[str, Tensor]) -> None:
     """Checks a LoRA before it replaces anything on the disk.
 
@@ -123,5 +135,5 @@ def _half(run: Run) -> str:
 
 
 def _safe(run: Run) -> str:
-    saved = list(run.saved)
+    saved = [Path(path).stem for path in run.record.files]
     return f"The last file that was saved, {saved[-1]}, is whole." if saved else "No file was saved before."

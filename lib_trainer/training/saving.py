@@ -14,7 +14,7 @@ import torch
 
 from lib_trainer.errors import UserError
 from lib_trainer.lora import file, metadata
-from lib_trainer.training import record
+from lib_trainer.training import diagnosis, record
 from lib_trainer.training.checks.files import SUFFIX, output_folder
 from lib_trainer.training.config import TrainConfig
 from lib_trainer.training.events import Continued, Event, Paused, Removed, Saved, Warned
@@ -73,12 +73,13 @@ def save(run: Run, name: str, final: bool = False) -> Iterator[Event]:
     """Writes the adapters as they are now; waits for the person while they cannot be written.
 
     Raises:
-        UserError: they cannot be written and the person gives up (stops without saving).
+        UserError: they cannot be written and the person gives up (stops without saving), or they are no numbers.
     """
     if not run.world.is_main:
         return
     path = output_folder(run.config, run.host) / f"{name}{SUFFIX}"
     tensors = run.network.state_dict(DTYPES[run.config.save_precision])
+    diagnosis.check_file(name, tensors)
     facts = record.describe(run)
     facts |= metadata.hashes(tensors, facts)
     while True:

@@ -17,6 +17,7 @@ from lib_trainer.data.dataset import Plan
 from lib_trainer.data.scan import Item
 from lib_trainer.errors import Problems, UserError
 from lib_trainer.host import Checkpoint
+from lib_trainer.training import diagnosis
 from lib_trainer.training.config import TrainConfig
 from lib_trainer.training.events import Event, StateSaved, Warned
 from lib_trainer.training.progress import Length
@@ -60,6 +61,7 @@ def save(run: Run) -> Iterator[Event]:
         return
     folder = run.folder / state_folder.folder_name(run.config.name, run.step)
     try:
+        diagnosis.check_adapters(run)
         objects = {name: held.state_dict() for name, held in run.stateful.items()}
         state_folder.write(folder, _facts(run), agreement.pictures(run.items), objects)
     except UserError as fault:

@@ -11,7 +11,7 @@ from lib_trainer.host import Host
 from lib_trainer.training.config import TrainConfig
 
 SUFFIX = ".safetensors"
-_SAVES = r"(-\d{6}|-step\d{8})?"
+_SAVES = r"-\d{6}|-step\d{8}"
 """What is added to a name by the saves between start and end."""
 
 
@@ -33,7 +33,8 @@ def name(config: TrainConfig, host: Host, own: frozenset[Path] = frozenset()) ->
     if problem := _unwritable(folder):
         yield f"The LoRA cannot be saved to {str(folder)!r} ({problem}): choose another folder under 'Save to'."
     elif config.name:
-        taken = re.compile(re.escape(config.name) + _SAVES + re.escape(SUFFIX), re.IGNORECASE)
+        saves = f"({_SAVES}|-best)?" if config.early_stopping else f"({_SAVES})?"
+        taken = re.compile(re.escape(config.name) + saves + re.escape(SUFFIX), re.IGNORECASE)
         found = sorted(path.name for path in folder.glob("*" + SUFFIX)
                        if taken.fullmatch(path.name) and path not in own)
         if found:
