@@ -11,7 +11,7 @@ from typing import Any
 
 from lib_trainer.errors import Problems, UserError
 from lib_trainer.host import Host
-from lib_trainer.training import base, config_rules, config_values
+from lib_trainer.training import base, config_rules, config_values, noise_schedule, wishes
 from lib_trainer.training.checks import files, hardware, lora, objective, pictures, previews, resume
 from lib_trainer.training.checks.findings import Findings
 from lib_trainer.training.config import TrainConfig
@@ -58,7 +58,12 @@ def examine(config: TrainConfig, host: Host, bad: frozenset[str] = frozenset()) 
     if "base_model" not in bad:
         _base(config, host, findings)
     checkpoint = findings.checkpoint
-    findings.faults += host.obstacles()
+    kept = wishes.keeping(config)
+    findings.faults += host.obstacles(kept)
+    findings.warnings += host.remarks(kept)
+    if checkpoint:
+        findings.faults += noise_schedule.faults(config, checkpoint)
+        findings.warnings += noise_schedule.warnings(config, checkpoint)
     if config.resume and not bad:
         resume.resume(config, host, findings)
     if "name" not in bad:
