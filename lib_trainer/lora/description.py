@@ -46,7 +46,7 @@ def describe(network: Network, spec: NetworkSpec, continued: bool) -> Descriptio
     layers = network.layers.values()
     rank, alpha = spec.rank, spec.alpha
     kernel = (spec.conv_rank, spec.conv_alpha) if spec.conv_rank else None
-    if continued:
+    if continued and network.algorithm not in ("oft", "boft"):  # their alpha is a bound, and has a name of its own
         rank, alpha = _found(layers, is_kernel=False) or (spec.rank, spec.alpha)
         kernel = _found(layers, is_kernel=True)
     module = LYCORIS if _is_lycoris(network, spec, continued) else FACTS[network.algorithm].module
@@ -57,9 +57,14 @@ def describe(network: Network, spec: NetworkSpec, continued: bool) -> Descriptio
 
 
 def _found(layers: Iterable[Trainable], is_kernel: bool) -> tuple[int, float] | None:
-    """Returns rank and alpha of the first layer of one sort that has both."""
-    return next(((layer.rank, layer.alpha) for layer in layers
-                 if layer.is_kernel == is_kernel and layer.rank is not None and layer.alpha is not None), None)
+    """Returns rank and alpha of the first layer of one sort that has both; of sd-scripts' OFT, how many blocks."""
+    for layer in layers:
+        if layer.is_kernel == is_kernel and layer.alpha is not None:
+            blocks = layer.stored().get("oft_blocks")
+            rank = layer.rank if blocks is None else blocks.shape[0]
+            if rank is not None:
+                return rank, float(f"{layer.alpha:.7g}")  # files hold it in single precision or less
+    return None
 
 
 def _is_lycoris(network: Network, spec: NetworkSpec, continued: bool) -> bool:

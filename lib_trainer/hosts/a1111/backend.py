@@ -86,7 +86,7 @@ class A1111Backend:
         """The targets of the model as the host draws with it."""
         fit = _Fit(self._loaded())
         with fit.hooks_act():
-            yield fit.loaded.targets
+            yield [*fit.loaded.targets, *fit.loaded.other_targets()]
 
     def _loaded(self) -> Loaded:
         model = model_in_memory()

@@ -70,7 +70,8 @@ class ForgeBackend:
     @contextmanager
     def live_targets(self) -> Iterator[Sequence[Target]]:
         """The layers of the model that draws; Forge reads them as they are, so hooks are all it takes."""
-        yield self._parts(loading.chosen_model())[0].targets
+        loaded = self._parts(loading.chosen_model())[0]
+        yield [*loaded.targets, *loaded.other_targets()]
 
     def load(self, path: Path) -> None:
         """Has Forge choose and load a checkpoint."""

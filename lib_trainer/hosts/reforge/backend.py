@@ -72,7 +72,8 @@ class ReforgeBackend:
     @contextmanager
     def live_targets(self) -> Iterator[Sequence[Target]]:
         """The layers of the model that draws: every patcher has the same network, so hooks are all it takes."""
-        yield _loaded().targets()
+        loaded = _loaded()
+        yield [*loaded.targets(), *loaded.other_targets()]
 
     def load(self, path: Path) -> None:
         """Has reForge choose and load a checkpoint."""

@@ -4,9 +4,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+import torch
 
 from lib_trainer.blocks.recorded import FAULTS_FIELD, FIELD
 from lib_trainer.host import Host
+from lib_trainer.lora.choice import NetworkSpec
+from lib_trainer.lora.network import create
 from tests.contract.case import HostCase
 from tests.hosts.webui.generation import WEBUIS, Drawn, distance, draw, network, with_loras
 
@@ -163,6 +166,25 @@ def test_the_training_tag_takes_block_weights(case: HostCase) -> None:
         twice = draw("a cat<lora:__training__:0.4:INS><lora:__training__:0.4:OUTALL>")
         assert distance(twice, draw("a cat<lora:one:0.4:INS><lora:one:0.4:OUTALL>")) <= case.levels + 3
         assert not made.is_attached
+
+
+@pytest.mark.parametrize("algorithm", ["loha", "full", "oft"])
+def test_the_training_tag_draws_with_every_kind(case: HostCase, algorithm: str) -> None:
+    """With norms and what is outside the blocks, and with kinds that depend on the model's own weights."""
+    spec = NetworkSpec(2, 2.0, 2, 2.0, algorithm=algorithm, layers="full", norms=True)
+    with case.host.borrow_model() as lease, lease.turn() as model:
+        made = create([*model.targets(), *model.other_targets()], spec, model.checkpoint.family, seed=1)
+    generator = torch.Generator().manual_seed(1)
+    with torch.no_grad():
+        for layer in made.layers.values():
+            for factor in layer.parameters():
+                factor.add_(torch.randn(factor.shape, generator=generator) * 0.05)
+    assert any("norm" in name for name in made.layers)
+    plain = draw()
+    with case.host.live(made):
+        assert distance(draw("a cat<lora:__training__:1>"), plain) > case.levels
+        assert draw("a cat<lora:__training__:0>").pixels == plain.pixels
+    assert draw().pixels == plain.pixels
 
 
 def test_a_generation_that_dies_leaves_nothing_for_the_next(case: HostCase, monkeypatch: pytest.MonkeyPatch) -> None:
