@@ -19,6 +19,7 @@ from starlette.datastructures import UploadFile
 from lib_trainer.api.analysis import add_analysis
 from lib_trainer.api.blocks import add_blocks
 from lib_trainer.api.boundary import Login, SecondStart, router_of
+from lib_trainer.api.interchange import add_interchange
 from lib_trainer.api.queue import add_queue, add_queue_list, queue_state
 from lib_trainer.api.reports import add_reports
 from lib_trainer.blocks import presets
@@ -82,6 +83,7 @@ def caller_routes(jobs: Jobs, host: Host, login: Login | None = None) -> APIRout
     add_reports(router, host, jobs)
     _add_presets(router, host)
     add_analysis(router, host)
+    add_interchange(router, host)
     return router
 
 

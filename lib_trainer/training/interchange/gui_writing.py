@@ -57,8 +57,7 @@ def write(options: Mapping[str, Value], config: TrainConfig, sdxl: bool) -> tupl
     data |= _rates(options) | _noise(options)
     data |= {"xformers": next((name for name in ("xformers", "sdpa") if options.get(name)), "none"),
              "lr_warmup": 0, "epoch": config.epochs, "sample_prompts": config.preview_prompts,
-             "max_train_steps": options.get("max_train_steps", 0), "max_train_epochs": config.epochs
-             if "max_train_epochs" in options else 0}
+             "max_train_steps": config.steps, "max_train_epochs": 0 if config.steps else config.epochs}
     warmup = options.get("lr_warmup_steps", 0)
     if isinstance(warmup, float):
         data |= {"lr_warmup": warmup * 100, "lr_warmup_steps": 0}
@@ -66,6 +65,8 @@ def write(options: Mapping[str, Value], config: TrainConfig, sdxl: bool) -> tupl
     data |= network
     rest = {name: value for name, value in options.items() if name not in _IN_WINDOW | _HANDLED}
     data["additional_parameters"] = _additional(rest, lost)
+    if options.get("seed") == 0:
+        lost.append("seed = 0: kohya_ss draws another seed for every run then.")
     return dict(sorted(data.items())), lost
 
 
@@ -94,11 +95,12 @@ def _noise(options: Mapping[str, Value]) -> dict[str, Any]:
 
 def _network(options: Mapping[str, Value]) -> tuple[dict[str, Any], list[str]]:
     """Returns the LoRA type with its arguments, and the arguments that this type does not hand over."""
-    given = dict(item.split("=", 1) for item in options.get("network_args") or [])
+    pairs = (str(item).partition("=") for item in options.get("network_args") or [])
+    given = {name: text for name, _, text in pairs}
     algo = given.pop("algo", "")
     module = options["network_module"]
     kinds = [kind for kind, (name, of, _) in TYPES.items()
-             if name == module and (module != LYCORIS or of in (algo, {"lora": "locon"}.get(algo, algo)))]
+             if name == module and (module != LYCORIS or of in (algo, "locon" if algo == "lora" else algo))]
     if module == "networks.lora" and "conv_dim" in given:
         kinds = ["Kohya LoCon"]
     if not kinds:
@@ -106,7 +108,8 @@ def _network(options: Mapping[str, Value]) -> tuple[dict[str, Any], list[str]]:
     handed = TYPES[kinds[0]][2]
     data: dict[str, Any] = {"LoRA_type": kinds[0]}
     for name in {name for _, _, names in TYPES.values() for name in names}:
-        data[KEYS.get(name, name)] = _shown(NETWORK_ARGS[name].default, NETWORK_ARGS[name].kind)
+        key: str = KEYS.get(name, name)
+        data[key] = _shown(NETWORK_ARGS[name].default, NETWORK_ARGS[name].kind)
     data |= {"factor": -1, "unit": 1, "LyCORIS_preset": "full", "conv_dim": 1, "conv_alpha": 1}
     data |= {KEYS.get(name, name): _typed(text) for name, text in given.items() if name in handed}
     lost = [f"network_args: {name} = {text}: kohya_ss does not hand it over for '{kinds[0]}'."

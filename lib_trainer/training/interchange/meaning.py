@@ -13,7 +13,7 @@ from lib_trainer.training.config import TrainConfig
 from lib_trainer.training.interchange import network_meaning, rate_meaning
 from lib_trainer.training.interchange.arguments import Arguments, shown
 from lib_trainer.training.interchange.catalogue import OPTIONS
-from lib_trainer.training.interchange.imported import Imported
+from lib_trainer.training.interchange.imported import COMMAND, SD_SCRIPTS, Imported
 from lib_trainer.training.interchange.network_args import NETWORK_ARGS
 from lib_trainer.training.interchange.option import NEEDLESS, Option, Value
 from lib_trainer.training.interchange.samplers import OURS as SAMPLERS
@@ -33,7 +33,8 @@ def read(arguments: Arguments, kind: str) -> Imported:
     result.values.update(network_meaning.network(arguments, result))
     result.values.update(rate_meaning.rates(arguments, result))
     _tell_dropped(arguments, result)
-    _tell_assumed(arguments, result)
+    if kind in (SD_SCRIPTS, COMMAND):  # kohya_ss has its own defaults, and a record is complete
+        _tell_assumed(arguments, result)
     return result
 
 
@@ -60,11 +61,10 @@ def _prediction(arguments: Arguments) -> dict[str, Any]:
 
 
 def _memory(arguments: Arguments) -> dict[str, Any]:
-    attention = next((name for name in ("xformers", "sdpa") if arguments[name]), "auto")
     return {
         "adapter_precision": next((name for name in ("fp16", "bf16") if arguments[f"full_{name}"]), "fp32"),
         "base_precision": "fp8" if arguments["fp8_base"] else "fp8_unet" if arguments["fp8_base_unet"] else "auto",
-        "attention": attention, **_caption_cache(arguments),
+        **_caption_cache(arguments),
     }
 
 
@@ -101,11 +101,7 @@ def _epochs_apart(arguments: Arguments) -> int:
 
 
 def _files(arguments: Arguments) -> dict[str, Any]:
-    logs = arguments["logging_dir"] or ""
-    return {
-        "file_metadata": "minimal" if arguments["no_metadata"] else "full", "log_folder": logs,
-        "log_with": "tensorboard" if logs and arguments["log_with"] in (None, "", "tensorboard", "all") else "",
-    }
+    return {"file_metadata": "minimal" if arguments["no_metadata"] else "full"}
 
 
 def _previews(arguments: Arguments) -> dict[str, Any]:

@@ -20,7 +20,10 @@ def rates(arguments: Arguments, result: Imported) -> dict[str, Any]:
         result.changed.append(
             f"text_encoder_lr = {' '.join(encoders)}: sd-scripts' LoRA takes the first rate for both of SDXL's "
             "encoders; here each learns at its own.")
-    if arguments["seed"] is not None:
+    if arguments["seed"] is None:
+        result.assumed.append("seed is not given: sd-scripts then draws another one for every run; here the form's "
+                              "stays, so that the run can be repeated.")
+    else:
         values["seed"] = int(arguments["seed"])
     return values
 

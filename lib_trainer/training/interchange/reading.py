@@ -143,7 +143,6 @@ def _dataset(origin: Path | None) -> Imported:
 def _gui(data: Mapping[str, Any]) -> Imported:
     settings = gui.read(data)
     result = _finished(arguments.read(settings.values, settings.sdxl), GUI)
-    result.assumed = []
     if settings.prompts:
         result.values |= {"preview_prompts": settings.prompts, "preview_steps": meaning.SAMPLE_STEPS,
                           "preview_cfg": meaning.SAMPLE_CFG}
@@ -181,7 +180,7 @@ def _recorded(metadata: Mapping[str, Any]) -> Imported:
     record = recorded.read(metadata)
     result = _finished(arguments.read(record.values, record.sdxl), METADATA)
     result.values = {name: value for name, value in result.values.items() if name not in _PLACES}
-    result.assumed = record.assumed
+    result.assumed += record.assumed
     result.changed += record.changed
     result.unsupported += record.unsupported
     return result

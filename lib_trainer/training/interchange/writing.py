@@ -22,7 +22,8 @@ _CHOICES = {
 }
 """Words that sd-scripts knows, where we know more."""
 
-_BY_HAND = frozenset({"name", "images"})
+_WRITTEN_APART = frozenset({"attention"})
+"""Settings that are written, and of which sd-scripts' options mean nothing here."""
 
 
 @dataclass
@@ -75,11 +76,11 @@ def _sizes(config: TrainConfig, result: Written, sdxl: bool) -> dict[str, Value]
         values["resolution"] = ",".join(map(str, (sides * 2)[:2]))
     else:
         result.lost.append("resolution is empty (the checkpoint's own size): sd-scripts needs a number.")
-    if config.buckets:
-        side = min(sides) if sides else 512
-        values["min_bucket_reso"] = config.bucket_min or max(64, side // 2 // 64 * 64)
-        values["max_bucket_reso"] = config.bucket_max or 2 * (max(sides) if sides else 512)
-        values["bucket_reso_steps"] = config.bucket_step or (32 if sdxl else 64)
+    side, longest = (min(sides), max(sides)) if sides else (512, 512)
+    on = config.buckets  # without buckets only what was written itself is kept
+    values["min_bucket_reso"] = config.bucket_min or (max(64, side // 2 // 64 * 64) if on else 256)
+    values["max_bucket_reso"] = config.bucket_max or (2 * longest if on else 1024)
+    values["bucket_reso_steps"] = config.bucket_step or (32 if sdxl and on else 64)
     if config.metadata_file:
         values["dataset_repeats"] = config.repeats
     return {name: value for name, value in values.items() if value != OPTIONS[name].default}
@@ -173,12 +174,7 @@ def _states(config: TrainConfig, result: Written, sdxl: bool) -> dict[str, Value
 
 
 def _files(config: TrainConfig, result: Written, sdxl: bool) -> dict[str, Value]:
-    values: dict[str, Value] = {}
-    if config.file_metadata == "minimal":
-        values["no_metadata"] = True
-    if config.log_folder:
-        values |= {"logging_dir": config.log_folder, "log_with": "tensorboard"}
-    return values
+    return {"no_metadata": True} if config.file_metadata == "minimal" else {}
 
 
 def _previews(config: TrainConfig, result: Written, sdxl: bool) -> dict[str, Value]:
@@ -204,6 +200,6 @@ def _tell_lost(config: TrainConfig, result: Written) -> None:
     known = {name for option in (*OPTIONS.values(), *NETWORK_ARGS.values()) for name in option.fields}
     for entry in dataclasses.fields(config):
         value = getattr(config, entry.name)
-        if entry.name not in known and value != entry.default:
+        if entry.name not in known | _WRITTEN_APART and value != entry.default:
             label = entry.metadata["label"]
             result.lost.append(f"{entry.name} = {shown(value)}: sd-scripts has nothing like '{label}'.")

@@ -3,6 +3,9 @@ from __future__ import annotations
 
 from lib_trainer.training.interchange.option import joined, needless, same, unsupported
 
+_ATTENTION = ("Attention is computed as the host does it, with the same result; on the embedded host `attention` "
+              "chooses.")
+
 OPTIONS = (
     same("mixed_precision", "text", "no", "precision", words={"no": "fp32"}),
     joined("full_fp16", "flag", False, "adapter_precision"),
@@ -15,9 +18,9 @@ OPTIONS = (
     joined("cache_text_encoder_outputs", "flag", False, "cache_captions"),
     joined("cache_text_encoder_outputs_to_disk", "flag", False, "cache_captions", "cache_captions_to_disk"),
     same("vae_batch_size", "int", 1),
-    joined("xformers", "flag", False, "attention"),
-    joined("sdpa", "flag", False, "attention"),
-    joined("mem_eff_attn", "flag", False, "attention"),
+    needless("xformers", "flag", False, _ATTENTION),
+    needless("sdpa", "flag", False, _ATTENTION),
+    needless("mem_eff_attn", "flag", False, _ATTENTION),
     same("torch_compile", "flag", False, "compile"),
     unsupported("dynamo_backend", "text", "inductor", "Compiling always uses PyTorch's own backend, inductor."),
     needless("no_half_vae", "flag", False, "Pictures are encoded as the host does it; numbers that are not finite stop "
