@@ -91,7 +91,7 @@ class Learner:
     def stateful(self) -> dict[str, Stateful]:
         """What a run must remember of the learning, by name."""
         kept: dict[str, Stateful] = {"optimizer": self.optimizer, "scaler": self._scaler}
-        return kept | ({"ema": self.ema} if self.ema else {})
+        return kept | ({"ema": self.ema} if self.ema else {}) | ({"units": self._units} if self._units else {})
 
     def evaluating(self) -> AbstractContextManager[None]:
         """While open, the adapters are as files, previews and validation want them."""

@@ -15,6 +15,8 @@ from typing import Any
 
 import torch
 
+from lib_trainer.errors import UserError
+
 
 class Units:
     """The unit in which the weights of every group are measured while they are updated; fixed for a run."""
@@ -29,6 +31,24 @@ class Units:
         first = next(iter(rates.values()))
         self.ratios = {name: rate / first for name, rate in rates.items()}
         self._units = {name: ratio**power for name, ratio in self.ratios.items()}
+
+    def state_dict(self) -> dict[str, Any]:
+        """Returns the ratios, which the optimiser's own state is measured in."""
+        return {"ratios": dict(self.ratios)}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Compares the ratios with those of the run that goes on.
+
+        Raises:
+            UserError: they were others.
+        """
+        before = state_dict["ratios"]
+        if before.keys() == self.ratios.keys() and any(
+                abs(before[name] - ratio) > 1e-9 * ratio for name, ratio in self.ratios.items()):
+            raise UserError(
+                "An optimiser that finds its rate measures every part in units of the rate it began with: the rates of "
+                f"the parts were {_shown(before)} to each other and are {_shown(self.ratios)} now. Keep their ratio; "
+                "all of them together may be changed.")
 
     @contextmanager
     def measured(self, optimizer: torch.optim.Optimizer) -> Iterator[None]:
@@ -46,6 +66,10 @@ class Units:
             with torch.no_grad():
                 for group, unit in scaled:
                     torch._foreach_mul_(group["params"], unit)
+
+
+def _shown(ratios: Mapping[str, float]) -> str:
+    return " : ".join(f"{ratio:g}" for ratio in ratios.values())
 
 
 def effective(optimizer: torch.optim.Optimizer, ratios: Mapping[str, float]) -> dict[str, float]:

@@ -27,7 +27,7 @@ def warnings_for(config: TrainConfig) -> list[str]:
     name, row = optimizers.find(config.optimizer)
     first = {part: rate.rates[0] for part, rate in rates(config).items()}
     learning = [rate for rate in first.values() if rate]
-    found = [*_arguments(config, name), *_own_schedule(config, name, row), *_alpha(config)]
+    found = [*_arguments(config, name), *_own_schedule(config, name, row), *_alpha(config), *_precision(config)]
     if row.finds_rate:
         found += _finder(config, name, learning)
     elif not optimizers.sets_own_rate(name, config.optimizer_args):
@@ -82,6 +82,12 @@ def _arguments(config: TrainConfig, name: str) -> Iterator[str]:
     if name == "Adafactor" and config.max_grad_norm and not given.get("relative_step"):
         yield ("Adafactor limits its steps itself; with 'Clip gradients' at "
                f"{config.max_grad_norm:g} they are limited twice. 0 there is usual.")
+
+
+def _precision(config: TrainConfig) -> Iterator[str]:
+    if config.adapter_precision != "fp32":
+        yield (f"'LoRA learns in' is {config.adapter_precision}: a step smaller than 1/256 (bf16) or 1/2048 (fp16) of "
+               "a weight is rounded away, so at usual rates the LoRA learns next to nothing. fp32 costs little memory.")
 
 
 def _alpha(config: TrainConfig) -> Iterator[str]:

@@ -133,6 +133,15 @@ def test_units_are_the_authors_layer_scale() -> None:
         assert torch.allclose(ours, other, atol=1e-4)
 
 
+def test_the_ratio_of_rates_stays_where_a_run_goes_on() -> None:
+    rates = {"optimizer": "Prodigy", "learning_rate": "1", "text_encoder_lr": "0.5"}
+    before = learner(network(), **rates).stateful["units"].state_dict()
+    learner(network(), **{**rates, "learning_rate": "0.4", "text_encoder_lr": "0.2"}).stateful["units"].load_state_dict(
+        before)
+    with pytest.raises(UserError, match=r"1 : 0\.5 to each other and are 1 : 1 now"):
+        learner(network(), **{**rates, "text_encoder_lr": "1"}).stateful["units"].load_state_dict(before)
+
+
 def test_warm_up_does_not_disturb_an_estimate() -> None:
     made = network()
     of = learner(made, optimizer="DAdaptSGD", learning_rate="1", scheduler="constant_with_warmup", warmup="3")

@@ -21,6 +21,7 @@ def warnings(**changes: Any) -> list[str]:
     ({"learning_rate": "2e-6"}, "next to nothing"),
     ({"optimizer": "Lion", "learning_rate": "1e-3"}, "tenth of AdamW's"),
     ({"rank": 64, "alpha": 1}, "1/64"),
+    ({"adapter_precision": "bf16"}, "next to nothing"),
     ({"optimizer": "AdamWScheduleFree", "scheduler": "cosine"}, "needs no schedule"),
     ({"optimizer": "SGDScheduleFree", "scheduler": "constant_with_warmup", "warmup": "5%"}, "warmup_steps=100"),
     ({"optimizer": "Adafactor", "optimizer_args": "relative_step=True"}, "sets its rate itself"),

@@ -40,8 +40,19 @@ def draw(request: PreviewRequest, checkpoint: Checkpoint, last: LastTxt2Img, dis
         fields, script_args, notes = _fields(request, checkpoint), (), []
     with untouched.random_states(), untouched.prompt_memory(), closing(_processing(fields, script_args)) as p:
         picture = _process(p, display)
-    picture.comments[:0] = notes
+    picture.comments[:0] = [*notes, *_not_followed(request, checkpoint)]
     return picture
+
+
+def _not_followed(request: PreviewRequest, checkpoint: Checkpoint) -> Iterator[str]:
+    """What the host's own pipeline draws in its own way: it knows the checkpoint, and not what is set for a run."""
+    if request.prediction not in ("", checkpoint.prediction):
+        yield (f"The host draws with the prediction '{checkpoint.prediction}' of its own, the training has "
+               f"'{request.prediction}': previews will not show what is learned.")
+    if request.zero_terminal_snr not in ("auto", "on" if checkpoint.zero_terminal_snr else "off"):
+        yield ("The host draws with its own noise schedule, which has "
+               f"{'a' if checkpoint.zero_terminal_snr else 'no'} zero terminal SNR; that of the training is set to "
+               f"'{request.zero_terminal_snr}'. Change the host's 'Noise schedule for sampling' where it has that.")
 
 
 def _fields(request: PreviewRequest, checkpoint: Checkpoint) -> dict[str, Any]:

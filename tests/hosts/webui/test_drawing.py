@@ -127,6 +127,10 @@ def test_like_txt2img_takes_everything_but_seed_and_prompt(person: Person, host:
     assert drawn.override_settings == {"CLIP_stop_at_last_layers": 2} and recorder.seen == [(0.75,)]
     assert len(picture.comments) == 2 and all("Left out in previews" in comment for comment in picture.comments)
     assert preview(host, PreviewRequest("a fox", like_txt2img=True)).infotext.startswith("a fox, ink\n")
+    own = PreviewRequest("a fox", "ugly", like_txt2img=True, width=72, height=64, steps=2, sampler="DPM++ 2M Karras",
+                         explicit=frozenset({"width", "steps", "sampler"}))
+    text = preview(host, own).infotext
+    assert "Size: 72x" in text and "Steps: 2," in text and "DPM++ 2M" in text and "ugly" not in text
 
 
 def test_only_the_tabs_own_pictures_are_remembered(person: Person, host: WebUIHost) -> None:
