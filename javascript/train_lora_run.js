@@ -7,7 +7,7 @@
     const ours = window.trainLora;
     if (ours.run) return;
     const { el, t } = ours;
-    const POLL_SEEN = 700, POLL_UNSEEN = 4000, POLL_LOST = 3000, CHART_POINTS = 1200, FACT_RATES = 6;
+    const POLL_SEEN = 700, POLL_UNSEEN = 4000, POLL_LOST = 3000, CHART_POINTS = 1200, FACT_RATES = 6, NO_DOTS = {};
 
     const run = ours.run = { state: fresh(""), view: null, lost: false, watched: "", timer: 0, asking: false, again: false };
 
@@ -15,6 +15,7 @@
         return {
             id, last: 0, running: false, name: "", paused: "", phase: null, started: null, step: null,
             points: [], stride: 1, seen: 0, previews: [], saved: [], warnings: [], finished: null, failed: null, stopping: "",
+            validated: [], heldOut: null, bands: [], lossesAt: 0, early: "",
         };
     }
 
@@ -33,6 +34,9 @@
         },
         Saved(s, e) { s.saved.unshift(e); },
         Removed(s, e) { s.saved = s.saved.filter((file) => file.name !== e.name); },
+        Validated(s, e) { s.validated.push({ x: e.step, loss: e.loss }); s.heldOut = e; },
+        LossBands(s, e) { s.bands = e.bands; s.lossesAt = e.step; },
+        EndedEarly(s, e) { s.early = e.message; },
         Warned(s, e) { s.warnings.push(e.message); },
         Paused(s, e) { s.paused = e.reason; },
         Continued(s) { s.paused = ""; },
@@ -67,7 +71,7 @@
         const s = run.state;
         const changed = other || lost || answer.events.length || answer.running !== s.running || answer.stopping !== s.stopping;
         for (const event of answer.events) if (take[event.kind]) take[event.kind](s, event);
-        Object.assign(s, { last: answer.last, running: answer.running, stopping: answer.stopping || "" });
+        Object.assign(s, { job: answer.job, last: answer.last, running: answer.running, stopping: answer.stopping || "" });
         if (answer.name) s.name = answer.name;
         const ended = run.watched === s.id && !s.running;
         run.watched = s.running ? s.id : "";
@@ -90,7 +94,7 @@
         root.textContent = "";
         const part = (name) => root.appendChild(el("div", { class: "tl-" + name }));
         run.view = { root };
-        for (const name of ["head", "bar", "buttons", "message", "done", "chart", "rates", "previews", "files", "warnings"]) {
+        for (const name of ["head", "bar", "buttons", "message", "done", "chart", "rates", "bands", "losses", "previews", "files", "warnings"]) {
             run.view[name] = part(name);
         }
         // A chart that was drawn in a hidden tab, or before the window changed, does not have the width it is seen with.
@@ -99,7 +103,10 @@
     }
 
     function drawChart(view, s) {
-        ours.chart(view.chart, s.points, s.step ? s.step.total : 0);
+        ours.chart(view.chart, s.points, s.step ? s.step.total : 0, s.validated);
+        view.pictureLosses = view.pictureLosses || new ours.PictureLosses(view.losses);
+        view.pictureLosses.show(s.job, s.lossesAt);
+        ours.bandsChart(view.bands, s.bands, s.heldOut ? s.heldOut.by_timestep : NO_DOTS);
         ours.ratesChart(view.rates, s.points, s.step ? s.step.total : 0);
     }
 
@@ -180,6 +187,8 @@
         if (s.step) {
             fact(t("Epoch"), s.step.epoch + (s.started ? " / " + s.started.epochs : ""));
             fact(t("Average loss"), s.step.average_loss.toPrecision(3));
+            if (s.heldOut) fact(t("Held out"), s.heldOut.loss.toPrecision(3));
+            if (s.heldOut && s.heldOut.best_step) fact(t("Best held out"), `${s.heldOut.best_loss.toPrecision(3)} (${t("step {n}", { n: s.heldOut.best_step.toLocaleString() })})`);
             for (const [name, rate] of rateFacts(s.step.lrs)) fact(name, rate);
         }
         replace(view.bar, bar, el("code", { class: "tl-line", text: line }), facts);
@@ -220,6 +229,7 @@
         if (run.lost) lines.push(el("div", { class: "tl-note tl-warn", text: t("The server does not answer; trying again.") }));
         if (s.running && s.stopping) lines.push(el("div", { class: "tl-note", text: t("Stopping after the running step.") }));
         else if (s.running && s.paused) lines.push(el("div", { class: "tl-note tl-warn", text: t(s.paused) }));
+        if (s.early) lines.push(el("div", { class: "tl-note", text: s.early }));
         if (s.failed) {
             const note = el("div", { class: "tl-note tl-error", role: "alert" });
             for (const line of s.failed.message.split("\n")) note.append(el("div", { text: line }));

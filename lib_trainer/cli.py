@@ -1,5 +1,5 @@
 """The command line: `serve`, `train`, `generate`, `blocks explain|convert|analyze`, `lora inspect|bake`,
-`recipe convert`, `bench`.
+`recipe convert`, `losses`, `bench`.
 
 Exit codes: 0 = done, 1 = the person's mistake (one sentence on stderr), 2 = a bug of ours (a traceback). JSON goes to
 stdout, alone, and is printed with exit code 1 as well. Everything heavy is imported inside the command that needs it:
@@ -59,6 +59,7 @@ def _parser() -> argparse.ArgumentParser:
     cli_lora.add_commands(lora.add_subparsers(required=True, metavar="COMMAND"))
     recipe = commands.add_parser("recipe", help="settings of other programs, and back")
     cli_recipe.add_commands(recipe.add_subparsers(required=True, metavar="COMMAND"))
+    _add_losses(commands.add_parser("losses", help="tell which pictures of a training have a high loss"))
     _add_bench(commands.add_parser("bench", help="measure what training costs, or what it teaches"))
     return parser
 
@@ -88,6 +89,15 @@ def _add_train(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="change one setting")
     parser.add_argument("--json", action="store_true", help="print every event as a line of JSON")
     parser.set_defaults(command=_train)
+
+
+def _add_losses(parser: argparse.ArgumentParser) -> None:
+    from lib_trainer.bootstrap import OUTPUTS_DIR
+
+    parser.add_argument("run", help="name of the LoRA, or the folder of its training")
+    parser.add_argument("--outputs-dir", type=Path, default=OUTPUTS_DIR, help="folder of pictures, settings and caches")
+    parser.add_argument("--csv", action="store_true", help="print a table of all pictures instead of JSON")
+    parser.set_defaults(command=_losses)
 
 
 def _add_generate(parser: argparse.ArgumentParser) -> None:
@@ -190,6 +200,12 @@ def _train(arguments: argparse.Namespace) -> int:
 
     changes = dict(pair(text, "--set") for text in arguments.set)
     return cli_training.run(lambda: _app(arguments), arguments.config, changes, arguments.json)
+
+
+def _losses(arguments: argparse.Namespace) -> int:
+    from lib_trainer import cli_losses
+
+    return cli_losses.run(arguments.run, arguments.outputs_dir, arguments.csv)
 
 
 def _generate(arguments: argparse.Namespace) -> int:

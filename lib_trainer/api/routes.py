@@ -20,6 +20,7 @@ from lib_trainer.api.analysis import add_analysis
 from lib_trainer.api.blocks import add_blocks
 from lib_trainer.api.boundary import Login, SecondStart, router_of
 from lib_trainer.api.interchange import add_interchange
+from lib_trainer.api.losses import add_losses
 from lib_trainer.api.queue import add_queue, add_queue_list, queue_state
 from lib_trainer.api.reports import add_reports
 from lib_trainer.blocks import presets
@@ -69,6 +70,7 @@ def page_routes(jobs: Jobs, host: Host, login: Login | None = None) -> APIRouter
     _add_events(router, jobs)
     add_queue_list(router, jobs)
     _add_preview(router, host)
+    add_losses(router, jobs)
     add_blocks(router, host)
     return router
 
