@@ -100,6 +100,19 @@ def test_the_card_shows_counts_captions_and_the_steps_that_follow(tab: TrainTab,
     assert "value" not in unchanged[1]
 
 
+def test_a_dataset_file_takes_the_place_of_the_folder(tab: TrainTab, tmp_path: Path) -> None:
+    folder = pictures.folder(tmp_path) / "2_zko"
+    file = tmp_path / "data.json"
+    subsets = [{"image_dir": str(folder), "num_repeats": 3}]
+    file.write_text(json.dumps({"datasets": [{"resolution": side, "subsets": subsets} for side in (64, 128)]}))
+    _, card, _ = tab.on_touch(None, NO_GOAL, *values(tab, datasets=str(file), epochs=1, batch_size=1))
+    count = len(list(folder.glob("*.png")))
+    assert f"<b>{2 * 3 * count}</b> <small>steps" in card and card.count("<td>2_zko</td><td>3</td>") == 2
+    file.write_text(json.dumps({"datasets": [{"subsets": [{"image_dir": str(folder), "shuffle": True}]}]}))
+    _, card, _ = tab.on_touch(None, NO_GOAL, *values(tab, datasets=str(file)))
+    assert "datasets[0].subsets[0]: unknown key" in card and "shuffle_caption" in card
+
+
 def test_what_is_typed_comes_back_after_a_reload(app: App, tab: TrainTab) -> None:
     assert filled(tab, tab.on_restore())["name"] == "first"
     label = GOALS["style"].label
