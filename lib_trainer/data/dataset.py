@@ -11,15 +11,16 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_right
+from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
-from itertools import accumulate
 from pathlib import Path
 from typing import overload
 
 from lib_trainer import seeds
 from lib_trainer.data import looks, steps
+from lib_trainer.data.balance import balance
 from lib_trainer.data.buckets import Buckets, Placement, Size
 from lib_trainer.data.captions import Moment
 from lib_trainer.data.picture_rules import Look
@@ -104,16 +105,45 @@ class Dataset:
         return replace(self, items=[item for item in self.items if item.path not in files])
 
 
-@dataclass(frozen=True)
-class _Uses:
-    """The uses of one data set in an epoch: `numbers` of them by size."""
+@dataclass
+class Share:
+    """What one data set gives to every epoch.
 
-    batch_size: int
+    Attributes:
+        dataset: the data set.
+        numbers: of its uses, by size.
+        images: training pictures. reg_images: regularisation pictures in use.
+        image_uses: uses per epoch of training pictures. reg_uses: likewise of regularisation pictures.
+        mean_ar_error: mean absolute difference of the aspect ratios of bucket and picture, over all uses.
+    """
+
+    dataset: Dataset
     numbers: dict[Size, array[int]] = field(default_factory=dict)
+    images: int = 0
+    reg_images: int = 0
+    image_uses: int = 0
+    reg_uses: int = 0
+    mean_ar_error: float = 0.0
 
     @property
-    def batches(self) -> int:
-        return sum(-(-len(uses) // self.batch_size) for uses in self.numbers.values())
+    def samples_per_epoch(self) -> int:
+        """Uses per epoch."""
+        return self.image_uses + self.reg_uses
+
+    @property
+    def batches_per_epoch(self) -> int:
+        """Batches per epoch."""
+        return sum(-(-len(uses) // self.dataset.batch_size) for uses in self.numbers.values())
+
+    @property
+    def bucket_counts(self) -> dict[Size, int]:
+        """Uses per epoch by bucket, sorted."""
+        return {size: len(uses) for size, uses in sorted(self.numbers.items())}
+
+    @property
+    def dropped_reg(self) -> int:
+        """Regularisation pictures that are left out because there are enough of them."""
+        return len(self.dataset.items) - self.images - self.reg_images
 
 
 class Plan:
@@ -121,6 +151,7 @@ class Plan:
 
     Attributes:
         seed: the run's.
+        shares: what each data set gives.
         pictures: every picture in use with its placement, bucket by bucket, data set by data set.
         images: training pictures. reg_images: regularisation pictures in use.
         dropped_reg: regularisation pictures that are left out because there are enough of them.
@@ -145,44 +176,45 @@ class Plan:
         self.pictures: list[Placed] = []
         # Use number n belongs to the picture whose range of numbers holds n.
         self._starts = array("q", [0])
-        self._uses = [_Uses(dataset.batch_size) for dataset in datasets]
-        self.images = self.reg_images = self.dropped_reg = 0
-        error = 0.0
-        for dataset, uses in zip(datasets, self._uses, strict=True):
-            error += self._add(dataset, uses)
+        self.shares = [self._share(dataset) for dataset in datasets]
+        self.images = sum(share.images for share in self.shares)
+        self.reg_images = sum(share.reg_images for share in self.shares)
+        self.dropped_reg = sum(share.dropped_reg for share in self.shares)
         self.samples_per_epoch = self._starts[-1]
-        self.batches_per_epoch = sum(uses.batches for uses in self._uses)
+        self.batches_per_epoch = sum(share.batches_per_epoch for share in self.shares)
         self.bucket_counts = self._counts()
-        self.mean_ar_error = error / max(1, self.samples_per_epoch)
+        errors = sum(share.mean_ar_error * share.samples_per_epoch for share in self.shares)
+        self.mean_ar_error = errors / max(1, self.samples_per_epoch)
         self.updates = 0
         if self.batches_per_epoch and (epochs or run_steps):
             self.updates = steps.run_length(self.batches_per_epoch, accumulation, epochs, run_steps).updates
 
-    def _add(self, dataset: Dataset, uses: _Uses) -> float:
-        """Takes the pictures of a data set in; returns the sum of their aspect errors over all uses."""
-        used = balance(dataset.items)
+    def _share(self, dataset: Dataset) -> Share:
+        """Takes the pictures of a data set in."""
+        share = Share(dataset)
         # Most pictures have one of a few sizes.
         select = cache(dataset.buckets.select)
-        placed = [(Placed(item, select(item.width, item.height)), repeats) for item, repeats in used]
+        placed = [(Placed(item, select(item.width, item.height)), repeats) for item, repeats in balance(dataset.items)]
         # By bucket; pictures keep their order inside one, since sorting is stable.
         placed.sort(key=lambda pair: pair[0].placement.bucket)
-        self.pictures += [picture for picture, _ in placed]
-        for end, (picture, repeats) in zip(
-            accumulate((repeats for _, repeats in placed), initial=self._starts[-1]), placed, strict=False
-        ):
-            uses.numbers.setdefault(picture.placement.bucket, array("q")).extend(range(end, end + repeats))
-            self._starts.append(end + repeats)
-        reg = sum(item.is_reg for item, _ in used)
-        self.reg_images += reg
-        self.images += len(used) - reg
-        self.dropped_reg += len(dataset.items) - len(used)
-        return sum(abs(picture.placement.ar_error) * repeats for picture, repeats in placed)
+        error = 0.0
+        for picture, repeats in placed:
+            start = self._starts[-1]
+            share.numbers.setdefault(picture.placement.bucket, array("q")).extend(range(start, start + repeats))
+            self._starts.append(start + repeats)
+            self.pictures.append(picture)
+            share.images += not picture.item.is_reg
+            share.reg_images += picture.item.is_reg
+            share.image_uses += 0 if picture.item.is_reg else repeats
+            share.reg_uses += repeats if picture.item.is_reg else 0
+            error += abs(picture.placement.ar_error) * repeats
+        share.mean_ar_error = error / max(1, share.samples_per_epoch)
+        return share
 
     def _counts(self) -> dict[Size, int]:
-        counts: dict[Size, int] = {}
-        for uses in self._uses:
-            for size, numbers in uses.numbers.items():
-                counts[size] = counts.get(size, 0) + len(numbers)
+        counts: Counter[Size] = Counter()
+        for share in self.shares:
+            counts.update(share.bucket_counts)
         return dict(sorted(counts.items()))
 
     def uses(self, number: int) -> int:
@@ -193,9 +225,9 @@ class Plan:
         """Returns the batches of an epoch (counted from 1), made one at a time as they are asked for."""
         rng = seeds.python(self.seed, "order", epoch)
         found: list[list[int]] = []
-        for uses in self._uses:
-            size = uses.batch_size
-            for numbers in uses.numbers.values():
+        for share in self.shares:
+            size = share.dataset.batch_size
+            for numbers in share.numbers.values():
                 shuffled = list(numbers)
                 rng.shuffle(shuffled)
                 found += [shuffled[start : start + size] for start in range(0, len(shuffled), size)]
@@ -267,25 +299,3 @@ class Epoch(Sequence[Batch]):
         number = range(len(self._uses))[index] + self._first
         moment = self._plan.moment(self._epoch, number)
         return Batch([self._plan.sample(moment, use) for use in self._uses[index]])
-
-
-def balance(items: Sequence[Item]) -> list[tuple[Item, int]]:
-    """Returns the pictures in use with their repeats: as many uses of regularisation pictures as of training pictures.
-
-    Regularisation pictures are taken one by one, with their folder's repeats, until they have as many uses; if all of
-    them are not enough, their repeats rise by one in turn. What is over is left out. The field's rule: the last picture
-    taken may bring a few uses too many.
-    """
-    used = [(item, item.repeats) for item in items if not item.is_reg]
-    wanted = sum(repeats for _, repeats in used)
-    reg: list[Item] = []
-    repeats: list[int] = []
-    count = 0
-    for item in items:
-        if item.is_reg and count < wanted:
-            reg.append(item)
-            repeats.append(item.repeats)
-            count += item.repeats
-    for index in range(wanted - count if reg else 0):
-        repeats[index % len(reg)] += 1
-    return used + list(zip(reg, repeats, strict=True))

@@ -38,7 +38,7 @@ def scan_metadata(
     """
     path = clean_path(file)
     root = clean_path(folder) if folder else Path()
-    shared = replace(subset or Subset(""), name=path.name, root=root)
+    shared = replace(subset or Subset(""), name=path.name, root=root, class_tokens=trigger, metadata=True)
     known, faults = _read_file(path)
     if not folder and (relative := next((name for name in known if not Path(name).is_absolute()), None)):
         raise UserError(f"The metadata file {str(path)!r} names pictures such as {relative!r} without their folder: "
@@ -46,7 +46,7 @@ def scan_metadata(
     captions = {name: _caption(values, shared) for name, values in known.items()}
     gathered = Gathered()
     finding = _file_finder(root)
-    gather(sorted(known, key=natural_key), root, partial(_read, shared, captions, trigger, finding), gathered)
+    gather(sorted(known, key=natural_key), root, partial(_read, shared, captions, finding), gathered)
     if not gathered.items:
         reasons = "".join(f" {skip.path}: {skip.reason}." for skip in gathered.skipped[:3])
         raise UserError(f"The metadata file {str(path)!r} names no usable picture; check its paths and the picture "
@@ -142,7 +142,7 @@ def _file_finder(root: Path) -> Callable[[str], Path | None]:
 
 
 def _read(
-    subset: Subset, captions: Mapping[str, str], trigger: str, finding: Callable[[str], Path | None], name: str
+    subset: Subset, captions: Mapping[str, str], finding: Callable[[str], Path | None], name: str
 ) -> Found:
     path = finding(name)
     if path is None:
@@ -152,4 +152,4 @@ def _read(
     except UnreadablePicture as error:
         return Found(skip=str(error))
     file = path.relative_to(subset.root).as_posix() if path.is_relative_to(subset.root) else path.as_posix()
-    return Found(Item(subset, file, captions[name] or trigger, *size, captioned=bool(captions[name])))
+    return Found(Item(subset, file, captions[name] or subset.class_tokens, *size, captioned=bool(captions[name])))

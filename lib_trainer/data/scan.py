@@ -103,11 +103,10 @@ class Scan:
 
 @dataclass(frozen=True)
 class _Source:
-    """A folder whose pictures share repeats and fall-back caption; `place` is what goes before their names in keys."""
+    """A folder whose pictures are a subset; `place` is what goes before their names in keys."""
 
     listing: Listing
     subset: Subset
-    caption: str
     place: str = ""
 
 
@@ -173,10 +172,10 @@ def scan(
         UserError: no such folder, or no picture in it.
     """
     root = clean_path(folder)
-    shared = replace(subset or Subset(""), name=root.name, root=root)
+    shared = replace(subset or Subset(""), name=root.name, root=root, class_tokens=trigger)
     listing = list_folder(root)
     endings = readable_endings()
-    sources, skipped, warnings = _sources(shared, listing, trigger, endings, named_folders)
+    sources, skipped, warnings = _sources(shared, listing, endings, named_folders)
     extension = "." + caption_extension.strip().lstrip(".").lower()
     gathered = Gathered(skipped=skipped)
     for source in sources:
@@ -210,7 +209,7 @@ def gather(names: Iterable[str], folder: Path, read: Callable[[str], Found], gat
 
 
 def _sources(
-    shared: Subset, listing: Listing, trigger: str, endings: Collection[str], named_folders: bool
+    shared: Subset, listing: Listing, endings: Collection[str], named_folders: bool
 ) -> tuple[list[_Source], list[Skipped], list[str]]:
     """Decides between the two layouts and tells what the choice leaves out."""
     named = {name: parsed for name in listing.folders if named_folders and (parsed := repeats_and_caption(name))}
@@ -220,11 +219,14 @@ def _sources(
                if name not in named and _holds_pictures(listing.folder / name, endings)]
     if not named:
         warnings = _flat_by_mistake(shared) if named_folders else []
-        return [_Source(listing, shared, trigger)], skipped, warnings
+        return [_Source(listing, shared)], skipped, warnings
     skipped += [Skipped(listing.folder / name, "it lies beside N_caption folders; move it into one of them to use it")
                 for name in listing.files if _ending(name) in endings]
-    return [_Source(list_folder(listing.folder / name), replace(shared, name=name, repeats=count), caption, f"{name}/")
-            for name, (count, caption) in named.items()], skipped, []
+    return [
+        _Source(list_folder(listing.folder / name),
+                replace(shared, name=name, repeats=count, class_tokens=caption), f"{name}/")
+        for name, (count, caption) in named.items()
+    ], skipped, []
 
 
 def _flat_by_mistake(shared: Subset) -> list[str]:
@@ -280,7 +282,7 @@ def _read(source: _Source, captions: dict[str, str], name: str) -> Found:
             text, more = read_caption(source.listing.folder / file, source.subset.captions.wildcards)
         except UnreadableCaption as error:
             return Found(unreadable=str(error))
-    item = Item(source.subset, source.place + name, text or source.caption, *size, captioned=bool(text))
+    item = Item(source.subset, source.place + name, text or source.subset.class_tokens, *size, captioned=bool(text))
     return Found(item, empty=file is not None and not text, long=more > 0)
 
 

@@ -24,6 +24,7 @@ class Subset:
         is_reg: whether these are regularisation pictures.
         captions: what happens to a caption at every use. pictures: what happens to a picture at every use.
         loss_weight: the loss of its pictures times this.
+        class_tokens: caption of its pictures that have none. metadata: whether captions come from a metadata file.
         keeps_base: whether its pictures are trained towards what the model predicts without the adapters, so that the
             class stays as it was (sd-scripts' `diff_output_preservation`).
     """
@@ -36,4 +37,6 @@ class Subset:
     captions: CaptionRules = field(default_factory=CaptionRules)
     pictures: PictureRules = field(default_factory=PictureRules)
     loss_weight: float = 1.0
+    class_tokens: str = ""
+    metadata: bool = False
     keeps_base: bool = False

@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lib_trainer.data.balance import balance
 from lib_trainer.data.buckets import Buckets
 from lib_trainer.data.captions import CaptionRules
-from lib_trainer.data.dataset import Dataset, Plan, balance
+from lib_trainer.data.dataset import Dataset, Plan
 from lib_trainer.data.picture_rules import PictureRules
 from lib_trainer.data.scan import Item
 from lib_trainer.data.steps import Length, run_length
@@ -190,6 +191,9 @@ def test_every_data_set_is_balanced_on_its_own() -> None:
     second = Dataset([item("x", 3)], BUCKETS)
     plan = Plan([first, second], seed=1)
     assert (plan.images, plan.reg_images, plan.samples_per_epoch) == (5, 2, 8 + 8 + 3)
+    assert [(share.images, share.reg_images, share.image_uses, share.reg_uses) for share in plan.shares] == [
+        (4, 2, 8, 8), (1, 0, 3, 0)]
+    assert sum(share.batches_per_epoch for share in plan.shares) == plan.batches_per_epoch
 
 
 def test_the_moment_counts_updates() -> None:
