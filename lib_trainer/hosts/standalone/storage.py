@@ -24,9 +24,12 @@ _WHOLE = ("conv_in", "conv_out", "time_embedding", "add_embedding")
 
 def dtype_of(x: Tensor) -> torch.dtype:
     """Returns the dtype in which a layer computes for an input: autocast's where it is on."""
-    if torch.is_autocast_enabled() if x.is_cuda else torch.is_autocast_cpu_enabled():
-        return torch.get_autocast_gpu_dtype() if x.is_cuda else torch.get_autocast_cpu_dtype()
-    return x.dtype
+    kind = x.device.type
+    if hasattr(torch, "get_autocast_dtype"):
+        return torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else x.dtype
+    if kind == "cuda":  # torch before 2.4
+        return torch.get_autocast_gpu_dtype() if torch.is_autocast_enabled() else x.dtype
+    return torch.get_autocast_cpu_dtype() if torch.is_autocast_cpu_enabled() else x.dtype
 
 
 class _Linear(torch.autograd.Function):
