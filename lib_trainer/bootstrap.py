@@ -85,10 +85,7 @@ def standalone(
     """
     from lib_trainer.hosts.standalone.host import StandaloneHost
 
-    paths = HostPaths(
-        loras=loras_dir.absolute(), outputs=outputs_dir.absolute(),
-        settings=(outputs_dir / "settings").absolute(), cache=(outputs_dir / "cache").absolute(),
-    )
+    paths = standalone_paths(loras_dir, outputs_dir)
     for folder in (models_dir, paths.loras, paths.outputs, paths.settings, paths.cache):
         _make(folder)
     host = StandaloneHost(
@@ -96,6 +93,14 @@ def standalone(
         elements_file=elements_file,
     )
     return EmbeddedApp(host, Jobs(host))
+
+
+def standalone_paths(loras_dir: Path = LORAS_DIR, outputs_dir: Path = OUTPUTS_DIR) -> HostPaths:
+    """Returns the folders of the embedded host, which need not be there yet; arguments as of `standalone`."""
+    return HostPaths(
+        loras=loras_dir.absolute(), outputs=outputs_dir.absolute(),
+        settings=(outputs_dir / "settings").absolute(), cache=(outputs_dir / "cache").absolute(),
+    )
 
 
 def _make(folder: Path) -> None:

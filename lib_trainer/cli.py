@@ -1,5 +1,5 @@
 """The command line: `serve`, `train`, `generate`, `blocks explain|convert|analyze`, `lora inspect|bake`,
-`recipe convert`, `losses`, `bench`.
+`recipe convert`, `dataset report`, `cache show|clear`, `losses`, `bench`.
 
 Exit codes: 0 = done, 1 = the person's mistake (one sentence on stderr), 2 = a bug of ours (a traceback). JSON goes to
 stdout, alone, and is printed with exit code 1 as well. Everything heavy is imported inside the command that needs it:
@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from lib_trainer import cli_blocks, cli_lora, cli_recipe
+from lib_trainer import cli_blocks, cli_dataset, cli_lora, cli_recipe
 from lib_trainer.cli_arguments import pair, print_json
 from lib_trainer.errors import UserError
 
@@ -59,6 +59,9 @@ def _parser() -> argparse.ArgumentParser:
     cli_lora.add_commands(lora.add_subparsers(required=True, metavar="COMMAND"))
     recipe = commands.add_parser("recipe", help="settings of other programs, and back")
     cli_recipe.add_commands(recipe.add_subparsers(required=True, metavar="COMMAND"))
+    dataset = commands.add_parser("dataset", help="training pictures").add_subparsers(required=True, metavar="COMMAND")
+    _add_report(dataset.add_parser("report", help="tell which picture goes into which bucket"))
+    cli_dataset.add_cache_options(commands.add_parser("cache", help="cached latents and captions on the disk"))
     _add_losses(commands.add_parser("losses", help="tell which pictures of a training have a high loss"))
     _add_bench(commands.add_parser("bench", help="measure what training costs, or what it teaches"))
     return parser
@@ -89,6 +92,12 @@ def _add_train(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="change one setting")
     parser.add_argument("--json", action="store_true", help="print every event as a line of JSON")
     parser.set_defaults(command=_train)
+
+
+def _add_report(parser: argparse.ArgumentParser) -> None:
+    _add_folders(parser)
+    cli_dataset.add_report_options(parser)
+    parser.set_defaults(command=lambda arguments: cli_dataset.report(lambda: _app(arguments), arguments))
 
 
 def _add_losses(parser: argparse.ArgumentParser) -> None:
