@@ -97,6 +97,11 @@ class EmbeddedBackend:
     def obstacles(self) -> list[str]:
         return []
 
+    fp8_option, moves_networks = "", False
+
+    def stores_in_fp8(self) -> bool | None:
+        return False
+
     @contextmanager
     def borrowed(self, draw: Callable[[PreviewRequest], Picture]) -> Iterator[StandaloneModel]:
         model = self._model()
@@ -111,7 +116,7 @@ class EmbeddedBackend:
         model.is_lent = True
         try:
             with restored(model.loaded):
-                yield StandaloneModel(model.loaded, drawn)
+                yield StandaloneModel(model.loaded, drawn, lambda: model.loaded.unet)
         finally:
             model.is_lent = False
 
