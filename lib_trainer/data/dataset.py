@@ -112,8 +112,7 @@ class Share:
     Attributes:
         dataset: the data set.
         numbers: of its uses, by size.
-        images: training pictures. reg_images: regularisation pictures in use.
-        image_uses: uses per epoch of training pictures. reg_uses: likewise of regularisation pictures.
+        images: training pictures. reg_images: regularisation pictures in use. image_uses, reg_uses: theirs per epoch.
         mean_ar_error: mean absolute difference of the aspect ratios of bucket and picture, over all uses.
     """
 

@@ -2,10 +2,11 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from lib_trainer.data.names import natural_key
+from lib_trainer.data.names import natural_key, stem_of
 from lib_trainer.errors import UserError
 
 
@@ -40,3 +41,9 @@ def list_folder(folder: Path) -> Listing:
 def _nearest(folder: Path) -> str:
     existing = next((parent for parent in folder.parents if parent.is_dir()), None)
     return f"; it exists as far as {str(existing)!r}" if existing and folder.is_absolute() else ""
+
+
+def by_stem(names: Iterable[str]) -> dict[str, str]:
+    """Maps stems to files; the case-folded stem finds one too, as it does where file systems know no case."""
+    exact = {stem_of(name): name for name in names}
+    return {stem.casefold(): name for stem, name in exact.items()} | exact

@@ -5,6 +5,7 @@ The one place that turns typed text into a path, tells pictures from other files
 """
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
@@ -61,6 +62,16 @@ def repeats_and_caption(folder_name: str) -> tuple[int, str] | None:
     if match is None or int(match[1]) < 1:
         return None
     return int(match[1]), (match[2] or "").strip()
+
+
+def ending(name: str) -> str:
+    """Returns the ending of a file's name, lower case with its dot; as text, since there may be tens of thousands."""
+    return os.path.splitext(name)[1].lower()
+
+
+def stem_of(name: str) -> str:
+    """Returns a file's name without its ending."""
+    return os.path.splitext(name)[0]
 
 
 def faceless(stem: str) -> str:

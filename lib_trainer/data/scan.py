@@ -8,7 +8,6 @@ know in `warnings`.
 """
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Collection, Iterable
 from contextlib import closing
 from dataclasses import dataclass, field, replace
@@ -17,8 +16,16 @@ from pathlib import Path
 
 from lib_trainer.data import scan_sentences as sentences
 from lib_trainer.data.caption_files import UnreadableCaption, read_caption
-from lib_trainer.data.listing import Listing, list_folder
-from lib_trainer.data.names import OTHER_PICTURES, clean_path, faceless, readable_endings, repeats_and_caption
+from lib_trainer.data.listing import Listing, by_stem, list_folder
+from lib_trainer.data.names import (
+    OTHER_PICTURES,
+    clean_path,
+    ending,
+    faceless,
+    readable_endings,
+    repeats_and_caption,
+    stem_of,
+)
 from lib_trainer.data.opening import UnreadablePicture, read_size
 from lib_trainer.data.reading_ahead import read_ahead
 from lib_trainer.data.subsets import Subset
@@ -181,7 +188,7 @@ def scan(
     for source in sources:
         pictures, foreign = _pictures(source.listing, endings)
         gathered.skipped += foreign
-        captions = _by_stem(name for name in source.listing.files if _ending(name) == extension)
+        captions = by_stem(name for name in source.listing.files if ending(name) == extension)
         gather(pictures, source.listing.folder, partial(_read, source, captions), gathered)
     problems = sentences.unreadable_captions(
         {fault: [path.with_suffix(extension) for path in paths] for fault, paths in gathered.unreadable.items()})
@@ -221,7 +228,7 @@ def _sources(
         warnings = _flat_by_mistake(shared) if named_folders else []
         return [_Source(listing, shared)], skipped, warnings
     skipped += [Skipped(listing.folder / name, "it lies beside N_caption folders; move it into one of them to use it")
-                for name in listing.files if _ending(name) in endings]
+                for name in listing.files if ending(name) in endings]
     return [
         _Source(list_folder(listing.folder / name),
                 replace(shared, name=name, repeats=count, class_tokens=caption), f"{name}/")
@@ -239,33 +246,19 @@ def _flat_by_mistake(shared: Subset) -> list[str]:
 
 def _holds_pictures(folder: Path, endings: Collection[str]) -> bool:
     try:
-        return any(_ending(name) in endings for name in list_folder(folder).files)
+        return any(ending(name) in endings for name in list_folder(folder).files)
     except UserError:
         # A folder that cannot be opened is named too: better one line too many than a lost picture.
         return True
 
 
 def _pictures(listing: Listing, endings: Collection[str]) -> tuple[list[str], list[Skipped]]:
-    pictures = [name for name in listing.files if _ending(name) in endings]
+    pictures = [name for name in listing.files if ending(name) in endings]
     foreign = [
-        Skipped(listing.folder / name, f"{_ending(name)} files are not read here; save it as .png")
-        for name in listing.files if _ending(name) in OTHER_PICTURES and _ending(name) not in endings
+        Skipped(listing.folder / name, f"{ending(name)} files are not read here; save it as .png")
+        for name in listing.files if ending(name) in OTHER_PICTURES and ending(name) not in endings
     ]
     return pictures, foreign
-
-
-def _ending(name: str) -> str:
-    return os.path.splitext(name)[1].lower()
-
-
-def _stem(name: str) -> str:
-    return os.path.splitext(name)[0]
-
-
-def _by_stem(names: Iterable[str]) -> dict[str, str]:
-    """Maps stems to files; the case-folded stem finds one too, as it does where file systems know no case."""
-    exact = {_stem(name): name for name in names}
-    return {stem.casefold(): name for stem, name in exact.items()} | exact
 
 
 def _read(source: _Source, captions: dict[str, str], name: str) -> Found:
@@ -275,7 +268,7 @@ def _read(source: _Source, captions: dict[str, str], name: str) -> Found:
         size = read_size(path)
     except UnreadablePicture as error:
         return Found(skip=str(error))
-    stem = _stem(name)
+    stem = stem_of(name)
     file, text, more = _first(captions, stem, stem.casefold(), faceless(stem)), "", 0
     if file is not None:
         try:

@@ -20,7 +20,9 @@ from lib_trainer.errors import UserError
 
 _WORDS = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
 
-_KOHYA_WORDS = {("precision", "no"): "fp32"}
+_KOHYA_WORDS = {
+    ("precision", "no"): "fp32", ("interpolation", "linear"): "bilinear", ("interpolation", "cubic"): "bicubic",
+}
 """sd-scripts' words for a choice that has another word here."""
 
 
