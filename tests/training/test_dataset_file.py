@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -185,3 +186,17 @@ def test_pictures_and_captions_of_a_metadata_subset_are_found(tmp_path: Path) ->
     caption(tmp_path / "meta.json", json.dumps({"a": {"caption": "x", "tags": "t, u"}}))
     source = read(tmp_path, EXAMPLE).specs[1].sources[0]
     assert (source.folder, source.metadata_file) == (str(tmp_path / "bodies"), str(tmp_path / "meta.json"))
+
+
+def test_the_example_and_the_keys_of_the_document(tmp_path: Path) -> None:
+    text = (Path(__file__).parents[2] / "docs" / "DATASETS.md").read_text(encoding="utf8")
+    found = read(tmp_path, text.split("```toml\n")[1].split("```")[0])
+    assert (found.faults, found.warnings, len(found.specs)) == ([], [], 2)
+    listed = text[text.index("Keys of a data set"):text.index("A metadata file is")]
+    keys = set(re.findall(r"`(\w+)`", listed)) - {"buckets"}
+    unknown = keys - dataset_keys.DATASET.names - dataset_keys.SUBSET.names
+    assert unknown == set()
+    fields = {one for keys in (dataset_keys.DATASET, dataset_keys.SUBSET) for one in keys.fields}
+    missing = [one.name for one in fields if one.name not in dataset_keys.WITHOUT_USE
+               and not keys & {one.name, one.metadata["kohya"], "num_repeats" if one.name == "repeats" else one.name}]
+    assert missing == []

@@ -10,7 +10,7 @@ from lib_trainer.data.scan import Item, Scan, scan
 from lib_trainer.errors import UserError
 from lib_trainer.host import Checkpoint
 from lib_trainer.training import config_rules, dataset_file, datasets
-from lib_trainer.training.checks import caches
+from lib_trainer.training.checks import caches, captions
 from lib_trainer.training.checks.findings import Findings
 from lib_trainer.training.config import TrainConfig
 from lib_trainer.training.datasets import DatasetSpec, Source
@@ -32,6 +32,7 @@ def pictures(config: TrainConfig, findings: Findings, sizes_readable: bool = Tru
     scanned = [_scanned(spec, findings) for spec in specs]
     findings.items = [item for items in scanned for item in items]
     caches.looks(config, findings)
+    findings.warnings += captions.remarks(config, findings.items)
     if findings.checkpoint and sizes_readable:
         sizes = [_sizes(spec, findings.checkpoint, findings) for spec in specs]
         findings.datasets = _whole(specs, scanned, sizes)
