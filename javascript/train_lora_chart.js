@@ -1,5 +1,5 @@
-// The loss chart: raw loss as a pale line, the average of an epoch as a strong one, the validation as dots. Drawn by hand
-// as SVG, so that no library has to be fetched; colours come from the style sheet and follow light and dark.
+// The loss chart: raw loss as a pale line, the average of an epoch as a strong one. Drawn by hand as SVG, so that no
+// library has to be fetched; colours come from the style sheet and follow light and dark.
 (function () {
     "use strict";
     const ours = window.trainLora;
@@ -22,11 +22,10 @@
     };
 
     /** The highest loss that is shown: one wild step must not flatten all others. */
-    function ceiling(points, validated) {
+    function ceiling(points) {
         const sorted = points.map((p) => p.raw).filter(Number.isFinite).sort((a, b) => a - b);
         const usual = sorted[Math.floor((sorted.length - 1) * 0.98)] || 0;
-        const lines = [...points.map((p) => p.average), ...validated.map((p) => p.loss)].filter(Number.isFinite);
-        return Math.max(usual, ...lines) * 1.1 || 1;
+        return Math.max(usual, ...points.map((p) => p.average).filter(Number.isFinite)) * 1.1 || 1;
     }
 
     /**
@@ -34,16 +33,14 @@
      * @param {HTMLElement} node - emptied when there is nothing to draw yet.
      * @param {{x: number, raw: number, average: number}[]} points - loss by step, ascending.
      * @param {number} total - steps of the whole run; while only few are done, the axis ends sooner.
-     * @param {{x: number, loss: number}[]} validated - loss on what is held out, by step, ascending.
      */
-    ours.chart = function (node, points, total, validated) {
+    ours.chart = function (node, points, total) {
         if (points.length < 2) { node.replaceChildren(); return; }
         const width = Math.max(320, node.clientWidth || 600);
         const last = points[points.length - 1];
-        const key = [width, last.x, validated.length, ours.t("step")].join();
-        if (key === node.drawnKey && last === node.drawnLast && node.firstChild) return;
-        Object.assign(node, { drawnKey: key, drawnLast: last });
-        const top = ceiling(points, validated);
+        if (width === node.drawnWidth && last === node.drawnLast && node.firstChild) return;
+        Object.assign(node, { drawnWidth: width, drawnLast: last });
+        const top = ceiling(points);
         const end = Math.max(2, Math.min(total, Math.ceil(last.x * 1.25)));
         const x = (step) => LEFT + (width - LEFT - RIGHT) * step / end;
         const y = (loss) => TOP + (HEIGHT - TOP - BOTTOM) * (1 - Math.min(loss, top) / top);
@@ -59,36 +56,23 @@
         image.append(svg("text", { class: "tl-axis tl-axis-name", x: width - RIGHT, y: HEIGHT - 3, "text-anchor": "end" }, t("step")));
         const line = (key) => points.filter((p) => Number.isFinite(p[key])).map((p) => `${x(p.x).toFixed(1)},${y(p[key]).toFixed(1)}`).join(" ");
         image.append(svg("polyline", { class: "tl-raw", points: line("raw") }), svg("polyline", { class: "tl-average", points: line("average") }));
-        const dots = validated.filter((p) => Number.isFinite(p.loss));
-        image.append(svg("polyline", { class: "tl-validation", points: dots.map((p) => `${x(p.x).toFixed(1)},${y(p.loss).toFixed(1)}`).join(" ") }));
-        for (const p of dots) image.append(svg("circle", { class: "tl-validated", cx: x(p.x), cy: y(p.loss), r: dots.length > 60 ? 1.5 : 3 }));
-        legend(image, t, dots.length > 0);
+        legend(image, t);
         const reading = svg("text", { class: "tl-axis tl-reading", x: width - RIGHT, y: TOP + 8, "text-anchor": "end" }, "");
         image.append(reading);
         image.addEventListener("mousemove", (event) => {
             const step = (event.offsetX - LEFT) / (width - LEFT - RIGHT) * end;
             const near = points.reduce((best, p) => (Math.abs(p.x - step) < Math.abs(best.x - step) ? p : best));
-            reading.textContent = `${t("step")} ${near.x.toLocaleString()}: ${near.raw.toPrecision(3)} (${t("average")} ${near.average.toPrecision(3)})` + heldOut(dots, step, t);
+            reading.textContent = `${t("step")} ${near.x.toLocaleString()}: ${near.raw.toPrecision(3)} (${t("average")} ${near.average.toPrecision(3)})`;
         });
         image.addEventListener("mouseleave", () => { reading.textContent = ""; });
         node.replaceChildren(image);
     };
 
-    /** The validation nearest to a step, in words. */
-    function heldOut(dots, step, t) {
-        if (!dots.length) return "";
-        const near = dots.reduce((best, p) => (Math.abs(p.x - step) < Math.abs(best.x - step) ? p : best));
-        return ` · ${t("held out")} ${near.loss.toPrecision(3)} (${t("step")} ${near.x.toLocaleString()})`;
-    }
-
-    function legend(image, t, withDots) {
+    function legend(image, t) {
         const row = HEIGHT - 7;
         image.append(svg("line", { class: "tl-raw", x1: LEFT, x2: LEFT + 18, y1: row, y2: row }),
             svg("text", { class: "tl-axis", x: LEFT + 23, y: row + 4 }, t("loss of the step")),
             svg("line", { class: "tl-average", x1: LEFT + 130, x2: LEFT + 148, y1: row, y2: row }),
             svg("text", { class: "tl-axis", x: LEFT + 153, y: row + 4 }, t("average of an epoch")));
-        if (!withDots) return;
-        image.append(svg("circle", { class: "tl-validated", cx: LEFT + 289, cy: row, r: 3 }),
-            svg("text", { class: "tl-axis", x: LEFT + 297, y: row + 4 }, t("held out")));
     }
 })();

@@ -1,5 +1,5 @@
-// What the losses of a run tell: loss against timestep, and a list of the pictures sorted by theirs. The bands come with
-// the events; the pictures, of which there may be fifty thousand, are fetched a page at a time while the list is open.
+// What the losses of a run tell: the validation, loss against timestep, and the pictures sorted by theirs. The first two
+// come with the events; the pictures, of which there may be fifty thousand, a page at a time while the list is open.
 (function () {
     "use strict";
     const ours = window.trainLora;
@@ -56,6 +56,50 @@
         image.append(svg("circle", { class: "tl-validated", cx: LEFT + 106, cy: row, r: 4 }),
             svg("text", { class: "tl-axis", x: LEFT + 115, y: row + 4 }, t("held out")));
     }
+
+    const PLOT = 110;
+
+    /**
+     * Draws the validation by step between its lowest and highest value: what it changes is small beside the noise of
+     * single steps, and its fall and rise is what tells learning from overfitting.
+     * @param {HTMLElement} node - emptied when there is nothing to draw yet.
+     * @param {{x: number, loss: number}[]} validated - by step, ascending; step 0 is what the model knew before.
+     * @param {number} total - steps of the whole run.
+     */
+    ours.heldOutChart = function (node, validated, total) {
+        const points = validated.filter((p) => Number.isFinite(p.loss));
+        if (points.length < 2) { node.replaceChildren(); return; }
+        const width = Math.max(320, node.clientWidth || 600), last = points[points.length - 1];
+        if (node.drawnWidth === width && node.drawnLast === last && node.firstChild) return;
+        Object.assign(node, { drawnWidth: width, drawnLast: last });
+        const losses = points.map((p) => p.loss), low = Math.min(...losses), high = Math.max(...losses);
+        const span = high - low || Math.abs(high) * 0.01 || 1, end = Math.max(2, Math.min(total, Math.ceil(last.x * 1.25)));
+        const digits = [3, 4, 5].find((n) => low.toPrecision(n) !== high.toPrecision(n)) || 6;
+        const x = (step) => LEFT + (width - LEFT - RIGHT) * step / end;
+        const y = (loss) => TOP + (PLOT - TOP - 22) * (1 - (loss - low) / span);
+        const image = svg("svg", { viewBox: `0 0 ${width} ${PLOT}`, width, height: PLOT, role: "img", "aria-label": t("Loss on what is held out") });
+        for (const value of high > low ? [low, high] : [low]) {
+            image.append(svg("line", { class: "tl-grid", x1: LEFT, x2: width - RIGHT, y1: y(value), y2: y(value) }),
+                svg("text", { class: "tl-axis", x: LEFT - 6, y: y(value) + 4, "text-anchor": "end" }, value.toPrecision(digits)));
+        }
+        const told = svg("text", { class: "tl-axis", x: LEFT, y: PLOT - 5 }, t("Loss on what is held out"));
+        const reading = svg("text", { class: "tl-axis tl-reading", x: width - RIGHT, y: PLOT - 5, "text-anchor": "end" }, "");
+        image.append(svg("polyline", { class: "tl-validation", points: points.map((p) => `${x(p.x).toFixed(1)},${y(p.loss).toFixed(1)}`).join(" ") }));
+        const best = points.reduce((a, b) => (b.loss < a.loss ? b : a));
+        for (const p of points) {
+            if (points.length <= 60 || p === best) {
+                image.append(svg("circle", { class: p === best ? "tl-validated tl-best" : "tl-validated", cx: x(p.x), cy: y(p.loss), r: p === best ? 5 : 3 }));
+            }
+        }
+        image.append(told, reading);
+        image.addEventListener("mousemove", (event) => {
+            const step = (event.offsetX - LEFT) / (width - LEFT - RIGHT) * end;
+            const near = points.reduce((a, b) => (Math.abs(b.x - step) < Math.abs(a.x - step) ? b : a));
+            reading.textContent = `${t("step")} ${near.x.toLocaleString()}: ${near.loss.toPrecision(digits + 1)}`;
+        });
+        image.addEventListener("mouseleave", () => { reading.textContent = ""; });
+        node.replaceChildren(image);
+    };
 
     /** The list of pictures; keeps what is open, the order and the pages across events. */
     ours.PictureLosses = class {

@@ -94,7 +94,7 @@
         root.textContent = "";
         const part = (name) => root.appendChild(el("div", { class: "tl-" + name }));
         run.view = { root };
-        for (const name of ["head", "bar", "buttons", "message", "done", "chart", "rates", "bands", "losses", "previews", "files", "warnings"]) {
+        for (const name of ["head", "bar", "buttons", "message", "done", "chart", "heldout", "rates", "bands", "losses", "previews", "files", "warnings"]) {
             run.view[name] = part(name);
         }
         // A chart that was drawn in a hidden tab, or before the window changed, does not have the width it is seen with.
@@ -103,7 +103,8 @@
     }
 
     function drawChart(view, s) {
-        ours.chart(view.chart, s.points, s.step ? s.step.total : 0, s.validated);
+        ours.chart(view.chart, s.points, s.step ? s.step.total : 0);
+        ours.heldOutChart(view.heldout, s.validated, s.step ? s.step.total : 0);
         view.pictureLosses = view.pictureLosses || new ours.PictureLosses(view.losses);
         view.pictureLosses.show(s.job, s.lossesAt);
         ours.bandsChart(view.bands, s.bands, s.heldOut ? s.heldOut.by_timestep : NO_DOTS);
