@@ -127,10 +127,10 @@ def _add_generate(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_bench(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("what", nargs="?", choices=("speed", "teach", "data"), default="speed")
+    parser.add_argument("what", nargs="?", choices=("speed", "teach", "data", "cache"), default="speed")
     parser.add_argument("--model", type=Path, help="checkpoint file (default: the demo checkpoint)")
     parser.add_argument("--pictures", type=int, help="teach: pictures drawn of each kind (50); data: how many are "
-                        "listed and planned (50000)")
+                        "listed and planned, cache: cached and read (50000)")
     parser.add_argument("--sd-scripts", type=Path, metavar="FOLDER", help="speed: train there too, in turns, and print "
                         "both sides; needs --model with a true-size SD 1.5 checkpoint")
     parser.add_argument("--sd-scripts-python", type=Path, default=Path(sys.executable), help="the Python of sd-scripts")
@@ -165,7 +165,7 @@ def _serve(arguments: argparse.Namespace) -> int:
 def _bench(arguments: argparse.Namespace) -> int:
     """Measures in a temporary folder; prints the figures as JSON, and 1 tells that they are worse than promised."""
     from lib_trainer import bootstrap
-    from lib_trainer.bench import data, speed, teach
+    from lib_trainer.bench import caches, data, speed, teach
 
     def report(line: str) -> None:
         print(line, file=sys.stderr, flush=True)
@@ -175,6 +175,10 @@ def _bench(arguments: argparse.Namespace) -> int:
             print_json(data.measure(Path(folder) / "pictures", arguments.pictures or 50000, report).to_json())
             return DONE
         app = bootstrap.standalone(arguments.model, *(Path(folder) / name for name in ("models", "loras", "outputs")))
+        if arguments.what == "cache":
+            costs = caches.measure(app.host, Path(folder) / "pictures", arguments.pictures or 50000, report)
+            print_json(costs.to_json())
+            return DONE
         if arguments.sd_scripts:
             print_json(_compared(arguments, app, report))
             return DONE
