@@ -47,7 +47,8 @@ def test_ia3_scales_the_inputs_of_the_second_feed_forward() -> None:
     assert sum(choice.on_input for choice in chosen) == 16 + 12
 
 
-@pytest.mark.parametrize(("layers", "count"), [("attn-mlp", 64), ("full", 108), ("full-lin", 108), ("convolutions", 44)])
+@pytest.mark.parametrize(
+    ("layers", "count"), [("attn-mlp", 64), ("full", 108), ("full-lin", 108), ("convolutions", 44)])
 def test_norms_of_the_chosen_blocks(layers: str, count: int) -> None:
     spec = replace(CONV if layers in ("full", "convolutions") else PLAIN, layers=layers, norms=True)
     chosen = choose(models.true_size_sd15(), spec, SD1)

@@ -1,4 +1,4 @@
-"""Whole trainings of every kind of network: what is saved draws what the live adapters drew, and can be gone on with."""
+"""Whole trainings of every kind of network: the file draws what the live adapters drew, and can be gone on with."""
 from __future__ import annotations
 
 import json
@@ -202,7 +202,8 @@ def test_a_preset_gives_rates(host: StandaloneHost, settings: Settings) -> None:
      ({"tucker": True}, "it is for 3x3 convolutions"), ({"dora": True, "network_dropout": 0.5}, "nothing with DoRA"),
      ({"algorithm": "dylora", "dylora_unit": 3}, "does not divide the rank 16"),
      ({"algorithm": "dylora", "conv_rank": 4}, "one rank for all layers"),
-     ({"algorithm": "oft_kohya"}, "for the U-Net only"), ({"continue_alpha": "rescale"}, "'Continue from LoRA' is empty"),
+     ({"algorithm": "oft_kohya"}, "for the U-Net only"),
+     ({"continue_alpha": "rescale"}, "'Continue from LoRA' is empty"),
      ({"base_loras": ":0.5"}, "has no name"), ({"block_dims": "1,2"}, "this one has 2"),
      ({"algorithm": "ia3", "block_dims": "IN04:1"}, "which has no rank"), ({"dora_on_output": False}, "dora is off"),
      ({"algorithm": "lokr", "factor": 0}, "at least one row"), ({"conv_block_alphas": "IN04:1"}, "no convolution"),

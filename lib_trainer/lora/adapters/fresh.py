@@ -164,8 +164,9 @@ def boft(start: Start) -> Factors:
     """No rotation: as many stages as it takes for every output to meet every other.
 
     Raises:
-        UserError: the outputs are no even block size of at most `rank` times a power of two.
+        UserError: the outputs are no even block size of at most `rank` times a power of two, or the package is too old.
     """
+    functional("boft")
     size, count = _butterfly(start.outputs, start.rank)
     if size is None:
         least = next(number for number in range(2, start.outputs + 1, 2) if _butterfly(start.outputs, number)[0])

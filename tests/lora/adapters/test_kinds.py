@@ -198,3 +198,30 @@ def test_names_and_shapes_are_those_of_lycoris(name: str) -> None:
     }
     assert found == expected
     assert network.numbers == sum(torch.empty(shape, device="meta").numel() for shape in expected.values())
+
+
+@every_kind
+def test_the_gradients_are_those_of_our_own_formulas(kind: str) -> None:
+    """LyCORIS writes some backward passes by hand; they must be the derivatives of the formulas that files are read by.
+
+    Version 3.4 of the package has a wrong one (LoHa's Tucker form), which is not used.
+    """
+    found, network = trained.learned(kind)
+    generator = torch.Generator().manual_seed(6)
+    for layer in network.layers.values():
+        if not isinstance(layer, WeightLayer):
+            continue
+        own = registry.find({*layer.stored()})
+        assert own is not None
+        parts, weight = layer._read(), own_weight(next(t for t in found if t.name == layer.name)).float()
+        towards = torch.randn(weight.shape, generator=generator)
+        gradients = []
+        for product in (layer.kind.product, own.product):
+            change = product(parts, weight).reshape(weight.shape)
+            factors = [tensor for part, tensor in layer.named_parameters() if part not in ("scalar", "dora_scale")]
+            gradients.append(torch.autograd.grad((change * towards).sum(), factors, allow_unused=True))
+        for one, other in zip(*gradients, strict=True):
+            # The same sums in another order; OFT's inverse loses a digit more.
+            assert (one is None) == (other is None)
+            if one is not None:
+                torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-4)
