@@ -28,6 +28,7 @@ MODEL_HASH = "sshs_model_hash"
 """Key of the SHA-256 of a file's tensors."""
 
 _UNTOUCHED: dict[str, Any] = {
+    "network_dropout": None, "scale_weight_norms": None,
     "full_fp16": False, "fp8_base": False, "fp8_base_unet": False,
     "lowram": False, "color_aug": False, "random_crop": False, "face_crop_aug_range": None,
     "resize_interpolation": None,
@@ -73,7 +74,6 @@ class RunInfo:
         bucket_info: {"buckets": {"0": {"resolution": [w, h], "count": n}}, "mean_img_ar_error": x}.
         resolution: (width, height) in pixels.
         min_snr_gamma, noise_offset: None = off.
-        network_dropout, scale_weight_norms: None = off.
         network_module: which program's loader the file is for. num_validation_images: pictures held out.
         settings: further settings by kohya's key without `ss_`, as sd-scripts has their values.
         datasets: one record per data set of a dataset file; None = the run had no such file.
@@ -135,8 +135,6 @@ class RunInfo:
     noise_offset: float | None = None
     zero_terminal_snr: bool = False
     network_module: str = "networks.lora"
-    network_dropout: float | None = None
-    scale_weight_norms: float | None = None
     num_validation_images: int = 0
     settings: Mapping[str, Any] = field(default_factory=dict)
     datasets: Sequence[Mapping[str, Any]] | None = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 import re
 import time
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from lib_trainer.data.captions import tags
@@ -14,6 +14,11 @@ from lib_trainer.lora.card import Card
 from lib_trainer.lora.description import describe as describe_network
 from lib_trainer.training import network_settings, noise_schedule
 from lib_trainer.training.config import TrainConfig
+from lib_trainer.training.data_record import data, shown_caption
+from lib_trainer.training.interchange import network_writing, writing
+from lib_trainer.training.interchange.catalogue import OPTIONS
+from lib_trainer.training.interchange.option import Value
+from lib_trainer.training.rules.data import parse_face_crop
 from lib_trainer.training.run import Run
 
 NOISE_LEVELS = 1000
@@ -35,7 +40,7 @@ def trigger_words(config: TrainConfig, items: Sequence[Item]) -> str:
     a file.
     """
     training = [item for item in items if not item.is_reg]
-    firsts = Counter(found[0] for item in training if (found := tags(item.caption)))
+    firsts = Counter(found[0] for item in training if (found := tags(shown_caption(item))))
     word, count = firsts.most_common(1)[0] if firsts else ("", 0)
     chosen = word if count >= _COMMON * len(training) and word else config.trigger
     return re.sub(r"(?<!\\)([()])", r"\\\1", chosen)
@@ -61,7 +66,7 @@ def card(run: Run) -> Card:
 def describe(run: Run) -> dict[str, str]:
     """Returns the `ss_*` and `modelspec.*` metadata of the file as the run is now."""
     return metadata.build(metadata.RunInfo(
-        **_settings(run), **_network(run), **_data(run), **_times(run), modelspec=_modelspec(run),
+        **_settings(run), **_network(run), **data(run), **_times(run), modelspec=_modelspec(run),
         minimal=run.config.file_metadata == "minimal",
     ))
 
@@ -82,29 +87,52 @@ def _modelspec(run: Run) -> dict[str, str]:
     return told
 
 
+_OPTIONS = (
+    "network_dropout", "scale_weight_norms", "full_fp16", "fp8_base", "fp8_base_unet", "color_aug", "random_crop",
+    "resize_interpolation",
+    "caption_dropout_every_n_epochs", "noise_offset_random_strength", "adaptive_noise_scale",
+    "multires_noise_iterations", "multires_noise_discount", "ip_noise_gamma", "ip_noise_gamma_random_strength",
+    "loss_type", "huber_schedule", "huber_scale", "huber_c", "validation_seed", "validation_split",
+    "validate_every_n_epochs", "validate_every_n_steps", "max_validation_steps",
+)
+"""sd-scripts' options that it records under their own names."""
+
+
 def _settings(run: Run) -> dict[str, Any]:
+    """The settings as sd-scripts would have them; what it cannot say is recorded as it was written here."""
     config, checkpoint = run.config, run.checkpoint
-    same_names = (
-        "seed", "max_grad_norm", "gradient_checkpointing", "cache_latents", "bucket_no_upscale", "shuffle_caption",
-        "keep_tokens", "prior_loss_weight",
-    )
-    return {name: getattr(config, name) for name in same_names} | {
+    written = writing.options(config, checkpoint.family.name == "sdxl").values
+
+    def said(name: str) -> Value:
+        return written.get(name, OPTIONS[name].default)
+
+    same = ("seed", "max_grad_norm", "gradient_checkpointing", "cache_latents", "bucket_no_upscale", "shuffle_caption",
+            "keep_tokens", "prior_loss_weight")
+    theirs = ("flip_aug", "caption_dropout_rate", "caption_tag_dropout_rate", "min_snr_gamma", "noise_offset",
+              "lr_warmup_steps", "max_token_length")
+    return {name: getattr(config, name) for name in same} | {name: said(name) for name in theirs} | {
         "family": checkpoint.family, "output_name": config.name,
         "prediction": noise_schedule.prediction_of(config, checkpoint),
         "zero_terminal_snr": noise_schedule.ends_in_pure_noise(config, checkpoint),
         "sd_model_name": checkpoint.name, "resolution": run.resolution,
         "training_comment": "; ".join(filter(None, [config.comment, *run.record.changes])) or None,
         "clip_skip": config.clip_skip if config.clip_skip > 1 and checkpoint.family.has_clip_skip else None,
-        "max_token_length": int(config.max_tokens) if config.max_tokens != "75" else None,
         "optimizer": run.optimizer, "mixed_precision": run.precision,
         "learning_rate": _rate(config.learning_rate), "unet_lr": _rate(config.unet_lr),
-        "text_encoder_lr": _rate(config.text_encoder_lr), "lr_scheduler": config.scheduler,
+        "text_encoder_lr": _encoder_rates(config), "lr_scheduler": config.scheduler,
         "gradient_accumulation_steps": config.gradient_accumulation, "batch_size_per_device": config.batch_size,
         "enable_bucket": config.buckets, "min_bucket_reso": config.bucket_min or None,
-        "max_bucket_reso": config.bucket_max or None, "flip_aug": config.flip,
-        "caption_dropout_rate": config.caption_dropout, "caption_tag_dropout_rate": config.tag_dropout,
-        "min_snr_gamma": config.min_snr_gamma or None, "noise_offset": config.noise_offset or None,
+        "max_bucket_reso": config.bucket_max or None,
+        "settings": {name: said(name) for name in _OPTIONS} | {
+            "debiased_estimation": config.debiased_estimation,
+            "face_crop_aug_range": parse_face_crop(config.face_crop)},
     }
+
+
+def _encoder_rates(config: TrainConfig) -> float | str | None:
+    """SDXL's two rates as sd-scripts writes a list."""
+    first, second = _rate(config.text_encoder_lr), _rate(config.text_encoder2_lr)
+    return str([first, second]) if second is not None else first
 
 
 def _network(run: Run) -> dict[str, Any]:
@@ -112,35 +140,16 @@ def _network(run: Run) -> dict[str, Any]:
     spec = network_settings.spec(run.config, run.checkpoint.family.arch, run.host.presets())
     found = describe_network(run.network, spec, continued=bool(run.config.continue_from))
     return {"network_module": found.module, "network_dim": found.rank, "network_alpha": found.alpha,
-            "network_args": found.arguments | _by_block(run.config),
-            "network_dropout": run.config.network_dropout or None,
-            "scale_weight_norms": run.config.scale_weight_norms or None}
+            "network_args": found.arguments | _by_block(run.config)}
 
 
 def _by_block(config: TrainConfig) -> dict[str, str]:
     """Returns the numbers by block and LoRA+'s ratios as arguments of the network, as they were written."""
-    names = {name: name for name in ("block_dims", "block_alphas", "conv_block_dims", "conv_block_alphas", "block_lrs")}
+    names = {name: name for name in ("block_dims", "block_alphas", "conv_block_dims", "conv_block_alphas")}
     names |= {"lora_plus": "loraplus_lr_ratio", "lora_plus_unet": "loraplus_unet_lr_ratio",
               "lora_plus_text_encoder": "loraplus_text_encoder_lr_ratio"}
-    return {argument: str(value) for name, argument in names.items() if (value := getattr(config, name))}
-
-
-def _data(run: Run) -> dict[str, Any]:
-    plan = run.plan
-    training = [item for item in run.items if not item.is_reg]
-    reg = [item for item in run.items if item.is_reg]
-    uses = sum(item.repeats for item in training)
-    return {
-        "num_train_images": uses, "num_reg_images": plan.samples_per_epoch - uses,
-        "num_batches_per_epoch": plan.batches_per_epoch,
-        "dataset_dirs": _folders(training), "reg_dataset_dirs": _folders(reg),
-        "tag_frequency": _tag_frequency(run.items),
-        "bucket_info": {
-            "buckets": {str(index): {"resolution": list(bucket), "count": count}
-                        for index, (bucket, count) in enumerate(plan.bucket_counts.items())},
-            "mean_img_ar_error": plan.mean_ar_error,
-        },
-    }
+    found = {argument: str(value) for name, argument in names.items() if (value := getattr(config, name))}
+    return found | network_writing.block_rates(config.block_lrs)
 
 
 def _times(run: Run) -> dict[str, Any]:
@@ -158,17 +167,3 @@ def _rate(text: str) -> float | str | None:
         return float(text)
     except ValueError:
         return text or None
-
-
-def _folders(items: Iterable[Item]) -> dict[str, dict[str, int]]:
-    found: dict[str, dict[str, int]] = {}
-    for item in items:
-        found.setdefault(item.folder, {"n_repeats": item.repeats, "img_count": 0})["img_count"] += 1
-    return found
-
-
-def _tag_frequency(items: Iterable[Item]) -> dict[str, dict[str, int]]:
-    found: dict[str, Counter[str]] = {}
-    for item in items:
-        found.setdefault(item.folder, Counter()).update(tags(item.caption))
-    return {folder: dict(counts) for folder, counts in found.items()}

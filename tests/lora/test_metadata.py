@@ -20,6 +20,7 @@ from lib_trainer.lora.metadata import RunInfo
 
 DATA = Path(__file__).parents[1] / "data"
 REFERENCE: dict[str, str] = json.loads((DATA / "sd15_lora_metadata.json").read_text("utf8"))
+C3LIER_REFERENCE: dict[str, str] = json.loads((DATA / "sd15_c3lier_metadata.json").read_text("utf8"))
 SDXL_REFERENCE: dict[str, str] = json.loads((DATA / "sdxl_lora_metadata.json").read_text("utf8"))
 TENSORS = {"a.alpha": torch.tensor(1.0), "a.lora_up.weight": torch.arange(600_000, dtype=torch.float32)}
 
@@ -43,7 +44,17 @@ SDXL_RUN = dataclasses.replace(
 """The reference run of a small SDXL."""
 
 
-@pytest.mark.parametrize(("run", "reference"), [(RUN, REFERENCE), (SDXL_RUN, SDXL_REFERENCE)])
+C3LIER_RUN = dataclasses.replace(
+    RUN, output_name="sd15_c3lier_r8c4", steps=6, max_train_steps=6, session_id=2274986084,
+    training_started_at=1795216671.0438347, training_finished_at=1795216704.0592797,
+    network_args={"conv_dim": "4", "conv_alpha": "2"},
+)
+"""The reference run with convolutions."""
+
+
+@pytest.mark.parametrize(("run", "reference"), [
+    (RUN, REFERENCE), (SDXL_RUN, SDXL_REFERENCE), (C3LIER_RUN, C3LIER_REFERENCE),
+])
 def test_every_key_and_value_equals_sd_scripts(run: RunInfo, reference: dict[str, str]) -> None:
     record = metadata.build(run)
     record |= metadata.hashes(TENSORS, record)
@@ -56,7 +67,8 @@ def test_every_key_and_value_equals_sd_scripts(run: RunInfo, reference: dict[str
 
 def test_optional_keys() -> None:
     conv = {"conv_dim": "4", "conv_alpha": "2"}
-    record = metadata.build(dataclasses.replace(RUN, network_args=conv, modelspec={"trigger_phrase": "zunko"}, clip_skip=2))
+    named = dataclasses.replace(RUN, network_args=conv, modelspec={"trigger_phrase": "zunko"}, clip_skip=2)
+    record = metadata.build(named)
     assert record["ss_network_args"] == '{"conv_dim": "4", "conv_alpha": "2", "dropout": null}'
     assert (record["modelspec.trigger_phrase"], record["modelspec.encoder_layer"]) == ("zunko", "2")
     assert len(record.keys() - REFERENCE.keys()) == 3
@@ -94,3 +106,30 @@ def test_hashes_are_of_the_file_with_ss_metadata_only() -> None:
 def test_the_model_hash_does_not_depend_on_the_record(key: str) -> None:
     one, other = metadata.hashes(TENSORS, {key: "1"}), metadata.hashes(TENSORS, {key: "something longer"})
     assert one["sshs_model_hash"] == other["sshs_model_hash"]
+
+
+def test_of_several_data_sets_the_record_is_by_data_set() -> None:
+    record = metadata.build(dataclasses.replace(RUN, datasets=[{"resolution": [512, 512], "subsets": []}]))
+    assert json.loads(record["ss_datasets"]) == [{"resolution": [512, 512], "subsets": []}]
+    gone = {"ss_batch_size_per_device", "ss_total_batch_size", "ss_resolution", "ss_color_aug", "ss_flip_aug",
+            "ss_random_crop", "ss_shuffle_caption", "ss_enable_bucket", "ss_bucket_no_upscale", "ss_min_bucket_reso",
+            "ss_max_bucket_reso", "ss_keep_tokens", "ss_reg_dataset_dirs", "ss_bucket_info"}
+    assert metadata.build(RUN).keys() - record.keys() == gone
+    assert json.loads(record["ss_dataset_dirs"]) == RUN.dataset_dirs  # kept, merged, for editors of metadata
+
+
+def test_a_minimal_record_is_what_sd_scripts_keeps() -> None:
+    record = metadata.build(dataclasses.replace(C3LIER_RUN, minimal=True))
+    assert {key for key in record if key.startswith("ss_")} == {
+        "ss_v2", "ss_base_model_version", "ss_network_module", "ss_network_dim", "ss_network_alpha", "ss_network_args"}
+    assert record["modelspec.architecture"] == "stable-diffusion-v1/lora"
+
+
+def test_settings_and_specification_are_written() -> None:
+    record = metadata.build(dataclasses.replace(
+        RUN, settings={"loss_type": "huber", "network_dropout": 0.1}, network_args={"conv_dim": "4"},
+        modelspec={"title": "Zunko", "author": "me", "license": ""}))
+    assert (record["ss_loss_type"], record["ss_network_dropout"]) == ("huber", "0.1")
+    assert json.loads(record["ss_network_args"]) == {"conv_dim": "4", "dropout": 0.1}
+    assert (record["modelspec.title"], record["modelspec.author"]) == ("Zunko", "me")
+    assert "modelspec.license" not in record

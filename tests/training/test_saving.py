@@ -95,7 +95,8 @@ def test_a_minimal_record_tells_nothing_of_the_data(host: StandaloneHost, settin
 
 
 @pytest.mark.parametrize(("content", "said"), [
-    (b"GIF89a", "no PNG, JPEG or WebP"), (b"\x89PNG\r\n\x1a\n" + bytes(1_000_001), "too much"), (None, "cannot be read"),
+    (b"GIF89a", "no PNG, JPEG or WebP"), (b"\x89PNG\r\n\x1a\n" + bytes(1_000_001), "too much"),
+    (None, "cannot be read"),
 ])
 def test_a_thumbnail_that_cannot_be_kept(tmp_path: Path, content: bytes | None, said: str) -> None:
     path = tmp_path / "t.png"

@@ -1,6 +1,8 @@
 """Our network as sd-scripts' options: its module, rank, alpha and `network_args`."""
 from __future__ import annotations
 
+import re
+
 from lib_trainer.lora.adapters.facts import FACTS
 from lib_trainer.training.config import TrainConfig
 from lib_trainer.training.interchange.arguments import shown
@@ -13,6 +15,8 @@ from lib_trainer.training.interchange.network_args import (
     READ_BY,
 )
 from lib_trainer.training.interchange.option import Value
+
+_SIDE = re.compile(r"(down|mid|up)\s*[:=]\s*(.*)", re.IGNORECASE | re.DOTALL)
 
 
 def write(config: TrainConfig, values: dict[str, Value], lost: list[str]) -> None:
@@ -66,9 +70,15 @@ def _module(config: TrainConfig, arguments: dict[str, Value]) -> str:
 
 
 def block_rates(text: str) -> dict[str, str]:
-    """Splits the learning rates' factors by block into sd-scripts' three arguments."""
-    parts = (part.partition(":") for part in text.split(";") if part.strip())
-    return {f"{name.strip()}_lr_weight": numbers.strip() for name, _, numbers in parts}
+    """Splits factors written as sd-scripts' three arguments, `down: sine; mid: 1; up: cosine`, into these.
+
+    Returns:
+        the arguments; written otherwise they are one of ours, `block_lrs`.
+    """
+    parts = [_SIDE.fullmatch(part.strip()) for part in text.split(";") if part.strip()]
+    if not all(parts):
+        return {"block_lrs": text}
+    return {f"{match[1].lower()}_lr_weight": match[2].strip() for match in parts if match}
 
 
 def _beginning(config: TrainConfig, values: dict[str, Value], lost: list[str]) -> None:

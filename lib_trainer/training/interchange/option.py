@@ -5,7 +5,6 @@ nothing here (with the reason), or it is not supported (with what to do instead)
 """
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -38,7 +37,7 @@ class Option:
     several: bool = False
     alone: bool = False
     off: Value = None
-    words: Mapping[str, str] = field(default_factory=dict)
+    words: dict[str, str] = field(default_factory=dict)
 
     def ours(self, value: Value) -> Value:
         """Returns our value of sd-scripts' one."""
@@ -50,12 +49,12 @@ class Option:
         """Returns sd-scripts' value of ours, None where it is the same as not given."""
         if value == self.off and not isinstance(value, bool):
             return None
-        back = {ours: theirs for theirs, ours in self.words.items()}
+        back = {ours: theirs for theirs, ours in reversed(self.words.items())}  # the first word of several
         return back.get(value, value) if isinstance(value, str) else value
 
 
 def same(
-    name: str, kind: str, default: Value, field: str = "", off: Value = None, words: Mapping[str, str] | None = None
+    name: str, kind: str, default: Value, field: str = "", off: Value = None, words: dict[str, str] | None = None
 ) -> Option:
     """Returns an option that is one field by itself; `field` may be left out where it has the same name."""
     return Option(name, kind, default, fields=(field or name,), alone=True, off=off, words=words or {})

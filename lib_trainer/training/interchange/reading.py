@@ -59,10 +59,10 @@ def of_lora(path: Path) -> Imported:
     """
     from lib_trainer.lora import file
 
-    _, metadata = file.read_header(path)
+    tensors, metadata = file.read_header(path)
     if not recorded.is_one(metadata):
         raise UserError(f"{path} holds no record of its training (no `ss_` metadata): choose another LoRA.")
-    return _recorded(metadata)
+    return _recorded(metadata, recorded.parts(tensors))
 
 
 def read_text(text: str, origin: Path | None = None) -> Imported:
@@ -176,10 +176,11 @@ def _beneath(name: str, origin: Path | None, faults: list[str]) -> dict[str, Any
         return {}
 
 
-def _recorded(metadata: Mapping[str, Any]) -> Imported:
+def _recorded(metadata: Mapping[str, Any], parts: Mapping[str, bool] | None = None) -> Imported:
     record = recorded.read(metadata)
+    record.values |= parts or {}
     result = _finished(arguments.read(record.values, record.sdxl), METADATA)
-    result.values = {name: value for name, value in result.values.items() if name not in _PLACES}
+    result.values = {name: value for name, value in result.values.items() if name not in _PLACES} | record.ours
     result.assumed += record.assumed
     result.changed += record.changed
     result.unsupported += record.unsupported

@@ -8,7 +8,7 @@ from __future__ import annotations
 import ast
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -32,6 +32,9 @@ _UNRECORDED = (
 )
 """What trainers do not record and what would change the result."""
 
+_OURS = ("block_lrs",)
+"""Arguments of a network that only this trainer records: they are settings as they stand."""
+
 _DATASET_OPTIONS = (
     "enable_bucket", "bucket_no_upscale", "min_bucket_reso", "max_bucket_reso", "resize_interpolation",
 )
@@ -48,11 +51,12 @@ class Record:
 
     Attributes:
         values: by option of sd-scripts. sdxl: whether the base model was SDXL; None = it is not said.
-        assumed, changed, unsupported: sentences.
+        ours: our settings. assumed, changed, unsupported: sentences.
     """
 
     values: dict[str, Any] = field(default_factory=dict)
     sdxl: bool | None = None
+    ours: dict[str, Any] = field(default_factory=dict)
     assumed: list[str] = field(default_factory=list)
     changed: list[str] = field(default_factory=list)
     unsupported: list[str] = field(default_factory=list)
@@ -83,6 +87,14 @@ def read(data: Mapping[str, Any]) -> Record:
     return record
 
 
+def parts(tensors: Iterable[str]) -> dict[str, bool]:
+    """Returns which parts alone a file was trained of: no record tells that, its tensors do."""
+    names = set(tensors)
+    unet = any("unet" in name.partition(".")[0] for name in names)
+    encoder = any(name.startswith("lora_te") for name in names)
+    return {"network_train_unet_only": unet and not encoder, "network_train_text_encoder_only": encoder and not unet}
+
+
 def _options(told: Mapping[str, Any], record: Record) -> None:
     for name, value in told.items():
         option = _RENAMED.get(name, name)
@@ -106,29 +118,36 @@ def _model(told: Mapping[str, Any], record: Record) -> None:
 
 def _optimizer(told: Mapping[str, Any], record: Record) -> None:
     """`bitsandbytes.optim.adamw.AdamW8bit(weight_decay=0.1,betas=(0.9, 0.99))` -> a type and its arguments."""
-    text = str(told.get("optimizer", ""))
-    path, _, rest = text.partition("(")
-    if not path or path == "None":
-        return
+    path, _, rest = str(told.get("optimizer", "")).partition("(")
+    if path and path != "None":
+        record.values["optimizer_type"] = _optimizer_name(path)
+        record.values["optimizer_args"] = _arguments(rest[:-1] if rest.endswith(")") else rest)
+
+
+def _optimizer_name(path: str) -> str:
+    """Returns our name of a class: the table's, the bare one of torch, otherwise the whole path."""
+    from lib_trainer.training.optimizers import OPTIMIZERS
+
     name = path.rpartition(".")[2]
-    ours = path.split(".")[0] in ("torch", "bitsandbytes", "lion_pytorch", "dadaptation", "prodigyopt", "transformers",
-                                  "schedulefree", "library")
-    record.values["optimizer_type"] = name if ours else path
-    record.values["optimizer_args"] = _arguments(rest[:-1] if rest.endswith(")") else rest)
+    of_class = (row for row, facts in OPTIMIZERS.items() if facts.path.rpartition(":")[2] == name)
+    known = next((row for row in OPTIMIZERS if row.lower() == name.lower()), next(of_class, ""))
+    return known or (name if path.startswith("torch.optim.") else path)
 
 
 def _arguments(text: str) -> list[str]:
-    """Splits `a=1,b=(2, 3)` at its outer commas; what is in brackets is written without spaces."""
+    """Splits `a=1,b=(2, 3)` at its outer commas; a tuple is written as sd-scripts' argument `b=2,3`."""
     parts = re.split(r",(?![^(\[]*[)\]])", text)
-    return [re.sub(r"\s", "", part) for part in parts if "=" in part]
+    return [re.sub(r"\s", "", part).replace("(", "").replace(")", "") for part in parts if "=" in part]
 
 
 def _network(told: Mapping[str, Any], record: Record) -> None:
     """`ss_network_args` is JSON; sd-scripts adds `dropout` to it, which is network_dropout once more."""
     arguments = _json(told.get("network_args"))
     record.values["network_args"] = [
-        f"{name}={value}" for name, value in arguments.items() if value is not None and name != "dropout"
+        f"{name}={value}" for name, value in arguments.items()
+        if value is not None and name != "dropout" and name not in _OURS
     ]
+    record.ours = {name: arguments[name] for name in _OURS if name in arguments}
 
 
 def _data(told: Mapping[str, Any], record: Record) -> None:

@@ -233,7 +233,7 @@ def test_a_record_is_trained_again() -> None:
 
 @pytest.mark.parametrize(("changes", "expected"), [
     ({"ss_optimizer": "bitsandbytes.optim.adamw.AdamW8bit(weight_decay=0.1,betas=(0.9, 0.99))"},
-     {"optimizer": "AdamW8bit", "optimizer_args": "weight_decay=0.1 betas=(0.9,0.99)"}),
+     {"optimizer": "AdamW8bit", "optimizer_args": "weight_decay=0.1 betas=0.9,0.99"}),
     ({"ss_optimizer": "prodigyopt.prodigy.Prodigy(decouple=True,d_coef=2)"}, {"optimizer": "Prodigy"}),
     ({"ss_optimizer": "my.package.Clever(a=1)"}, {"optimizer": "my.package.Clever", "optimizer_args": "a=1"}),
     ({"ss_resolution": "(768, 512)"}, {"resolution": "768,512"}),

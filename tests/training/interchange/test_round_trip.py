@@ -26,6 +26,7 @@ GIVEN: dict[str, st.SearchStrategy[Any]] = {
     "pretrained_model_name_or_path": WORDS, "train_data_dir": WORDS, "reg_data_dir": WORDS, "output_dir": WORDS,
     "output_name": WORDS, "training_comment": WORDS, "resolution": st.sampled_from(["512,512", "768,512", "1024,1024"]),
     "enable_bucket": BOOL, "min_bucket_reso": st.sampled_from([256, 320]), "max_bucket_reso": st.just(1024),
+    "resize_interpolation": st.sampled_from(["lanczos", "bilinear", "linear", "cubic", "nearest", "area"]),
     "bucket_reso_steps": st.sampled_from([64, 128]), "bucket_no_upscale": BOOL, "flip_aug": BOOL, "color_aug": BOOL,
     "cache_latents": BOOL, "caption_extension": st.sampled_from([".txt", ".caption"]), "shuffle_caption": BOOL,
     "keep_tokens": st.integers(0, 3), "caption_dropout_rate": PART, "caption_tag_dropout_rate": PART,
@@ -88,6 +89,8 @@ def test_what_both_know_survives(values: dict[str, Any]) -> None:
 @settings(max_examples=40)
 def test_kohya_ss_settings_survive(values: dict[str, Any]) -> None:
     values["seed"] = values.get("seed") or 7  # its window takes 0 as none
+    if "caption_prefix" in values:  # and no spaces in its additional parameters
+        values["caption_prefix"] = values["caption_prefix"].replace(" ", "_")
     config = imported(values)
     written = export(config, GUI)
     again = reading.read_text(written.text)
@@ -138,6 +141,11 @@ def test_a_dataset_file_names_the_folders(tmp_path: Path, flat: bool) -> None:
                                                            ("3_kiritan", 3, "kiritan", False)]
     assert named == [*trained, ("reg", 1, None, True)]
     assert any("sub-folders named N_caption" in sentence for sentence in export(config, SD_SCRIPTS).lost) == flat
+
+
+def test_what_the_window_cannot_take_is_named() -> None:
+    lost = " ".join(export(TrainConfig(caption_prefix="a photo", seed=0, algorithm="oft_kohya"), GUI).lost)
+    assert "caption_prefix = 'a photo'" in lost and "seed = 0" in lost and "networks.oft" in lost
 
 
 def test_settings_of_the_window_are_complete() -> None:

@@ -17,7 +17,7 @@ OPTIONS = (
     joined("bucket_reso_steps", "int", 64, "bucket_step"),
     same("bucket_no_upscale", "flag", False),
     same("resize_interpolation", "text", None, "interpolation", off="area",
-         words={"linear": "bilinear", "cubic": "bicubic"}),
+         words={"bilinear": "bilinear", "bicubic": "bicubic", "linear": "bilinear", "cubic": "bicubic"}),
     same("flip_aug", "flag", False, "flip"),
     same("color_aug", "flag", False),
     same("random_crop", "flag", False),
