@@ -245,29 +245,6 @@ def build(name: str, args_text: str, groups: Sequence[Mapping[str, Any]]) -> tor
         ) from error
 
 
-def trial(name: str, args_text: str) -> None:
-    """Makes one update of two small matrices, so that what a class cannot do is known before the model is lent.
-
-    Raises:
-        UserError: as `build`, or the class cannot learn the factors of a LoRA.
-    """
-    import torch
-
-    known, row = find(name)
-    if row.needs_cuda:
-        arguments(known, args_text)
-        return
-    weights = [torch.nn.Parameter(torch.ones(2, 2)) for _ in range(2)]
-    optimizer = build(known, args_text, [{"name": "unet", "params": weights, "lr": 1.0}])
-    for weight in weights:
-        weight.grad = torch.ones(2, 2)
-    try:
-        with seeds.process_wide(0, "trial"):
-            optimizer.step()
-    except (RuntimeError, TypeError, ValueError, AttributeError, KeyError, NotImplementedError) as error:
-        raise UserError(f"The optimiser {known} cannot train a LoRA ({error}). Choose another one.") from error
-
-
 def _load(name: str, row: OptimizerRow) -> type[torch.optim.Optimizer]:
     """Imports a row's class.
 

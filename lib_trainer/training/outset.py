@@ -14,13 +14,15 @@ from lib_trainer.training.beneath import Beneath
 from lib_trainer.training.checks.hardware import check_model
 from lib_trainer.training.config import TrainConfig
 
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+
 
 @dataclass(frozen=True)
 class Adapters:
     """The adapters and what the model said about itself when they were made.
 
     Attributes:
-        network: the adapters, on the model's device.
+        network: the adapters, on the model's device, in the precision in which they learn.
         trained: names of the layers that learn; a continued LoRA may have others, which stay as they are.
         unmatched: tensors of the continued LoRA for which the model has no layer.
         beneath: LoRAs that act and do not learn. told: what the person should know of them.
@@ -49,7 +51,8 @@ def adapters(config: TrainConfig, host: Host, model: HostModel) -> Adapters:
     made, trained, unmatched = continuing.network_of(config, host, model)
     under, told = beneath.load(config.base_loras, host, model)
     return Adapters(
-        network=made.to(model.device), trained=trained, unmatched=unmatched, beneath=under, told=told,
+        network=made.to(model.device, DTYPES[config.adapter_precision]), trained=trained, unmatched=unmatched,
+        beneath=under, told=told,
         checkpoint=model.checkpoint,
         device=model.device, autocast=autocast, computes=autocast or model.compute_dtype,
     )

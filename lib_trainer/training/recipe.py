@@ -135,7 +135,7 @@ def _set_out(
     plan = outset.plan(config, datasets)
     length = Length.of(plan.batches_per_epoch, config)
     learner = Learner(
-        config, made.network, made.trained, length.total, made.device, fp16=made.computes == torch.float16,
+        config, made.network, made.trained, length.total, made.device, fp16=_is_scaled(config, made),
         arch=made.checkpoint.family.arch,
     )
     if findings.found:
@@ -155,6 +155,11 @@ def _set_out(
     state.stateful |= {"network": AdapterState(made.network), "progress": state.progress, "watch": state.watch,
                        "held_out": state.held_out, **learner.stateful}
     return state, learner
+
+
+def _is_scaled(config: TrainConfig, made: outset.Adapters) -> bool:
+    """Whether the loss is scaled up against gradients that fp16 rounds to 0; fp16 adapters cannot be scaled back."""
+    return made.computes == torch.float16 and config.adapter_precision != "fp16"
 
 
 def _started(state: Run) -> Started:

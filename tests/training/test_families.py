@@ -49,14 +49,14 @@ def told(sdxl: StandaloneHost) -> Iterator[list[list[float]]]:
     handle.remove()
 
 
-def train(config: TrainConfig, host: StandaloneHost) -> tuple[list[float], file.Loaded]:
+def train(config: TrainConfig, host: StandaloneHost) -> tuple[list[float], file.LoraFile]:
     """Returns the losses and the file."""
     events = list(recipe.run(config, host, Controls()))
     losses = [event.loss for event in events if isinstance(event, ev.Stepped)]
     return losses, file.load(host.paths.loras / f"{config.name}.safetensors")
 
 
-def learned(loaded: file.Loaded) -> set[str]:
+def learned(loaded: file.LoraFile) -> set[str]:
     """Returns the parts of which some layer has learned."""
     names = {name for name, value in loaded.tensors.items() if name.endswith("lora_up.weight") and bool(value.any())}
     return {name.split("_text_model")[0] if "_text_model" in name else "lora_unet" for name in names}

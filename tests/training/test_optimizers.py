@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lib_trainer.errors import UserError
-from lib_trainer.training import optimizers
-from lib_trainer.training.checks.trial import rate_finding, trial
+from lib_trainer.training import optimizers, rate_finding
+from lib_trainer.training.checks.trial import trial
 from lib_trainer.training.optimizers import OPTIMIZERS
 from lib_trainer.training.resume import packing
 

