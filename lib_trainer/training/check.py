@@ -84,7 +84,7 @@ def examine(config: TrainConfig, host: Host, bad: frozenset[str] = frozenset()) 
         findings.faults += objective.faults(config, checkpoint) if checkpoint else []
         findings.warnings += objective.warnings(config, findings)
     if "preview_file" not in bad:
-        previews.previews(config, findings)
+        previews.previews(config, host, findings)
     return findings
 
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from lib_trainer import seeds
 from lib_trainer.errors import UserError
-from lib_trainer.host import PreviewRequest
+from lib_trainer.host import Host, PreviewRequest
 from lib_trainer.training import config_values
 from lib_trainer.training.config import TrainConfig
 from lib_trainer.training.interchange.samplers import OURS
@@ -74,6 +74,18 @@ def drawings(config: TrainConfig, step: int) -> list[Drawing]:
 
 def _seeded(config: TrainConfig, request: PreviewRequest, step: int, index: int, number: int) -> PreviewRequest:
     return replace(request, seed=seeds.derive(config.seed, "preview", step, index, number) % _SEEDS)
+
+
+def with_sampler_of(host: Host, request: PreviewRequest) -> PreviewRequest:
+    """Returns the request with the host's default sampler where the host has not the one that is wanted."""
+    return request if has_sampler(host, request.sampler) else replace(request, sampler="")
+
+
+def has_sampler(host: Host, name: str) -> bool:
+    """Whether a host can draw with a sampler; older names have the scheduler behind them ("DPM++ 2M Karras")."""
+    known = [sampler.lower() for sampler in host.samplers()]
+    wanted = name.lower()
+    return not wanted or any(wanted == sampler or wanted.startswith(f"{sampler} ") for sampler in known)
 
 
 def prompts(config: TrainConfig) -> list[PreviewPrompt]:
@@ -191,6 +203,8 @@ def _made(base: PreviewRequest, values: Mapping[str, Any], notes: list[str]) -> 
     for key, value in values.items():
         name, read = _READERS[key]
         given[name] = read(key, value)
+        if str(value).lower() in _NEAREST and key == "sample_sampler":
+            notes.append(f"The sampler '{value}' of a preview is drawn as '{given[name]}', the nearest there is.")
         if key in ("width", "height") and given[name] != int(float(value)):
             notes.append(f"A preview's {key} of {value} is drawn as {given[name]}: sides are multiples of 8 from 64.")
     explicit = frozenset(name for name in given if name not in ("prompt", "seed"))
@@ -246,6 +260,9 @@ _READERS: dict[str, tuple[str, Callable[[str, object], Any]]] = {
 _SHORT = {"n": "negative_prompt", "w": "width", "h": "height", "d": "seed", "l": "scale", "s": "sample_steps",
           "ss": "sample_sampler"}
 """Option of a line -> key of a file."""
+
+_NEAREST = ("dpmsolver", "dpmsingle")
+"""Samplers of sd-scripts that the WebUIs have only in a newer or an ancestral form."""
 
 _ELSEWHERE = {
     "g": "guidance that is distilled is for other models", "cn": "there is no ControlNet in previews",

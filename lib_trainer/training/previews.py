@@ -76,7 +76,7 @@ def _draw_one(run: Run, drawing: Drawing, index: int) -> Generator[Event, None, 
 
 def _picture(run: Run, request: PreviewRequest) -> Picture:
     with run.turn() as model:
-        return model.preview(request)
+        return model.preview(preview_prompts.with_sampler_of(run.host, request))
 
 
 def _store(run: Run, picture: Picture, index: int) -> Path:

@@ -79,6 +79,13 @@ def test_lora_plus_raises_the_up_factors() -> None:
     assert [id(factor) for factor in groups["text_encoder"]] == [id(made.layers[TEXT].down)]
 
 
+def test_blocks_with_rates_of_their_own() -> None:
+    made = network()
+    made.rates[IN04] = 0.5
+    rates = learner(made, learning_rate="1e-3", lora_plus_unet=2).set_rates(0)
+    assert rates == {"unet/IN04": 5e-4, "unet/IN04+": 1e-3, "unet": 1e-3, "unet+": 2e-3, "text_encoder": 1e-3}
+
+
 def test_a_warm_up_and_a_step_list() -> None:
     of = learner(network(), learning_rate="1e-3", scheduler="constant_with_warmup", warmup="4")
     assert [of.set_rates(step)["unet"] for step in (0, 1, 4, 9)] == [0.0, 2.5e-4, 1e-3, 1e-3]

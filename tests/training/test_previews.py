@@ -26,7 +26,7 @@ def pixels(host: StandaloneHost, request: GenerateRequest) -> bytes:
 
 
 def test_before_the_first_step_and_at_random_seeds(host: StandaloneHost, settings: Settings) -> None:
-    config = settings(**QUICK, preview_prompts="zko --w 64 --h 72 --ss euler\nzko", preview_at_first=True,
+    config = settings(**QUICK, preview_prompts="zko --w 64 --h 72 --ss euler\nzko --ss Ruler", preview_at_first=True,
                       preview_every_steps=6, preview_random_seeds=1)
     first, last = previewed(host, config)
     assert (first.step, last.step) == (0, 6)
@@ -79,9 +79,11 @@ def test_what_is_wrong_with_previews_is_told_before_the_start(
     file = tmp_path / "prompts.txt"
     faults = check.examine(settings(preview_file=str(file), preview_every_steps=1), host).faults
     assert any("preview_file" in fault and "cannot be read" in fault for fault in faults)
-    file.write_text("zko --cn pose.png")
+    file.write_text("zko --cn pose.png --ss dpmsingle")
     warnings = check.examine(settings(preview_file=str(file)), host).warnings
     assert any("no ControlNet" in warning for warning in warnings)
+    assert any("'dpmsingle' of a preview is drawn as 'DPM++ 2S a'" in warning for warning in warnings)
+    assert any("no sampler 'DPM++ 2S a' here" in warning and "Euler a" in warning for warning in warnings)
     assert any("'Preview every N' is 0" in warning for warning in warnings)
     warnings = check.examine(settings(preview_at_first=True), host).warnings
     assert any("there is no prompt" in warning for warning in warnings)

@@ -2,12 +2,13 @@
 from __future__ import annotations
 
 from lib_trainer.errors import UserError
+from lib_trainer.host import Host
 from lib_trainer.training import preview_prompts
 from lib_trainer.training.checks.findings import Findings
 from lib_trainer.training.config import TrainConfig
 
 
-def previews(config: TrainConfig, findings: Findings) -> None:
+def previews(config: TrainConfig, host: Host, findings: Findings) -> None:
     """Looks at the prompts."""
     try:
         found = preview_prompts.prompts(config)
@@ -16,6 +17,11 @@ def previews(config: TrainConfig, findings: Findings) -> None:
             findings.faults.append(f"preview_file = {config.preview_file!r}: {error}")
         return  # lines of the form are told by the rules of the settings
     findings.warnings += [note for prompt in found for note in prompt.notes]
+    samplers = dict.fromkeys(prompt.request.sampler for prompt in found)
+    findings.warnings += [
+        f"There is no sampler '{name}' here: previews are drawn with the default one, {host.samplers()[0]}."
+        for name in samplers if not preview_prompts.has_sampler(host, name)
+    ]
     times = config.preview_every_steps or config.preview_every_epochs or config.preview_at_first
     if found and not times:
         findings.warnings.append(
