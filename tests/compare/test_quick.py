@@ -24,8 +24,9 @@ from lib_trainer.host import Host, HostPaths
 from lib_trainer.hosts.standalone.host import StandaloneHost
 from lib_trainer.lora import file as lora_file
 from lib_trainer.txt2img_host import GenerateRequest
+from tests import tiny_families
 from tests.compare import known_loras
-from tests.training.sdxl_host import SdxlHost
+from tests.told_sizes import told_sizes
 
 T = TypeVar("T")
 PROMPT = "1girl, smile, blue background"
@@ -140,13 +141,14 @@ def test_a_lora_without_effect_proposes_nothing(host: StandaloneHost) -> None:
     assert any("nothing to propose" in sentence for sentence in found.told)
 
 
-def test_sdxl_is_told_sizes_and_ranked_over_its_own_blocks(checkpoint: Path, host: StandaloneHost) -> None:
-    sdxl = SdxlHost(checkpoint, host)
+def test_sdxl_is_told_sizes_and_ranked_over_its_own_blocks(host: StandaloneHost, tmp_path: Path) -> None:
+    sdxl = StandaloneHost(tiny_families.write(tmp_path, "sdxl"), host.paths)
     file = known_loras.write(sdxl, "known", {"OUT04": 0.5, "BASE": 0.5})
-    found = analyse(sdxl, subject(PROMPT, "known", file, "sdxl"))
+    with told_sizes(sdxl) as sizes:
+        found = analyse(sdxl, subject(PROMPT, "known", file, "sdxl"))
     assert {one.label for one in found.effects if one.effect > 0} == {"OUT04", "BASE"}
     assert found.proposal is not None and found.proposal.weights.count(",") in (11, 19)
-    assert sdxl.told and set(map(tuple, sdxl.told)) == {(64.0, 64.0, 0.0, 0.0, 64.0, 64.0)}
+    assert sizes and set(map(tuple, sizes)) == {(64.0, 64.0, 0.0, 0.0, 64.0, 64.0)}
 
 
 def test_what_no_number_reaches_is_told(host: StandaloneHost) -> None:

@@ -3,10 +3,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-import torch
 from PIL import Image
 
 from lib_trainer.families.sdxl import SDXL
@@ -19,6 +17,7 @@ from lib_trainer.training.config import TrainConfig
 from lib_trainer.training.controls import Controls
 from tests import tiny_families
 from tests.conftest import Settings
+from tests.told_sizes import told_sizes
 
 
 @pytest.fixture(scope="module")
@@ -39,14 +38,8 @@ def sdxl(files: dict[str, Path], tmp_path: Path) -> StandaloneHost:
 @pytest.fixture
 def told(sdxl: StandaloneHost) -> Iterator[list[list[float]]]:
     """The size ids of every prediction."""
-    found: list[list[float]] = []
-
-    def look(unet: torch.nn.Module, args: tuple[Any, ...], named: dict[str, Any]) -> None:
-        found.extend(named["added_cond_kwargs"]["time_ids"].tolist())
-
-    handle = sdxl._loaded.unet.register_forward_pre_hook(look, with_kwargs=True)
-    yield found
-    handle.remove()
+    with told_sizes(sdxl) as found:
+        yield found
 
 
 def train(config: TrainConfig, host: StandaloneHost) -> tuple[list[float], file.LoraFile]:
