@@ -51,6 +51,8 @@ def chosen(table: torch.Tensor, choice: str, least: float = 0.0) -> torch.Tensor
         choice: one of CHOICES; "off" of a checkpoint that ends in pure noise is SD's own table.
         least: see `zero_terminal`.
     """
+    if choice == "auto":
+        return table  # without looking into it: on a card that would wait for all that is computed there
     is_zero = ends_in_pure_noise(table)
     if choice == "on" and not is_zero:
         return zero_terminal(table, least)
