@@ -30,12 +30,14 @@ class Arguments:
         given: values by option, typed; what is not given has sd-scripts' default.
         network: values of `network_args` by name, typed.
         sdxl: whether the SDXL trainer was meant; None = the source does not tell.
+        prompts: text of preview prompts that the source holds itself.
         faults: one sentence per value that could not be read.
     """
 
     given: dict[str, Value] = field(default_factory=dict)
     network: dict[str, Value] = field(default_factory=dict)
     sdxl: bool | None = None
+    prompts: str = ""
     faults: list[str] = field(default_factory=list)
 
     def __getitem__(self, name: str) -> Value:

@@ -159,7 +159,7 @@ def _validation(given: Arguments) -> Iterator[str]:
 
 def _previews(given: Arguments) -> Iterator[str]:
     if (given["sample_every_n_steps"] or given["sample_every_n_epochs"] or given["sample_at_first"]) \
-            and not given["sample_prompts"]:
+            and not (given["sample_prompts"] or given.prompts):
         yield "sample_every_n_... without sample_prompts: there is nothing to draw; name the file of prompts."
 
 

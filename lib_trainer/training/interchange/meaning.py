@@ -109,8 +109,14 @@ def _previews(arguments: Arguments) -> dict[str, Any]:
         return {"preview_file": "", "preview_sampler": ""}
     return {
         "preview_file": arguments["sample_prompts"], "preview_steps": SAMPLE_STEPS, "preview_cfg": SAMPLE_CFG,
-        "preview_sampler": SAMPLERS.get(arguments["sample_sampler"], arguments["sample_sampler"]),
+        "preview_sampler": sampler(arguments),
     }
+
+
+def sampler(arguments: Arguments) -> str:
+    """Returns the sampler of previews by the name that the txt2img tab has for it."""
+    name: str = arguments["sample_sampler"]
+    return SAMPLERS.get(name, name)
 
 
 _JOINED: tuple[Callable[[Arguments], dict[str, Any]], ...] = (

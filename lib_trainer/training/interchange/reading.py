@@ -142,10 +142,12 @@ def _dataset(origin: Path | None) -> Imported:
 
 def _gui(data: Mapping[str, Any]) -> Imported:
     settings = gui.read(data)
-    result = _finished(arguments.read(settings.values, settings.sdxl), GUI)
+    given = arguments.read(settings.values, settings.sdxl)
+    given.prompts = settings.prompts
+    result = _finished(given, GUI)
     if settings.prompts:
         result.values |= {"preview_prompts": settings.prompts, "preview_steps": meaning.SAMPLE_STEPS,
-                          "preview_cfg": meaning.SAMPLE_CFG}
+                          "preview_cfg": meaning.SAMPLE_CFG, "preview_sampler": meaning.sampler(given)}
     result.faults += settings.faults
     result.changed += settings.changed
     result.needless += settings.needless
