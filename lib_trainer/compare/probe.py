@@ -22,6 +22,7 @@ from torch import Tensor
 from lib_trainer import seeds
 from lib_trainer.blocks.layouts import BASE
 from lib_trainer.compare.subject import Subject
+from lib_trainer.errors import UserError
 from lib_trainer.host import Conditioning, HostModel, Lease, Target
 from lib_trainer.lora import file as lora_file
 from lib_trainer.lora import loaded
@@ -143,6 +144,9 @@ class Probe:
 
     def _noised(self, model: HostModel, pictures: Tensor, alphas: Tensor, times: Tensor) -> tuple[Tensor, Tensor]:
         mean, _ = model.encode_images(pictures)
+        if not bool(mean.isfinite().all()):
+            raise UserError(f"The VAE of '{model.checkpoint.name}' gives no numbers (NaN) for these pictures: choose "
+                            "another VAE, or analyze without pictures.")
         clean = mean.to(model.device).float() * model.checkpoint.family.latent_scale
         count = self._look.noises
         clean = clean[torch.arange(count, device=clean.device) % len(clean)]

@@ -244,8 +244,8 @@ def check_numbers(mean: torch.Tensor, std: torch.Tensor, items: Sequence[Item]) 
     fine = (mean.isfinite() & std.isfinite()).flatten(1).all(dim=1).tolist()
     for item, is_fine in zip(items, fine, strict=True):
         if not is_fine:
-            raise UserError(f"The VAE gives no number (NaN) for {item.path}: it overflows in half precision. Run the "
-                            "host with the VAE in full precision (--no-half-vae), or choose a VAE made for fp16.")
+            raise UserError(f"The VAE gives no numbers (NaN) for {item.path}, in float32 either: its weights are "
+                            "damaged, or it is another family's. Choose another VAE.")
 
 
 def _units(pictures: Sequence[Placed], size: int, seed: int) -> Iterator[_Unit]:

@@ -7,16 +7,13 @@ from typing import Any
 
 import torch
 
-from lib_trainer.errors import UserError
 from lib_trainer.host import Checkpoint, Conditioning, Picture, PreviewRequest, Target
 from lib_trainer.hosts.a1111.loaded import Loaded
 from lib_trainer.hosts.a1111.text import States, TextEncoder
 from lib_trainer.hosts.captions import join_chunks, weighed
 from lib_trainer.hosts.recompute import recomputed
 from lib_trainer.hosts.size_ids import vector
-
-_LOG_VARIANCE = (-30.0, 20.0)
-"""Range to which the original autoencoder clamps the logarithm of the posterior's variance."""
+from lib_trainer.hosts.webui import autoencoder
 
 
 class A1111Model:
@@ -62,22 +59,13 @@ class A1111Model:
         return self._loaded.other_targets()
 
     def encode_images(self, pixels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Returns mean and standard deviation (B, 4, h, w) float32 of the posterior, computed in the VAE's dtype.
-
-        Raises:
-            UserError: the VAE overflows in half precision, as SDXL's own does.
+        """Returns mean and standard deviation (B, 4, h, w) float32 of the posterior, computed in the VAE's dtype, or in
+        float32 where that overflows, as SDXL's own does.
         """
         vae: Any = self._loaded.vae
         weight = next(vae.parameters())
-        with torch.no_grad(), torch.autocast(weight.device.type, enabled=False):
-            moments = vae.quant_conv(vae.encoder(pixels.to(weight.device, weight.dtype))).float()
-        if not bool(moments.isfinite().all()):
-            raise UserError(
-                f"The VAE of '{self.checkpoint.name}' gives no numbers (NaN) in {weight.dtype}. Start the WebUI with "
-                "--no-half-vae, or choose a VAE that is made for half precision."
-            )
-        mean, log_variance = moments.chunk(2, dim=1)
-        return mean, torch.exp(0.5 * log_variance.clamp(*_LOG_VARIANCE))
+        mean, std = autoencoder.posterior(vae, pixels.to(weight.device, weight.dtype))
+        return mean, std
 
     def encode_captions(
         self, captions: Sequence[str], clip_skip: int = 1, chunks: int = 1, grad: bool = False, weighted: bool = False

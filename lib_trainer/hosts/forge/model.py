@@ -19,6 +19,7 @@ from lib_trainer.hosts.forge import blocks, text
 from lib_trainer.hosts.forge.loaded import Loaded
 from lib_trainer.hosts.forge.placement import Placement, is_clean
 from lib_trainer.hosts.recompute import recomputed
+from lib_trainer.hosts.webui import autoencoder
 from lib_trainer.hosts.webui.lending import aliased, flags_lent, weights_of
 
 _ACTIVATIONS = 400_000
@@ -109,9 +110,13 @@ class ForgeModel:
         """Returns mean and standard deviation (B, 4, h, w) float32 of the posterior, even under autocast."""
         vae = self._loaded.vae
         self._place(vae.patcher, int(vae.memory_used_encode(pixels.shape, vae.vae_dtype)), False)
+        network, pixels = vae.first_stage_model, pixels.to(vae.device, vae.vae_dtype)
         with torch.no_grad(), torch.autocast(vae.device.type, enabled=False):
-            posterior = vae.first_stage_model.encode(pixels.to(vae.device, vae.vae_dtype), lambda found: found)
-            return posterior.mean.float().to(self.device), posterior.std.float().to(self.device)
+            posterior = network.encode(pixels, lambda found: found)
+            mean, std = posterior.mean.float(), posterior.std.float()
+        if not bool(mean.isfinite().all()):
+            mean, std = autoencoder.posterior_in_float32(network, pixels)
+        return mean.to(self.device), std.to(self.device)
 
     def encode_captions(
         self, captions: Sequence[str], clip_skip: int = 1, chunks: int = 1, grad: bool = False, weighted: bool = False

@@ -19,10 +19,8 @@ from lib_trainer.host import Checkpoint, Conditioning, Picture, PreviewRequest, 
 from lib_trainer.hosts import recompute
 from lib_trainer.hosts.reforge import placement, text
 from lib_trainer.hosts.reforge.loaded import Inside, Loaded, in_memory
+from lib_trainer.hosts.webui import autoencoder
 from lib_trainer.hosts.webui.lending import aliased, flags_lent, weights_of
-
-_LOG_VARIANCE = (-30.0, 20.0)
-"""Range to which the autoencoder clamps the logarithm of the posterior's variance."""
 
 _STEP = 6
 """How many times the memory of drawing one step a training step needs, roughly: its activations are kept."""
@@ -101,22 +99,13 @@ class ReforgeModel:
         return self._loaded.other_targets()
 
     def encode_images(self, pixels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Returns mean and standard deviation (B, 4, h, w) float32 of the posterior, computed in the VAE's dtype.
-
-        Raises:
-            UserError: the VAE overflows in half precision, as SDXL's own does.
+        """Returns mean and standard deviation (B, 4, h, w) float32 of the posterior, computed in the VAE's dtype, or in
+        float32 where that overflows, as SDXL's own does.
         """
         vae = self._loaded.vae
         self._place(vae.patcher, int(vae.memory_used_encode(pixels.shape, vae.vae_dtype)), False)
-        network = vae.first_stage_model
-        with torch.no_grad(), torch.autocast(vae.device.type, enabled=False):
-            moments = network.encoder(pixels.to(vae.device, vae.vae_dtype))
-            moments = network.quant_conv(moments) if hasattr(network, "quant_conv") else moments
-        mean, log_variance = moments.float().to(self.device).chunk(2, dim=1)
-        if not bool(mean.isfinite().all()):
-            raise UserError(f"The VAE of '{self.checkpoint.name}' gives no numbers (NaN) in {vae.vae_dtype}. Start the "
-                            "WebUI with --vae-in-fp32, or choose a VAE that is made for half precision.")
-        return mean, torch.exp(0.5 * log_variance.clamp(*_LOG_VARIANCE))
+        mean, std = autoencoder.posterior(vae.first_stage_model, pixels.to(vae.device, vae.vae_dtype))
+        return mean.to(self.device), std.to(self.device)
 
     def encode_captions(
         self, captions: Sequence[str], clip_skip: int = 1, chunks: int = 1, grad: bool = False, weighted: bool = False
