@@ -25,6 +25,7 @@ class Kind:
         reads_weight: whether the change depends on the weight itself, and not on its shape alone.
         plus: factors that LoRA+ gives the higher rate.
         has_side: whether its files say which side of the weight it scales.
+        is_stored: whether the change is a factor itself, so that working it out again in backward saves nothing.
     """
 
     name: str
@@ -33,16 +34,19 @@ class Kind:
     reads_weight: bool = False
     plus: tuple[str, ...] = ()
     has_side: bool = False
+    is_stored: bool = False
 
 
 def _of_files(name: str) -> registry.Algorithm:
     return next(algorithm for algorithm in registry.ALGORITHMS if algorithm.name == name)
 
 
-def _own(name: str, reads_weight: bool = False, plus: tuple[str, ...] = (), has_side: bool = False) -> Kind:
+def _own(
+    name: str, reads_weight: bool = False, plus: tuple[str, ...] = (), has_side: bool = False, is_stored: bool = False
+) -> Kind:
     """A kind whose mathematics are the ones that files of it are read with."""
     known = _of_files(name)
-    return Kind(name, known.product, known.rank, reads_weight, plus, has_side)
+    return Kind(name, known.product, known.rank, reads_weight, plus, has_side, is_stored)
 
 
 KINDS = {kind.name: kind for kind in (
@@ -52,7 +56,7 @@ KINDS = {kind.name: kind for kind in (
     Kind("oft", lycoris_forms.oft, _of_files("oft").rank, reads_weight=True),
     _own("glora", reads_weight=True),
     _own("ia3", reads_weight=True, has_side=True),
-    _own("full"),
-    _own("norm"),
+    _own("full", is_stored=True),
+    _own("norm", is_stored=True),
 )}
 """By the registry's name."""

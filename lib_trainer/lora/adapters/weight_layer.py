@@ -81,7 +81,7 @@ class WeightLayer(nn.Module):
             x: the layer's input, (..., inputs), (B, inputs, H, W) or what a norm takes.
             multiplier: strength.
         """
-        if not torch.is_grad_enabled():
+        if self.kind.is_stored or not torch.is_grad_enabled():
             return self._run(x, multiplier)
         # The generators have nothing to do with it: masks are functions of the turn.
         return checkpoint(self._run, x, multiplier, use_reentrant=False, preserve_rng_state=False)

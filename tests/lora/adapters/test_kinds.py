@@ -9,10 +9,12 @@ from typing import Any
 import pytest
 import torch
 
+from lib_trainer.errors import UserError
 from lib_trainer.families.sd1 import SD1
 from lib_trainer.host import Target
 from lib_trainer.lora import loaded
 from lib_trainer.lora import network as networks
+from lib_trainer.lora.adapters.facts import FACTS, OPTIONS, RANK
 from lib_trainer.lora.adapters.form import Form
 from lib_trainer.lora.adapters.weight_layer import WeightLayer
 from lib_trainer.lora.algorithms import parts as layer_parts
@@ -225,3 +227,45 @@ def test_the_gradients_are_those_of_our_own_formulas(kind: str) -> None:
             assert (one is None) == (other is None)
             if one is not None:
                 torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("kind", ["dora", "oft", "boft", "glora", "ia3", "lokr_tucker_dora"])
+def test_a_base_stored_in_8_bits_is_read_in_full_precision(kind: str) -> None:
+    """What depends on the model's weight takes it as it is stored and computes in float32."""
+    found, _ = trained.fresh(kind)
+    rounded = {}
+    for target in found:
+        weight: Any = target.module.weight
+        rounded[target.name] = weight.data.to(torch.float8_e4m3fn).float()
+        weight.data = weight.data.to(torch.float8_e4m3fn)
+    network = networks.create(found, trained.KINDS[kind], SD1, 0)
+    for layer in network.layers.values():
+        with torch.no_grad():
+            for parameter in layer.parameters():
+                parameter.add_(0.1)
+    for name, parts in by_layer(network.state_dict(torch.float32)).items():
+        if not isinstance(layer := network.layers[name], WeightLayer):
+            continue
+        expected = registry.change(name, layer_parts.read(parts), rounded[name]).weight
+        torch.testing.assert_close(layer.change().weight, expected, rtol=1e-4, atol=1e-5)
+        assert layer.change().weight.dtype == torch.float32
+
+
+def test_a_quantised_base_is_refused_by_kinds_that_need_its_weights() -> None:
+    target = Target(models.ATTENTION, torch.nn.Linear(6, 8))
+    target.module.weight = torch.nn.Parameter(torch.zeros(8, 6, dtype=torch.int8), requires_grad=False)
+    with pytest.raises(UserError, match=r"stored quantised \(torch.int8\).*Train a plain LoRA"):
+        networks.create([target], NetworkSpec(2, 1.0, algorithm="glora"), SD1, 0)
+    networks.create([target], NetworkSpec(2, 1.0), SD1, 0)
+
+
+def test_the_documentation_names_every_kind_and_what_it_takes() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "NETWORKS.md").read_text("utf8")
+    rows = {line.split("|")[1].strip(" `"): line for line in page.splitlines() if line.startswith("| `")}
+    del rows["algorithm"]
+    assert rows.keys() == FACTS.keys()
+    for name, facts in FACTS.items():
+        row = rows[name].replace("as OFT", rows["oft"]).replace("as LoHa", rows["loha"])
+        row = row.replace("all dropouts", "`network_dropout`, `rank_dropout`")
+        assert {option for option in (*OPTIONS, RANK) if f"`{option}`" in row} == facts.takes, name
+        assert (facts.module in row or facts.module == "lycoris.kohya") and facts.algo in row
