@@ -77,7 +77,12 @@ def _details(forecast: Forecast) -> str:
     sizes = " · ".join(f"{width}x{height}: {uses:,}" for width, height, uses in forecast.sizes)
     return ("<details><summary>Folders and sizes</summary><table>"
             f"<tr><th>Folder</th><th>Repeats</th><th>Pictures</th></tr>{rows}</table>"
-            f"<p><span>Uses per epoch by size:</span> <code>{sizes}</code></p></details>")
+            f"<p><span>Uses per epoch by size:</span> <code>{sizes}</code></p>"
+            f"<p><span>Cached latents need:</span> <code>{_bytes(forecast.cache_bytes)}</code></p></details>")
+
+
+def _bytes(count: int) -> str:
+    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.1f} MB"
 
 
 def _folded(warnings: list[str]) -> str:
