@@ -145,8 +145,7 @@ class InterchangeFold:
         content = base64.b64encode(done.text.encode("utf8")).decode("ascii")
         link = (f'<p><a class="tl-button tl-primary" download="{escape(name, quote=True)}" '
                 f'href="data:application/octet-stream;base64,{content}">{escape(name)}</a></p>')
-        lost = _folded("Cannot be said there", done.lost, "tl-warn", is_open=True)
-        return link + lost + f'<pre class="tl-text" tabindex="0">{escape(done.text)}</pre>'
+        return link + lost(done.lost) + f'<pre class="tl-text" tabindex="0">{escape(done.text)}</pre>'
 
 
 def filled_in(imported: Imported, now: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
@@ -166,12 +165,18 @@ def filled_in(imported: Imported, now: dict[str, Any]) -> tuple[dict[str, Any], 
 
 def told(imported: Imported, faults: Sequence[str]) -> str:
     """Returns what became of an import, as HTML."""
-    head = notes.note_of([f"Read as: {KINDS[imported.kind]}.", "The form is filled in."])
+    head = (f'<div class="tl-note"><span>Read as</span>: <b>{escape(KINDS[imported.kind])}</b>. '
+            "<span>The form is filled in.</span></div>")
     lists = "".join(
         _folded(label, imported.told()[name], "tl-warn" if name == "unsupported" else "", is_open=name == "unsupported")
         for name, label in _HEADS.items()
     )
     return head + notes.problems([*imported.problems, *faults]) + lists
+
+
+def lost(sentences: Sequence[str]) -> str:
+    """Returns what an export could not say, as HTML."""
+    return _folded("Cannot be said there", sentences, "tl-warn", is_open=True)
 
 
 def _folded(label: str, sentences: Sequence[str], style: str, is_open: bool) -> str:

@@ -27,10 +27,5 @@ def note(sentence: str) -> str:
     return f'<div class="tl-note">{escape(sentence)}</div>'
 
 
-def note_of(sentences: Iterable[str]) -> str:
-    """Returns friendly sentences, each translated for itself."""
-    return '<div class="tl-note">' + " ".join(f"<span>{escape(text)}</span>" for text in sentences) + "</div>"
-
-
 def _list(sentences: Iterable[str], style: str) -> str:
     return "".join(f'<div class="tl-note {style}" role="alert">{escape(sentence)}</div>' for sentence in sentences)

@@ -5,6 +5,7 @@ import json
 import re
 
 import pytest
+from tests.ui import page_texts
 
 from lib_trainer.bootstrap import App
 from lib_trainer.data.bucket_report import BucketReport
@@ -15,8 +16,8 @@ from lib_trainer.data.picture_rules import PictureRules
 from lib_trainer.data.scan import Item
 from lib_trainer.data.subsets import Subset
 from lib_trainer.training.forecast import Forecast
-from lib_trainer.ui import bucket_fold, cache_row, checkpoint_line, dataset_card, page, resume_part
-from tests.ui import page_texts
+from lib_trainer.training.interchange.imported import COMMAND, FORMATS, KINDS, Imported
+from lib_trainer.ui import bucket_fold, cache_row, checkpoint_line, dataset_card, interchange_fold, page, resume_part
 
 AT_RUN_TIME = {"Paused. Press Continue to go on.", "Waiting for its turn", "picture", "pictures", "grid", "grids"}
 """Texts without values that the training, txt2img and the plot show."""
@@ -38,6 +39,14 @@ def _buckets() -> set[str]:
     return page_texts.of_html(fold.on_show({}, "", "", 1)[0]) | {*bucket_fold.ORDERS, bucket_fold.ALL}
 
 
+def _interchange() -> set[str]:
+    """Heads and kinds of an import with all there is to tell, and the formats of an export."""
+    imported = Imported(COMMAND, unsupported=["1."], changed=["2."], assumed=["3."], needless=["4."])
+    told = page_texts.of_html(interchange_fold.told(imported, []) + interchange_fold.lost(["5."]))
+    heads = {text for text in told if len(text) > 3}
+    return heads | set(KINDS.values()) | set(FORMATS.values())
+
+
 @pytest.fixture(scope="module")
 def texts(shared_app: App) -> set[str]:
     blocks = page_texts.of_blocks(page.build(shared_app).get_config_file())
@@ -48,7 +57,7 @@ def texts(shared_app: App) -> set[str]:
     written = page_texts.settings() | page_texts.of_scripts() | page_texts.of_notes()
     block_weight = page_texts.of_webui_panel(shared_app.host) | page_texts.of_analysis() | page_texts.of_entries()
     caches = page_texts.of_html(cache_row.told(dict.fromkeys(("latents", "captions"), CacheSize(1, 1))))
-    return blocks | card | _buckets() | caches | line | webui | written | block_weight | AT_RUN_TIME
+    return blocks | card | _buckets() | _interchange() | caches | line | webui | written | block_weight | AT_RUN_TIME
 
 
 @pytest.mark.parametrize("language", ["ja_JP", "zh_CN", "zh_TW"])
