@@ -22,6 +22,7 @@ class HostCase(ABC):
         attention_layers: layers of that checkpoint's U-Net that LierLa adapts. conv_layers: least and greatest number
             of layers that only C3Lier adapts (86 in a true-size SD 1.5; where neighbouring widths are equal a residual
             block has no conv_shortcut).
+        tables: of the reference's token ids, for every text encoder the one that it follows (tests/data).
         levels: of 255, how far a picture with live adapters may be from the one with the same adapters of a float32
             file; 0 where the host computes both the same way.
     """
@@ -29,6 +30,7 @@ class HostCase(ABC):
     host: Host
     attention_layers = 192
     conv_layers = (72, 86)
+    tables: tuple[str, ...] = ("sd1",)
     levels = 0
 
     @abstractmethod
@@ -56,8 +58,8 @@ class HostCase(ABC):
         """How many wait for the host's lock."""
 
     @abstractmethod
-    def states_of(self, ids: Sequence[int]) -> torch.Tensor:
-        """The text states (77, C) of 77 token ids."""
+    def states_of(self, ids: Sequence[int], encoder: int = 0) -> torch.Tensor:
+        """The text states (77, C) of 77 token ids, of one of the encoders; those that the U-Net is told."""
 
     @abstractmethod
     def close(self) -> None:

@@ -1,7 +1,7 @@
 """One step of training, small and plain, for tests of the lease."""
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 import torch
@@ -56,10 +56,23 @@ def backward(model: HostModel, captions: Sequence[str] = ("a cat",), clip_skip: 
     return prediction.detach()
 
 
-def gradients(made: Network) -> dict[str, torch.Tensor]:
-    """Takes the gradients of a network's factors and clears them."""
+def idle(model: HostModel) -> set[str]:
+    """Returns the text encoders' layers that nobody computes with: SDXL takes the last but one of its first."""
+    family = model.checkpoint.family
+    if family.has_clip_skip:
+        return set()
+    first = f"{family.text_encoders[0].prefix}_text_model_encoder_layers_"
+    names = [target.name for target in model.targets() if target.name.startswith(first)]
+    last = max(int(name[len(first):].split("_")[0]) for name in names)
+    return {name for name in names if name.startswith(f"{first}{last}_")}
+
+
+def gradients(made: Network, without: Collection[str] = ()) -> dict[str, torch.Tensor]:
+    """Takes the gradients of a network's factors and clears them; the layers `without` have none."""
     found = {}
     for name, layer in made.layers.items():
+        if name in without:
+            continue
         for part in ("down", "up"):
             factor = getattr(layer, part)
             assert factor.grad is not None, f"{name}.{part} got no gradient"

@@ -14,13 +14,23 @@ from lib_trainer.lora.network import part_of
 from tests.contract import steps
 from tests.contract.cases import HostCase
 
-TOKENS = json.loads((Path(__file__).parents[1] / "data" / "sd1_tokens.json").read_text())
+DATA = Path(__file__).parents[1] / "data"
+TABLES = {name: json.loads((DATA / f"{name}_tokens.json").read_text()) for name in ("sd1", "sd2")}
+TOKENS = TABLES["sd1"]
 WEIGHTED = json.loads((Path(__file__).parents[1] / "data" / "weighted_captions.json").read_text())
 SINGLE = {f"lora_unet_mid_block_attentions_0_transformer_blocks_0_attn1_to_{part}" for part in "qk"}
 """Where 64 pixels leave one place, attention over it has no gradient but rounding errors."""
 LITERAL = "(a:1.2) [b] BREAK AND c"
 LITERAL_IDS = [263, 320, 281, 272, 269, 273, 264, 314, 321, 316, 2568, 537, 322]
 """CLIP's ids of LITERAL: brackets, colon, BREAK and AND are words like all others."""
+
+
+def padded(ids: list[int], table: str) -> list[int]:
+    """Returns SD 1.x's ids of a piece as another encoder has them: what follows the first end token is 0 there."""
+    if table == "sd1":
+        return ids
+    end = ids.index(49407) + 1
+    return ids[:end] + [0] * (len(ids) - end)
 
 
 def test_checkpoint_facts(case: HostCase) -> None:
@@ -60,8 +70,13 @@ def test_posterior_is_deterministic(case: HostCase) -> None:
 @pytest.mark.parametrize("caption", TOKENS["captions"])
 def test_caption_chunks_are_joined_as_sd_scripts_does(case: HostCase, chunks: int, caption: str) -> None:
     """Each chunk of the reference's ids is encoded alone; the first's begin, all middles, the last's end remain."""
-    rows = [case.states_of(ids) for ids in TOKENS["ids"][f"sd1_{75 * chunks}"][caption]]
-    want = torch.cat([rows[0][:1], *[row[1:-1] for row in rows], rows[-1][-1:]])
+    if not all(caption in TABLES[table]["captions"] for table in case.tables):
+        pytest.skip("the reference's tokenizer of this encoder takes '!' for padding")
+    encoded = []
+    for encoder, table in enumerate(case.tables):
+        rows = [case.states_of(ids, encoder) for ids in TABLES[table]["ids"][f"{table}_{75 * chunks}"][caption]]
+        encoded.append(torch.cat([rows[0][:1], *[row[1:-1] for row in rows], rows[-1][-1:]]))
+    want = torch.cat(encoded, dim=-1)
     with case.host.borrow_model() as lease, lease.turn() as model:
         states = model.encode_captions([TOKENS["captions"][caption]], chunks=chunks).hidden
         assert states.shape[:2] == (1, 75 * chunks + 2) and not states.requires_grad
@@ -74,8 +89,13 @@ def test_caption_chunks_are_joined_as_sd_scripts_does(case: HostCase, chunks: in
 def test_weights_multiply_the_states_of_their_tokens(case: HostCase, chunks: int, caption: str) -> None:
     """The reference's ids, encoded without weights, times the reference's weights; no mean is restored."""
     reference = WEIGHTED["cases"][caption][str(75 * chunks)]
-    rows = [case.states_of(ids) for ids in reference["ids"]]
-    states = torch.cat([rows[0][:1], *[row[1:-1] for row in rows], rows[-1][-1:]])
+    if chunks > 1 and case.tables != ("sd1",):
+        pytest.skip("the reference is SD 1.x's; other encoders fill the pieces of long captions by another rule")
+    encoded = []
+    for encoder, table in enumerate(case.tables):
+        rows = [case.states_of(padded(ids, table), encoder) for ids in reference["ids"]]
+        encoded.append(torch.cat([rows[0][:1], *[row[1:-1] for row in rows], rows[-1][-1:]]))
+    states = torch.cat(encoded, dim=-1)
     weights = torch.tensor([1.0, *[weight for row in reference["weights"] for weight in row[1:-1]], 1.0])
     with case.host.borrow_model() as lease, lease.turn() as model:
         found = model.encode_captions([WEIGHTED["captions"][caption], "a"], chunks=chunks, weighted=True).hidden
@@ -85,7 +105,8 @@ def test_weights_multiply_the_states_of_their_tokens(case: HostCase, chunks: int
 
 
 def test_captions_are_taken_literally(case: HostCase) -> None:
-    want = case.states_of([49406, *LITERAL_IDS, *[49407] * (76 - len(LITERAL_IDS))])
+    ids = [49406, *LITERAL_IDS, *[49407] * (76 - len(LITERAL_IDS))]
+    want = torch.cat([case.states_of(padded(ids, table), number) for number, table in enumerate(case.tables)], dim=-1)
     with case.host.borrow_model() as lease, lease.turn() as model:
         torch.testing.assert_close(model.encode_captions([LITERAL]).hidden[0], want, rtol=1e-4, atol=1e-5)
 
@@ -93,6 +114,9 @@ def test_captions_are_taken_literally(case: HostCase) -> None:
 def test_clip_skip_takes_another_layer_and_knows_its_limits(case: HostCase) -> None:
     with case.host.borrow_model() as lease, lease.turn() as model:
         last, earlier = (model.encode_captions(["a cat"], clip_skip=skip).hidden for skip in (1, 2))
+        if not model.checkpoint.family.has_clip_skip:
+            assert torch.equal(last, earlier)
+            return
         assert last.shape == earlier.shape and not torch.allclose(last, earlier)
         with pytest.raises(UserError, match=r"Clip skip must be 1 to .*got 99"):
             model.encode_captions(["a cat"], clip_skip=99)
@@ -104,12 +128,14 @@ def test_gradients_reach_both_parts_and_no_weight(case: HostCase, clip_skip: int
         made = steps.network(model)
         with made.attached(model.targets()):
             steps.backward(model, clip_skip=clip_skip)
-        for part in ("unet", "text_encoder"):
+        skipped = steps.idle(model)
+        for part in {part_of(name) for name in made.layers}:
             found = [factor.grad for name, layer in made.layers.items() if part_of(name) == part and name not in SINGLE
                      for factor in (layer.down, layer.up)]
             reached = [grad for grad in found if grad is not None and bool(grad.abs().max() > 0)]
             # the layers that clip skip skips are computed by nobody: 12 factors per skipped layer
-            assert len(reached) == len(found) - (12 * (clip_skip - 1) if part == "text_encoder" else 0)
+            beyond = 2 * len(skipped) or 12 * (clip_skip - 1)
+            assert len(reached) == len(found) - (beyond if part == "text_encoder" else 0)
         assert all(weight.grad is None for network in case.networks() for weight in network.parameters())
 
 
@@ -118,7 +144,7 @@ def test_bf16_autocast_trains_float32_adapters(case: HostCase) -> None:
         made = steps.network(model)
         with made.attached(model.targets()), torch.autocast(model.device.type, torch.bfloat16):
             steps.backward(model)
-        found = steps.gradients(made)
+        found = steps.gradients(made, steps.idle(model))
         assert {gradient.dtype for gradient in found.values()} == {torch.float32}
         assert all(bool(gradient.isfinite().all()) for gradient in found.values())
         mean, _ = model.encode_images(steps.pixels())
@@ -141,10 +167,10 @@ def test_checkpointing_gives_the_same_gradients(case: HostCase) -> None:
         try:
             with made.attached(model.targets()):
                 steps.backward(model)
-                plain, plain_calls = steps.gradients(made), calls
+                plain, plain_calls = steps.gradients(made, steps.idle(model)), calls
                 with model.checkpointing():
                     steps.backward(model)
-                saved, saved_calls = steps.gradients(made), calls - plain_calls
+                saved, saved_calls = steps.gradients(made, steps.idle(model)), calls - plain_calls
         finally:
             handle.remove()
         assert (plain_calls, saved_calls) == (1, 2)  # the activations really were recomputed

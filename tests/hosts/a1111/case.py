@@ -24,5 +24,5 @@ class A1111Case(WebUICase):
         return [self.model]
 
     @torch.no_grad()
-    def states_of(self, ids: Sequence[int]) -> torch.Tensor:
+    def states_of(self, ids: Sequence[int], encoder: int = 0) -> torch.Tensor:
         return self.model.cond_stage_model.encode_with_transformers(torch.tensor([list(ids)]))[0]

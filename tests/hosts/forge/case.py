@@ -32,5 +32,5 @@ class ForgeCase(WebUICase):
         main_entry.checkpoint_change(self.checkpoint_file(first).name)
         self.draw()
 
-    def states_of(self, ids: Sequence[int]) -> torch.Tensor:
+    def states_of(self, ids: Sequence[int], encoder: int = 0) -> torch.Tensor:
         return self.model.states(torch.tensor([list(ids)]))[0].clone()

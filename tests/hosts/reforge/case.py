@@ -28,5 +28,5 @@ class ReforgeCase(WebUICase):
         return {"sd_model": self.model}
 
     @torch.no_grad()
-    def states_of(self, ids: Sequence[int]) -> torch.Tensor:
+    def states_of(self, ids: Sequence[int], encoder: int = 0) -> torch.Tensor:
         return self.model.encode(torch.tensor([list(ids)]))[0]
