@@ -16,7 +16,7 @@ from lib_trainer.errors import UserError
 from lib_trainer.lora import max_norm
 from lib_trainer.lora.max_norm import Norms
 from lib_trainer.lora.network import TEXT_ENCODER, UNET, Network
-from lib_trainer.training import optimizers, schedules
+from lib_trainer.training import one_call, optimizers, schedules
 from lib_trainer.training.config import TrainConfig
 from lib_trainer.training.ema import Ema
 from lib_trainer.training.evaluation import Evaluation
@@ -67,6 +67,8 @@ class Learner:
             weight.requires_grad_(True)
         _, self._row = optimizers.find(config.optimizer)
         self.optimizer = optimizers.build(config.optimizer, config.optimizer_args, self._for_optimizer(rates(config)))
+        first = self.optimizer.param_groups[0]
+        self._form = {flag: first[flag] for flag in one_call.FLAGS if flag in first}
         self._rates = _Rates(config, self._groups, total, self.optimizer)
         self._stop_text = parse_part(config.stop_text_encoder, total, "Stop the text encoder")
         self._scaler = _scaler(device, fp16)
@@ -100,6 +102,8 @@ class Learner:
     def set_rates(self, step: int) -> dict[str, float]:
         """Sets the rate of every group for the update with this 0-based number; returns the rates that really act."""
         self._step = step
+        for held in self.optimizer.param_groups:
+            held.update(self._form)  # a state may come from another device
         self._rates.set(step, follow_first=self._units is not None)
         shown = effective(self.optimizer, self._units.ratios if self._units else {})
         if self._stop_text and step >= self._stop_text:
@@ -117,6 +121,14 @@ class Learner:
             return {}
         return {"keys_scaled": float(self.norms.shortened), "average_norm": self.norms.mean,
                 "max_norm": self.norms.greatest}
+
+    @property
+    def loss_scale(self) -> float | None:
+        """What losses are multiplied with so that fp16 gradients do not vanish; None = they need not be.
+
+        Waits for the device.
+        """
+        return self._scaler.get_scale() if self._scaler.is_enabled() else None
 
     def backward(self, loss: Tensor) -> None:
         """Adds the gradient of a loss to what is gathered for the update."""

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 from lib_trainer import seeds
 from lib_trainer.errors import UserError
 from lib_trainer.training import arguments as written_arguments
+from lib_trainer.training import one_call
 
 if TYPE_CHECKING:
     import torch
@@ -70,8 +71,7 @@ _NESTEROV = {"momentum": 0.9, "nesterov": True}
 _PREPRINT = _finder("dadaptation.experimental:DAdaptAdamPreprint")
 
 OPTIMIZERS: dict[str, OptimizerRow] = {
-    # foreach: one call for all factors instead of one per factor, the same bits.
-    "AdamW": OptimizerRow("torch.optim:AdamW", {"foreach": True}),
+    "AdamW": OptimizerRow("torch.optim:AdamW"),
     "AdamW8bit": _8bit("AdamW8bit"),
     "PagedAdamW": _8bit("PagedAdamW"),
     "PagedAdamW8bit": _8bit("PagedAdamW8bit"),
@@ -231,6 +231,10 @@ def build(name: str, args_text: str, groups: Sequence[Mapping[str, Any]]) -> tor
             f"The optimiser {known} runs on NVIDIA cards only, and the model is not on one. Choose AdamW, Lion, "
             "Prodigy or Adafactor."
         )
+    loaded = _load(known, row)
+    if not any(flag in chosen for flag in one_call.FLAGS):
+        weights = [weight for group in groups for weight in group["params"]]
+        chosen |= one_call.flags(row.path, written_arguments.names(loaded, _OWN_FIELDS), weights)
     made: list[dict[str, Any]] = [dict(group) for group in groups]
     rate = None if sets_own_rate(known, args_text) else groups[0]["lr"]
     if rate is None:
@@ -238,7 +242,7 @@ def build(name: str, args_text: str, groups: Sequence[Mapping[str, Any]]) -> tor
             del group["lr"]
     try:
         with seeds.process_wide(0, "optimizer") if row.foreign else nullcontext():
-            return _load(known, row)(made, **{"lr": rate, **chosen})
+            return loaded(made, **{"lr": rate, **chosen})
     except (ValueError, TypeError, AssertionError) as error:
         raise UserError(
             f"The optimiser {known} refuses its arguments ({written_arguments.shown(chosen)}): {error}. Change them."
@@ -267,8 +271,8 @@ def describe(name: str, args_text: str) -> str:
     """
     known, row = find(name)
     loaded = _load(known, row)
-    # foreach is how the numbers are computed, not which.
-    chosen = ",".join(f"{key}={value}" for key, value in arguments(known, args_text).items() if key != "foreach")
+    chosen = ",".join(f"{key}={value}" for key, value in arguments(known, args_text).items()
+                      if key not in one_call.FLAGS)
     return f"{loaded.__module__}.{loaded.__qualname__}" + (f"({chosen})" if chosen else "")
 
 

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lib_trainer.errors import UserError
-from lib_trainer.training import optimizers, rate_finding
+from lib_trainer.training import one_call, optimizers, rate_finding
 from lib_trainer.training.checks.trial import trial
 from lib_trainer.training.optimizers import OPTIMIZERS
 from lib_trainer.training.resume import packing
@@ -235,3 +235,20 @@ def test_prodigys_coupled_decay_is_refused() -> None:
 def test_description_is_the_records() -> None:
     assert optimizers.describe("AdamW", "") == "torch.optim.adamw.AdamW"
     assert optimizers.describe("adamw", "weight_decay=0.1") == "torch.optim.adamw.AdamW(weight_decay=0.1)"
+
+
+def test_torchs_own_take_one_call_for_all_factors() -> None:
+    """Fused where torch has it; a person's own choice stands, and no other class is meddled with."""
+    assert optimizers.build("AdamW", "", groups(1.0)).param_groups[0]["fused"]  # the tests' torch has it
+    written = optimizers.build("AdamW", "fused=False foreach=True", groups(1.0)).param_groups[0]
+    assert not written["fused"] and written["foreach"]
+    weight = torch.ones(2)
+    assert one_call.flags("torch.optim:RAdam", ["foreach"], [weight]) == {"foreach": True}
+    assert one_call.flags("torch.optim:AdamW", ["fused", "foreach"], [weight.to("meta")]) == {"foreach": True}
+    assert one_call.flags("pytorch_optimizer:Lion", ["foreach"], [weight]) == {}
+
+
+def test_the_forms_of_adamw_agree() -> None:
+    values = [learn("AdamW", f"{form}=True", updates=50)[1] for form in ("fused", "foreach")]
+    # They differ in the order of operations: some ulps of weights of size 1.
+    assert all(torch.allclose(*pair, rtol=0, atol=1e-5) for pair in zip(*values, strict=True))
