@@ -51,7 +51,7 @@ def describe(network: Network, spec: NetworkSpec, continued: bool) -> Descriptio
         kernel = _found(layers, is_kernel=True)
     module = LYCORIS if _is_lycoris(network, spec, continued) else FACTS[network.algorithm].module
     arguments = dict(_arguments(network, spec, continued, module))
-    if kernel:
+    if kernel and network.algorithm != "oft_kohya":
         arguments |= {"conv_dim": str(kernel[0]), "conv_alpha": str(kernel[1])}
     return Description(module, rank, alpha, arguments)
 
@@ -95,5 +95,10 @@ def _arguments(network: Network, spec: NetworkSpec, continued: bool, module: str
     yield from ((name, f"{number:g}") for name, number in numbers.items() if number)
     if network.algorithm == "lokr" and not continued:
         yield "factor", str(form.factor)
+    if network.algorithm == "oft_kohya":
+        if any("_attn" not in name for name in network.layers):
+            yield "enable_all_linear", "True"
+        if any(layer.is_kernel for layer in network.layers.values()):
+            yield "enable_conv", "True"
     if network.algorithm == "dylora":
         yield "unit", str(spec.form.unit)
