@@ -100,10 +100,13 @@ def _show(event: dict[str, Any], as_json: bool) -> None:
         print(event["text"], flush=True)
     elif kind == "Cached":
         print(f"{event['what']}: {event['done']}/{event['total']}", flush=True)
+    elif kind == "Validated":
+        best = f" (best {event['best_loss']:.5g} at step {event['best_step']})" if event["best_step"] else ""
+        print(f"validation loss {event['loss']:.5g} after {event['step']} steps{best}", flush=True)
     elif kind == "Saved":
         print(f"saved {event['file']}", flush=True)
     elif kind == "Finished" and event["tag"]:
         print(f"done in {event['seconds']:.0f} s; write {event['tag']} in the prompt"
               + (f", with {event['trigger']}" if event["trigger"] else ""), flush=True)
-    elif kind in ("Warned", "Paused"):
+    elif kind in ("Warned", "Paused", "EndedEarly"):
         print(event.get("message") or event["reason"], file=sys.stderr)

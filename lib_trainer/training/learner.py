@@ -23,7 +23,7 @@ from lib_trainer.training.evaluation import Evaluation
 from lib_trainer.training.groups import Group, groups, rates
 from lib_trainer.training.rate_finding import Units, effective
 from lib_trainer.training.rates import Rate, parse_part
-from lib_trainer.training.resume_state import Stateful
+from lib_trainer.training.resume_state import Stateful, Trained
 from lib_trainer.training.schedule_classes import ClassSchedule
 
 
@@ -67,13 +67,13 @@ class Learner:
             weight.requires_grad_(True)
         _, self._row = optimizers.find(config.optimizer)
         self.optimizer = optimizers.build(config.optimizer, config.optimizer_args, self._for_optimizer(rates(config)))
-        first = self.optimizer.param_groups[0]
-        self._form = {flag: first[flag] for flag in one_call.FLAGS if flag in first}
         self._rates = _Rates(config, self._groups, total, self.optimizer)
         self._stop_text = parse_part(config.stop_text_encoder, total, "Stop the text encoder")
         self._scaler = _scaler(device, fp16)
         self.ema = Ema(self.parameters, config.ema_decay) if config.ema_decay else None
         self._evaluation = Evaluation(self.parameters, self.optimizer, self.ema)
+        first = self.optimizer.param_groups[0]
+        self._form = {flag: first[flag] for flag in (*one_call.FLAGS, "train_mode") if flag in first}
         self._step = 0
 
     def _for_optimizer(self, by_part: dict[str, Rate]) -> list[dict[str, Any]]:
@@ -99,11 +99,15 @@ class Learner:
         """While open, the adapters are as files, previews and validation want them."""
         return self._evaluation.weights()
 
+    def trained(self) -> AbstractContextManager[Trained]:
+        """While open, tells the trained value of a parameter, whichever it holds now."""
+        return self._evaluation.trained()
+
     def set_rates(self, step: int) -> dict[str, float]:
         """Sets the rate of every group for the update with this 0-based number; returns the rates that really act."""
         self._step = step
         for held in self.optimizer.param_groups:
-            held.update(self._form)  # a state may come from another device
+            held.update(self._form)  # a state may come from another device, or be written while a picture is drawn
         self._rates.set(step, follow_first=self._units is not None)
         shown = effective(self.optimizer, self._units.ratios if self._units else {})
         if self._stop_text and step >= self._stop_text:

@@ -24,7 +24,7 @@ from lib_trainer.training.events import Continued, Event, LossBands, Paused, Ste
 from lib_trainer.training.learner import Learner
 from lib_trainer.training.run import Run, patiently
 from lib_trainer.training.told import Told
-from lib_trainer.training.watch import Seen
+from lib_trainer.training.watch import SCALE_EVERY, Seen
 from lib_trainer.training.watch import due as statistics_are_due
 from lib_trainer.training.world import share
 
@@ -37,7 +37,8 @@ def train(run: Run, inputs: step.Inputs, learner: Learner) -> Iterator[Event]:
     """
     if run.step >= run.length.total:
         return
-    if run.step == 0 and run.held_out.batches:
+    # What a run that was stopped did not wait for is done when it goes on.
+    if run.held_out.batches and (run.step == 0 or run.held_out.due(run.step, run.epoch, run.epoch_ended)):
         with learner.evaluating():
             yield from validation.measure(run, inputs)
     if run.step == 0 and run.config.preview_at_first:
@@ -92,11 +93,17 @@ def _update(
             return None
     if done is None:
         raise RuntimeError("An update has no batch.")
-    for seen in done.seen:
-        if sentence := run.watch.see(seen):
-            yield Warned(sentence)
+    yield from (Warned(sentence) for sentence in _notable(run, learner, done) if sentence)
     timestep = sum(sum(seen.timesteps) for seen in done.seen) / samples
     return replace(run.progress.stepped(done.loss, rates, timestep), norms=learner.told_norms)
+
+
+def _notable(run: Run, learner: Learner, done: _Done) -> Iterator[str]:
+    """Takes an update into the statistics; yields what stands out."""
+    for seen in done.seen:
+        yield run.watch.see(seen)
+    if (run.step + 1) % SCALE_EVERY == 0 and (scale := learner.loss_scale) is not None:
+        yield run.watch.see_scale(scale)
 
 
 @dataclass(frozen=True)

@@ -30,6 +30,13 @@ _SETTLED, _RUN_AWAY = 50, 3.0
 """A run has run away when, after so many updates, its recent losses are so many times what its timesteps had before."""
 
 
+SCALE_EVERY = 50
+"""Updates between two looks at the factor of fp16 losses, since each waits for the device."""
+
+_LOWEST_SCALE = 1.0
+"""Sixteen updates more were lost than the factor has recovered from."""
+
+
 @dataclass(frozen=True)
 class Band:
     """Timesteps from `first` up to, not including, `last`: mean loss and number of samples."""
@@ -85,7 +92,7 @@ class Watch:
         self._uses: NDArray[np.int32] = np.zeros((len(self._items), BANDS), np.int32)
         self._totals: NDArray[np.float64] = np.zeros(BANDS, np.float64)
         self._counts: NDArray[np.int64] = np.zeros(BANDS, np.int64)
-        self._updates, self._recent, self._told = 0, 1.0, False
+        self._updates, self._recent, self._told, self._scale_told = 0, 1.0, False, False
 
     def see(self, seen: Seen) -> str:
         """Takes the samples of an update in; returns a sentence, once, when the loss has run away."""
@@ -110,6 +117,17 @@ class Watch:
         return (f"The loss has risen to {self._recent:.1f} times what the same timesteps had before: the learning rate "
                 "is probably too high. Stop, and go on from a file saved before with a third of it.")
 
+    def see_scale(self, scale: float) -> str:
+        """Looks at the factor of fp16 losses, which is halved at every lost update; returns a sentence, once.
+
+        It begins at 65,536, and some halvings are how it finds its value (Micikevicius et al. 2018, section 3.2).
+        """
+        if self._scale_told or scale >= _LOWEST_SCALE:
+            return ""
+        self._scale_told = True
+        return ("Gradients overflow in fp16 again and again, so many updates are left out and little is learned: "
+                "choose bf16 (or fp32) as precision; a lower learning rate may help, too.")
+
     @property
     def bands(self) -> list[Band]:
         """The bands that have been trained on, by timestep."""
@@ -133,7 +151,7 @@ class Watch:
         return {
             "sums": torch.from_numpy(self._sums), "uses": torch.from_numpy(self._uses),
             "totals": torch.from_numpy(self._totals), "counts": torch.from_numpy(self._counts),
-            "updates": self._updates, "recent": self._recent, "told": self._told,
+            "updates": self._updates, "recent": self._recent, "told": self._told, "scale_told": self._scale_told,
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
@@ -142,4 +160,4 @@ class Watch:
                             ("counts", self._counts)):
             table[...] = state_dict[name].numpy()
         self._updates, self._recent = int(state_dict["updates"]), float(state_dict["recent"])
-        self._told = bool(state_dict["told"])
+        self._told, self._scale_told = bool(state_dict["told"]), bool(state_dict["scale_told"])

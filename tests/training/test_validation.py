@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -105,6 +106,24 @@ def test_early_stopping_counts_in_a_row() -> None:
     again.load_state_dict(held.state_dict())
     again.judge(7, 3.5)
     assert again.is_over and (again.best_loss, again.best_step) == (3.0, 5)
+
+
+def test_a_resumed_run_measures_and_judges_as_if_it_had_never_ended(host: StandaloneHost, settings: Settings) -> None:
+    changes = {**HELD, "epochs": 2, "validate_every_steps": 1, "early_stopping": 50, "state_every_minutes": 15}
+    whole = train(settings(name="whole", **changes), host)
+    controls = Controls()
+
+    def stop(event: ev.Event) -> None:
+        if isinstance(event, ev.Stepped) and event.step == 2:
+            controls.stop()
+
+    cut = settings(name="cut", **changes)
+    first = train(cut, host, stop, controls)
+    second = train(replace(cut, resume="auto"), host)
+    assert of(ev.Validated, first) + of(ev.Validated, second) == of(ev.Validated, whole)
+    losses = [losses_file.read(Path(of(ev.Started, events)[0].folder)) for events in (whole, second)]
+    assert losses[0] == losses[1]
+    assert model_hash(host, "cut-best") == model_hash(host, "whole-best")
 
 
 def test_a_stop_does_not_wait_for_a_measurement(host: StandaloneHost, settings: Settings) -> None:

@@ -98,6 +98,14 @@ def test_a_loss_that_runs_away_is_told_once() -> None:
     assert not any(trained(factor=2.5)._told for _ in range(1)), "one bad picture is no explosion"
 
 
+def test_lost_updates_in_fp16_are_told_once_and_remembered() -> None:
+    watched = Watch(items(1))
+    assert [bool(watched.see_scale(scale)) for scale in (65536.0, 1.0, 0.5, 0.25)] == [False, False, True, False]
+    again = Watch(items(1))
+    again.load_state_dict(watched.state_dict())
+    assert again.see_scale(0.1) == ""
+
+
 def test_fifty_thousand_pictures_take_few_megabytes() -> None:
     many = items(50_000)
     tracemalloc.start()
