@@ -267,11 +267,6 @@ class Plan:
                 found.update(rules.forms(picture.item.caption))
         return sorted(found)
 
-    @property
-    def captions_vary(self) -> bool:
-        """Whether some caption may take too many forms to encode each of them beforehand."""
-        return any(picture.item.subset.captions.varies(picture.item.caption) for picture in self.pictures)
-
 
 class Epoch(Sequence[Batch]):
     """The batches of one epoch, a sequence that makes its elements when they are asked for."""

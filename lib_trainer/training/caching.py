@@ -99,7 +99,7 @@ def filled(state: Run, captions: Sequence[str], text_encoder_learns: bool) -> Ge
 
     Args:
         state: the run.
-        captions: every caption that can occur.
+        captions: every caption that can occur, of those that do not vary.
         text_encoder_learns: whether text states change during the run.
 
     Raises:
@@ -107,7 +107,8 @@ def filled(state: Run, captions: Sequence[str], text_encoder_learns: bool) -> Ge
     """
     masks = MaskFolders()
     latents = (yield from _latents(state, masks)) if state.config.cache_latents else None
-    cached = state.config.cache_captions and not text_encoder_learns and not state.plan.captions_vary
+    # Captions that vary are encoded at every use, those beside them (of another subset, for validation) come from here.
+    cached = state.config.cache_captions and not text_encoder_learns and captions
     texts = (yield from _texts(state, captions)) if cached else None
     return Loader(latents, texts, masks)
 

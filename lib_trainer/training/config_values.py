@@ -91,7 +91,9 @@ def read_file(path: Path) -> dict[str, Any]:
     try:
         values = parse_toml(text) if kind == ".toml" else json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise UserError(f"The settings file {path} is not valid {kind[1:].upper()}: {error}.") from None
+        windows = kind == ".toml" and "\\" in text
+        remedy = " TOML wants Windows paths in single quotes, or with / in place of \\." if windows else ""
+        raise UserError(f"The settings file {path} is not valid {kind[1:].upper()}: {error}.{remedy}") from None
     if not isinstance(values, dict):
         raise UserError(f"The settings file {path} must hold an object {{...}} with settings, not {_shown(values)}.")
     return values

@@ -149,6 +149,7 @@ def test_a_file_without_data_sets(values: dict[str, Any], tmp_path: Path) -> Non
 def test_files_that_cannot_be_read(tmp_path: Path) -> None:
     assert "cannot be read" in dataset_file.read(TrainConfig(datasets=str(tmp_path / "no.toml"))).faults[0]
     assert "not valid TOML" in read(tmp_path, "[[datasets").faults[0]
+    assert "single quotes" in read(tmp_path, 'image_dir = "C:\\pictures\\zko"').faults[0]
 
 
 def test_what_is_not_used_is_told(tmp_path: Path) -> None:

@@ -113,7 +113,9 @@ def test_what_every_use_looks_like(dataset: Path, host: StandaloneHost) -> None:
 
 
 def test_the_same_run_gives_the_same_bits(dataset: Path, host: StandaloneHost) -> None:
-    first, second = (run(settings(dataset, name=name, steps=4), host)[-1] for name in ("a", "b"))
+    """Some captions come from the cache, those that vary are encoded at every use."""
+    first, second = (run(settings(dataset, name=name, steps=4, train_text_encoder=False), host)[-1]
+                     for name in ("a", "b"))
     assert isinstance(first, ev.Finished) and isinstance(second, ev.Finished)
     states = [file.load(Path(event.file)).tensors for event in (first, second)]
     assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
