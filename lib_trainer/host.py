@@ -170,10 +170,8 @@ class HostModel(Protocol):
         ...
 
     def encode_images(self, pixels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Returns mean and standard deviation (B, 4, h, w) float32 of the VAE posterior, not yet scaled.
-
-        A VAE that overflows in half precision is run in float32; where that overflows, too, the numbers are NaN, and the
-        caller, who knows the pictures, tells.
+        """Returns mean and standard deviation (B, 4, h, w) float32 of the VAE posterior, not yet scaled; NaN where even
+        float32 overflows.
 
         Args:
             pixels: (B, 3, H, W) float32 in [-1, 1]; H and W multiples of 8.
