@@ -170,7 +170,7 @@ class HostModel(Protocol):
         ...
 
     def encode_images(self, pixels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Returns mean and standard deviation (B, 4, h, w) float32 of the VAE posterior, not yet scaled; NaN = overflow.
+        """Returns mean and standard deviation (B, 4, h, w) float32 of the VAE posterior, unscaled; NaN = overflow.
 
         Args:
             pixels: (B, 3, H, W) float32 in [-1, 1]; H and W multiples of 8.
