@@ -16,9 +16,10 @@ from lib_trainer.lora import file
 from lib_trainer.training import check
 from lib_trainer.training import events as ev
 from lib_trainer.training.config import TrainConfig
+from lib_trainer.training.controls import Controls
 from lib_trainer.txt2img_host import GenerateRequest
 from tests.conftest import Settings
-from tests.training.runs import train
+from tests.training.runs import of, same_tensors, stop_after, tensors, train
 
 FULL = {"layers": "full", "conv_rank": 2}
 SOME = {"blocks": "IN01-IN03, M00, OUT11"}
@@ -39,10 +40,6 @@ KINDS: dict[str, dict[str, Any]] = {
     "glora": {"algorithm": "glora", **SOME},
     "full": {"algorithm": "full", "layers": "full", "train_norm": True, "scale_weight_norms": 0.5, **SOME},
 }
-
-
-def of(kind: type[ev.Event], events: list[ev.Event]) -> list:
-    return [event for event in events if isinstance(event, kind)]
 
 
 def pixels(picture: Image.Image) -> np.ndarray:
@@ -227,3 +224,17 @@ def test_the_file_of_a_run_is_as_big_as_was_forecast(host: StandaloneHost, setti
         file.save(path, network.state_dict(torch.float32), {})
         header = 8 + int.from_bytes(path.read_bytes()[:8], "little")
         assert path.stat().st_size - header == 4 * network.numbers
+
+
+@pytest.mark.parametrize("kind", ["dylora", "lokr", "lora_fa", "glora"])
+def test_a_stopped_run_of_any_kind_goes_on_bit_for_bit(host: StandaloneHost, settings: Settings, kind: str) -> None:
+    """With everything that draws at random or acts between updates."""
+    drawing = {"dylora": {"module_dropout": 0.3}, "lora_fa": {"rank_dropout": 0.3, "module_dropout": 0.3},
+               "glora": {"use_scalar": True, "rs_lora": True}, "lokr": {"rank_dropout": 0.3}}
+    values = {"scale_weight_norms": 0.2, "learning_rate": "0.02", "save_precision": "float", "epochs": 1, **SOME,
+              **KINDS[kind], **drawing[kind]}
+    train(settings(name="whole", **values), host)
+    controls = Controls()
+    train(settings(**values), host, stop_after(2, controls), controls)
+    train(settings(resume="auto", **values), host)
+    assert same_tensors(tensors(host), tensors(host, "whole"))
