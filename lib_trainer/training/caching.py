@@ -9,6 +9,7 @@ import hashlib
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -16,6 +17,7 @@ import torch
 from lib_trainer.data import cache_files, cache_folder
 from lib_trainer.data.cache import LatentCache
 from lib_trainer.data.cache_folder import CacheSize
+from lib_trainer.data.dataset import Placed
 from lib_trainer.data.known_files import KnownFiles, forget
 from lib_trainer.data.loading import Loader
 from lib_trainer.data.masks import MaskFolders
@@ -121,8 +123,9 @@ def _latents(state: Run, masks: MaskFolders) -> Generator[Event, None, LatentCac
     vae = (yield from patiently(state.controls, 0, lambda: _in_turn(state, vae_digest))) if folder else ""
     with closing(KnownFiles(known_files(state.host.paths))) as known:
         cache = LatentCache(config.seed, folder=folder, vae=vae or "", masks=masks, known=known)
-        yield from _advanced(state, lambda: cache.fill(
-            pictures, state.turn, config.vae_batch_size, lambda: bool(state.controls.stopping)))
+        for share in _shares(state, pictures, folder):
+            yield from _advanced(state, partial(
+                cache.fill, share, state.turn, config.vae_batch_size, lambda: bool(state.controls.stopping)))
     yield from _damaged(cache.damaged)
     return cache
 
@@ -158,6 +161,14 @@ def _swept(folder: Path) -> Path:
     """Returns the folder after removing what killed programs have left in it."""
     cache_folder.sweep(folder)
     return folder
+
+
+def _shares(state: Run, pictures: Sequence[Placed], folder: Path | None) -> Iterator[Sequence[Placed]]:
+    """Yields what this process is to encode, then everything; several processes find each other's files on the disk."""
+    if folder and state.world.size > 1:
+        yield pictures[state.world.rank :: state.world.size]
+        state.world.gather(None)  # all have done their share
+    yield pictures
 
 
 def _in_turn(state: Run, ask: Callable[[HostModel], str]) -> str:
