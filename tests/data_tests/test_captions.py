@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from lib_trainer.data.captions import CaptionRules, Moment, tags
 
 VECTORS = json.loads((Path(__file__).parents[1] / "data" / "dataset_vectors.json").read_text(encoding="utf8"))
+CASES = json.loads((Path(__file__).parents[1] / "data" / "caption_cases.json").read_text(encoding="utf8"))
 CAPTIONS = st.lists(st.text("abc ", min_size=1), max_size=6).map(",".join)
 ANY_CAPTION = st.text("ab,|{} \n;", max_size=25)
 RULES = st.builds(
@@ -27,6 +28,7 @@ OURS = {
     "shuffle_caption": "shuffle", "enable_wildcard": "wildcards", "token_warmup_step": "warmup_step",
     "token_warmup_min": "warmup_min", "caption_prefix": "prefix", "caption_suffix": "suffix",
     "caption_dropout_every_n_epochs": "dropout_every", "caption_separator": "separator",
+    "caption_tag_dropout_rate": "tag_dropout",
 }
 
 
@@ -44,6 +46,13 @@ def test_matches_sd_scripts(case: dict[str, Any]) -> None:
     expected = case["out"].replace(", ", "|") if rules.separator == "|" else case["out"]
     assert expected in found
     assert len(found) == 1 or rules.varies(case["caption"])
+
+
+def test_matches_sd_scripts_wherever_nothing_is_random() -> None:
+    for case in CASES["cases"]:
+        rules = CaptionRules(**{OURS.get(name, name): value for name, value in case["opts"].items()})
+        found = use(rules, case["caption"], epoch=case["epoch"], update=case["step"], total=20)
+        assert found == case["out"], case
 
 
 @given(CAPTIONS)
