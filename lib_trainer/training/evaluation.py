@@ -55,6 +55,16 @@ class Evaluation:
                 if not self._open:
                     self._leave()
 
+    @contextmanager
+    def trained(self) -> Iterator[Callable[[Tensor], Tensor]]:
+        """While open, nobody exchanges weights; gives a function from a parameter to its trained value.
+
+        A generation may hold the weights to be used while a state is written: the state is of what is trained.
+        """
+        with self._lock:
+            kept = {id(weight): value for weight, value in zip(self._parameters, self._trained, strict=False)}
+            yield lambda weight: kept.get(id(weight), weight)
+
     @torch.no_grad()
     def _enter(self) -> None:
         self._trained = [weight.detach().clone() for weight in self._parameters]

@@ -152,8 +152,8 @@ def _set_out(
         progress=Progress(length), watch=Watch(picture.item for picture in plan.pictures),
         held_out=HeldOut(config, held), beneath=made.beneath,
     )
-    state.stateful |= {"network": AdapterState(made.network), "progress": state.progress, "watch": state.watch,
-                       "held_out": state.held_out, **learner.stateful}
+    state.stateful |= {"network": AdapterState(made.network, learner.trained), "progress": state.progress,
+                       "watch": state.watch, "held_out": state.held_out, **learner.stateful}
     return state, learner
 
 

@@ -5,9 +5,16 @@ statistics. Random numbers need no state, because each belongs to a seed, a purp
 """
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
+from torch import Tensor
+
 from lib_trainer.lora.network import Network
+
+Trained = Callable[[Tensor], Tensor]
+"""From a parameter to its value as it is trained."""
 
 
 class Stateful(Protocol):
@@ -23,12 +30,18 @@ class Stateful(Protocol):
 class AdapterState:
     """The adapters as they are trained: every factor of every layer, not rounded to the file's precision."""
 
-    def __init__(self, network: Network) -> None:
+    def __init__(self, network: Network, trained: Callable[[], AbstractContextManager[Trained]]) -> None:
+        """Takes the adapters, and how to get at trained values while a generation holds others (`evaluation`)."""
         self._network = network
+        self._trained = trained
 
     def state_dict(self) -> dict[str, Any]:
-        """Returns the tensors of every layer."""
-        return {name: dict(layer.state_dict()) for name, layer in self._network.layers.items()}
+        """Returns copies of the tensors of every layer."""
+        with self._trained() as trained:
+            return {
+                name: {key: trained(value).detach().clone() for key, value in layer.state_dict(keep_vars=True).items()}
+                for name, layer in self._network.layers.items()
+            }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Puts the tensors into the layers (the same parameters stay)."""

@@ -1,6 +1,7 @@
 """What learns and how fast: groups, LoRA+, estimated rates, averages, the end of the text encoder's learning."""
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from lib_trainer.training.config import TrainConfig
 from lib_trainer.training.ema import Ema
 from lib_trainer.training.evaluation import LiveView
 from lib_trainer.training.learner import Learner
+from lib_trainer.training.resume_state import AdapterState
 
 TEXT = "lora_te_text_model_encoder_layers_0_mlp_fc1"
 TEXT_2 = "lora_te2_text_model_encoder_layers_0_mlp_fc1"
@@ -234,6 +236,22 @@ def test_a_generation_draws_with_the_weights_to_be_used() -> None:
         assert live.is_attached and made.layers[MID].multiplier == 0.5
         assert not torch.equal(weights(made)[0], trained[0])
     assert torch.equal(weights(made)[0], trained[0])
+
+
+@pytest.mark.parametrize("changes", [{"optimizer": "AdamWScheduleFree"}, {"ema_decay": 0.9}])
+def test_a_state_written_while_a_picture_is_drawn_is_of_what_is_trained(changes: dict[str, Any]) -> None:
+    whole, made, other = network(), network(), network()
+    learn(learner(whole, **changes), whole, last=16)
+    of = learner(made, **changes)
+    learn(of, made, last=9)
+    with LiveView(made, of.evaluating).attached([Target(name, torch.nn.Linear(6, 5)) for name in made.layers]):
+        kept = copy.deepcopy({"network": AdapterState(made, of.trained).state_dict(),
+                              **{name: part.state_dict() for name, part in of.stateful.items()}})
+    going_on = learner(other, **changes)
+    for name, part in {"network": AdapterState(other, going_on.trained), **going_on.stateful}.items():
+        part.load_state_dict(kept[name])
+    learn(going_on, other, 9, 16)
+    assert all(torch.equal(*pair) for pair in zip(weights(whole), weights(other), strict=True))
 
 
 @pytest.mark.parametrize("changes", [
