@@ -55,6 +55,17 @@ def test_facts(kind: str, loaded: LoadedModel) -> None:
 
 
 @torch.no_grad()
+def test_weights_multiply_the_states_of_all_encoders_and_not_the_pooled_vector(loaded: LoadedModel) -> None:
+    plain = loaded.text.captions(["a cat, sitting"], 1, 2)
+    weighed = loaded.text.captions(["a (cat:1.5), [sitting]"], 1, 2, weighted=True)
+    weights = torch.ones(152)
+    weights[2], weights[4] = 1.5, 1 / 1.1
+    # a factor of 1 / 1.1 is rounded once here, in the grammar's own arithmetic elsewhere
+    torch.testing.assert_close(weighed.hidden, plain.hidden * weights[None, :, None], rtol=1e-5, atol=1e-6)
+    assert weighed.pooled is plain.pooled is None or torch.equal(weighed.pooled, plain.pooled)
+
+
+@torch.no_grad()
 def test_the_u_net_predicts_as_the_original(kind: str, loaded: LoadedModel) -> None:
     unet, _ = tiny_families.networks(kind)
     noisy, times = torch.randn(2, 4, 8, 8, generator=torch.Generator().manual_seed(1)), torch.tensor([7, 900])
