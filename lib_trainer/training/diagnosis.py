@@ -43,6 +43,8 @@ def explain(run: Run, inputs: step.Inputs, model: HostModel, failure: Failure) -
 
     Call it in the turn in which it happened.
     """
+    if failure.report.is_finite:
+        return f"The loss is no number at step {run.step + 1} in another process, which says why."
     cause = _adapters(run, failure.rates)
     bad = iter(failure.report.weighted)
     for drawn in failure.told.drawn:

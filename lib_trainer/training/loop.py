@@ -6,6 +6,7 @@ from its number and the run's state alone, so a run may begin at any update.
 """
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing, nullcontext
 from dataclasses import asdict, dataclass, replace
@@ -147,13 +148,15 @@ def _finish(
         UserError: the loss is no number.
     """
     report = told.read()
-    if not report.is_finite:
+    # Asked of all before anything is raised: a process that waits for one that has ended would wait for ever.
+    shares = run.world.gather((sum(report.weighted) / samples, report.seen))
+    loss = sum(part for part, _ in shares)
+    if not math.isfinite(loss):
         learner.forget()
         raise UserError(diagnosis.explain(run, inputs, model, Failure(told, report, rates)))
-    shares = run.world.gather((sum(report.weighted) / samples, report.seen))
     run.world.sum_gradients(learner.parameters)
     learner.update()
-    return _Done(sum(loss for loss, _ in shares), [seen for _, seen in shares])
+    return _Done(loss, [seen for _, seen in shares])
 
 
 def _between(run: Run, inputs: step.Inputs, learner: Learner) -> Iterator[Event]:

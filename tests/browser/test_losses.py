@@ -1,0 +1,59 @@
+"""The losses of a run on the page: validation, bars by timestep, the list of pictures; also after a reload."""
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+from selenium.webdriver.common.by import By
+from selenium.webdriver.remote.webelement import WebElement
+
+from lib_trainer.ui.page import DEMO
+from tests.browser.conftest import Site
+from tests.browser.page import Page
+from tests.browser.test_loop import begin
+
+pytestmark = pytest.mark.browser
+
+
+@pytest.fixture(scope="module")
+def pictures(site: Site) -> Path:
+    """Six of the demo's pictures."""
+    folder = site.folder / "six"
+    folder.mkdir()
+    for path in sorted((DEMO / "dataset" / "zunko" / "reg" / "1_1girl").glob("*.png"))[:6]:
+        shutil.copy(path, folder)
+        shutil.copy(path.with_suffix(".txt"), folder)
+    return folder
+
+
+def rows(page: Page) -> list[WebElement]:
+    return page.driver.find_elements(By.CSS_SELECTOR, ".tl-losses tbody tr")
+
+
+def losses(page: Page) -> list[float]:
+    return [float(cell.text) for cell in page.driver.find_elements(By.CSS_SELECTOR, ".tl-losses td:nth-child(3)")]
+
+
+def test_what_stands_out_is_seen(page: Page, pictures: Path) -> None:
+    page.tab("tab_train_lora")
+    page.unfold("train_lora_group_validation")
+    page.put("train_lora_validation_split", "0.2")
+    begin(page, "losses", images=str(pictures), steps="6", epochs="0")
+    page.see("#train_lora_run[data-state=finished]")
+    for _ in range(2):
+        assert len(page.driver.find_elements(By.CSS_SELECTOR, ".tl-heldout circle")) >= 2
+        assert page.driver.find_elements(By.CSS_SELECTOR, ".tl-bands rect title")
+        page.see(".tl-losses summary").click()
+        page.until("five pictures", lambda: len(rows(page)) == 5)
+        assert losses(page) == sorted(losses(page), reverse=True)
+        page.until("a thumbnail", lambda: page.driver.execute_script(
+            "return document.querySelector('.tl-losses img').naturalWidth"))
+        page.open()
+        page.tab("tab_train_lora")
+        page.see("#train_lora_run[data-state=finished]")
+    page.see(".tl-losses summary").click()
+    page.until("five pictures", lambda: len(rows(page)) == 5)
+    page.driver.find_elements(By.CSS_SELECTOR, ".tl-losses th button")[1].click()
+    page.until("the lowest first", lambda: losses(page) == sorted(losses(page)))
+    assert page.complaints() == []
