@@ -53,6 +53,7 @@ class _Reader:
     def __init__(self, form: TrainConfig, folder: Path) -> None:
         self._form, self._folder = form, folder
         self._file = DatasetFile()
+        self._once: list[str] = []
 
     def read(self, values: Mapping[str, Any]) -> DatasetFile:
         self._file.faults += [
@@ -62,6 +63,10 @@ class _Reader:
         general = self._level("general", values.get("general", {}), dataset_keys.GENERAL)
         for index, one in enumerate(self._tables("datasets", values.get("datasets"), "[[datasets]]")):
             self._dataset(index, one, general)
+        if self._once and self._form.repeats not in (1, TrainConfig().repeats):
+            self._file.warnings.append(
+                f"Repeats = {self._form.repeats} is not taken by {', '.join(self._once[:3])}"
+                f"{' and others' * (len(self._once) > 3)}: without num_repeats a subset is used once per epoch.")
         return self._file
 
     def _dataset(self, index: int, values: Mapping[str, Any], general: dict[str, Any]) -> None:
@@ -87,6 +92,8 @@ class _Reader:
         if said.get("repeats") == 0:
             self._file.warnings.append(f"{place} is not used: its num_repeats is 0.")
             return None
+        if "repeats" not in said:
+            self._once.append(place)
         is_reg = bool(said.get("is_reg", False))
         subset = datasets.subset(config, is_reg)
         subset = replace(subset, prefix=f"{name}/", repeats=said.get("repeats", 1),
