@@ -4,7 +4,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/../requirements"
 compile() {
-    uv pip compile --universal --python-version 3.10 --no-annotate --no-emit-package torch --quiet \
+    uv pip compile --universal --python-version 3.10 --no-annotate --emit-build-options --no-emit-package torch --quiet \
         --custom-compile-command "tools/pin.sh" "$@"
 }
 compile embedded.in -o embedded.txt
