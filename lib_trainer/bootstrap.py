@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from fastapi import FastAPI
 
     from lib_trainer.hosts.webui.host import WebUIHost
+    from lib_trainer.training.world import World
 
 DEMO_CHECKPOINT = Path(__file__).parent / "assets" / "demo" / "demo.safetensors"
 """The checkpoint that ships with the package."""
@@ -69,6 +70,9 @@ def standalone(
     outputs_dir: Path = OUTPUTS_DIR,
     presets_file: Path | None = None,
     elements_file: Path | None = None,
+    *,
+    world: World | None = None,
+    logs: bool = False,
 ) -> EmbeddedApp:
     """Starts the embedded host.
 
@@ -79,6 +83,8 @@ def standalone(
         outputs_dir: folder of pictures; settings and caches are kept in it too.
         presets_file: block-weight presets; None = the file in the settings folder.
         elements_file: elemental rules, likewise.
+        world: the processes that train together, None = this one alone.
+        logs: whether whoever asks writes logs of trainings.
 
     Raises:
         UserError: a folder cannot be made, or the checkpoint cannot be used.
@@ -92,7 +98,7 @@ def standalone(
         _checkpoint(model, models_dir), paths, models_dir=models_dir.absolute(), presets_file=presets_file,
         elements_file=elements_file,
     )
-    return EmbeddedApp(host, Jobs(host))
+    return EmbeddedApp(host, Jobs(host, world, logs))
 
 
 def standalone_paths(loras_dir: Path = LORAS_DIR, outputs_dir: Path = OUTPUTS_DIR) -> HostPaths:

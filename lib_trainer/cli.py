@@ -1,5 +1,5 @@
 """The command line: `serve`, `train`, `generate`, `blocks explain|convert|analyze`, `lora inspect|bake`,
-`recipe convert`, `dataset report`, `cache show|clear`, `losses`, `bench`.
+`recipe convert`, `dataset report`, `cache show|clear`, `losses`, `queue`, `bench`.
 
 Exit codes: 0 = done, 1 = the person's mistake (one sentence on stderr), 2 = a bug of ours (a traceback). JSON goes to
 stdout, alone, and is printed with exit code 1 as well. Everything heavy is imported inside the command that needs it:
@@ -15,12 +15,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from lib_trainer import cli_blocks, cli_dataset, cli_lora, cli_recipe
+from lib_trainer import cli_blocks, cli_dataset, cli_lora, cli_queue, cli_recipe
 from lib_trainer.cli_arguments import pair, print_json
 from lib_trainer.errors import UserError
 
 if TYPE_CHECKING:
     from lib_trainer.bootstrap import EmbeddedApp
+    from lib_trainer.training.world import World
 
 DONE, MISTAKE = 0, 1
 
@@ -63,6 +64,9 @@ def _parser() -> argparse.ArgumentParser:
     _add_report(dataset.add_parser("report", help="tell which picture goes into which bucket"))
     cli_dataset.add_cache_options(commands.add_parser("cache", help="cached latents and captions on the disk"))
     _add_losses(commands.add_parser("losses", help="tell which pictures of a training have a high loss"))
+    queue = commands.add_parser("queue", help="trainings in line, one after the other")
+    cli_queue.add_commands(
+        queue.add_subparsers(required=True, metavar="COMMAND"), _add_folders, lambda given: _app(given, logs=True))
     _add_bench(commands.add_parser("bench", help="measure what training costs, or what it teaches"))
     return parser
 
@@ -90,6 +94,8 @@ def _add_train(parser: argparse.ArgumentParser) -> None:
     )
     _add_folders(parser)
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="change one setting")
+    parser.add_argument("--resume", nargs="?", const="auto", metavar="STATE", help="go on with a run: name or folder "
+                        "of a state; without one the newest run of the name, or a new one")
     parser.add_argument("--json", action="store_true", help="print every event as a line of JSON")
     parser.set_defaults(command=_train)
 
@@ -147,11 +153,15 @@ def _add_analyze(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(command=_analyze)
 
 
-def _app(arguments: argparse.Namespace, presets: Path | None = None, elements: Path | None = None) -> EmbeddedApp:
+def _app(
+    arguments: argparse.Namespace, presets: Path | None = None, elements: Path | None = None, *,
+    world: World | None = None, logs: bool = False,
+) -> EmbeddedApp:
     from lib_trainer import bootstrap
 
     return bootstrap.standalone(
-        arguments.model, arguments.models_dir, arguments.loras_dir, arguments.outputs_dir, presets, elements
+        arguments.model, arguments.models_dir, arguments.loras_dir, arguments.outputs_dir, presets, elements,
+        world=world, logs=logs,
     )
 
 
@@ -209,10 +219,17 @@ def _compared(arguments: argparse.Namespace, app: EmbeddedApp, report: Callable[
 
 
 def _train(arguments: argparse.Namespace) -> int:
-    from lib_trainer import cli_training
+    from lib_trainer import cli_accelerate, cli_training
 
     changes = dict(pair(text, "--set") for text in arguments.set)
-    return cli_training.run(lambda: _app(arguments), arguments.config, changes, arguments.json)
+    if arguments.resume is not None:
+        changes["resume"] = arguments.resume
+    world = cli_accelerate.Processes() if cli_accelerate.launched() else None
+    code = cli_training.run(
+        lambda: _app(arguments, world=world, logs=True), arguments.config, changes, arguments.json, world)
+    if world:
+        world.leave()
+    return code
 
 
 def _losses(arguments: argparse.Namespace) -> int:

@@ -2,11 +2,12 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lib_trainer import cli_recipe
+from lib_trainer import cli_accelerate, cli_recipe
 from lib_trainer.cli_arguments import print_json
 from lib_trainer.errors import Problems, UserError
 from lib_trainer.training import check
@@ -17,11 +18,16 @@ if TYPE_CHECKING:
     from lib_trainer.jobs import Job
     from lib_trainer.training.config import TrainConfig
     from lib_trainer.training.controls import Controls
+    from lib_trainer.training.world import World
 
 DONE, MISTAKE, BUG = 0, 1, 2
+_TWICE = 1.0
+"""Seconds in which two interrupts are one press: a launcher of several processes passes on what they got already."""
 
 
-def run(start: Callable[[], App], settings: Path, changes: Mapping[str, str], as_json: bool) -> int:
+def run(
+    start: Callable[[], App], settings: Path, changes: Mapping[str, str], as_json: bool, world: World | None = None
+) -> int:
     """Trains as a settings file says; returns the exit code.
 
     Args:
@@ -29,6 +35,7 @@ def run(start: Callable[[], App], settings: Path, changes: Mapping[str, str], as
         settings: file of any kind that `interchange.reading` understands.
         changes: settings that win over the file's.
         as_json: print every event as a line of JSON; a refusal is printed as the event `Failed`.
+        world: the processes that train together; process 0 speaks for all.
 
     Raises:
         UserError: the training was refused.
@@ -36,16 +43,16 @@ def run(start: Callable[[], App], settings: Path, changes: Mapping[str, str], as
     try:
         imported, values = cli_recipe.read(settings, changes)
         app = start()
-        job = app.jobs.start(_checked(imported.problems, values, app.host))
+        job = app.jobs.start(checked(imported.problems, values, app.host))
     except UserError as error:
         if as_json:
             problems = error.problems if isinstance(error, Problems) else [str(error)]
             print_json({"kind": "Failed", "message": str(error), "user": True, "problems": problems})
         raise
-    return _follow(job, as_json)
+    return follow(job, as_json, world.rank if world else 0)
 
 
-def _checked(problems: list[str], values: Mapping[str, Any], host: Host) -> TrainConfig:
+def checked(problems: list[str], values: Mapping[str, Any], host: Host) -> TrainConfig:
     """Returns the config when nothing is wrong with it.
 
     Args:
@@ -65,22 +72,51 @@ def _checked(problems: list[str], values: Mapping[str, Any], host: Host) -> Trai
     return config
 
 
-def _follow(job: Job, as_json: bool) -> int:
-    seen = 0
+def follow(job: Job, as_json: bool, rank: int = 0) -> int:
+    """Tells what a job does until its end, and logs it; returns the exit code.
+
+    Args:
+        job: a job that has begun.
+        as_json: print every event as a line of JSON.
+        rank: number of this process; others than 0 tell only why they failed.
+    """
+    seen, log, pressed = 0, _Log(job.config), -_TWICE
     last: dict[str, Any] = {}
     while job.running or job.events(seen):
         try:
             for event in job.wait_events(seen, timeout=1.0):
                 seen, last = event["number"], event
-                _show(event, as_json)
+                if rank == 0:
+                    _show(event, as_json)
+                    log.take(event)
                 if event["kind"] == "Paused":  # nobody is here who could mend it and press Continue
                     job.controls.stop(save=False)
         except KeyboardInterrupt:
-            _interrupt(job.controls)
+            if time.monotonic() - pressed > _TWICE:
+                _interrupt(job.controls)
+            pressed = time.monotonic()
     if last.get("kind") != "Failed":
         return DONE
-    print(last["message"] if last["user"] else last["traceback"], file=sys.stderr)
+    print(f"Process {rank}: " * (rank > 0) + (last["message"] if last["user"] else last["traceback"]), file=sys.stderr)
     return MISTAKE if last["user"] else BUG
+
+
+class _Log:
+    """The log for TensorBoard, if one is wished for; what keeps it from being written is told and stops nothing."""
+
+    def __init__(self, config: TrainConfig) -> None:
+        self._config = config
+        self._tracker: cli_accelerate.Tracker | None = None
+
+    def take(self, event: dict[str, Any]) -> None:
+        """Begins with the run and writes down what its events say."""
+        if event["kind"] == "Started" and self._config.log_with:
+            try:
+                self._tracker = cli_accelerate.Tracker(self._config, Path(event["folder"]))
+            except UserError as fault:
+                print(fault, file=sys.stderr)
+        elif self._tracker:
+            self._tracker.take(event)
 
 
 def _interrupt(controls: Controls) -> None:
@@ -103,8 +139,8 @@ def _show(event: dict[str, Any], as_json: bool) -> None:
     elif kind == "Validated":
         best = f" (best {event['best_loss']:.5g} at step {event['best_step']})" if event["best_step"] else ""
         print(f"validation loss {event['loss']:.5g} after {event['step']} steps{best}", flush=True)
-    elif kind == "Saved":
-        print(f"saved {event['file']}", flush=True)
+    elif kind in ("Saved", "StateSaved"):
+        print(f"saved {event.get('file') or event['folder']}", flush=True)
     elif kind == "Finished" and event["tag"]:
         print(f"done in {event['seconds']:.0f} s; write {event['tag']} in the prompt"
               + (f", with {event['trigger']}" if event["trigger"] else ""), flush=True)

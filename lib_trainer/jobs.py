@@ -24,8 +24,11 @@ from lib_trainer.training.resume.words import AUTO
 
 if TYPE_CHECKING:
     from lib_trainer.training.checks.findings import Findings
+    from lib_trainer.training.world import World
 
 LOG_NAME = "events.jsonl"
+_NO_LOGS = ("Logs for TensorBoard are written by the command line only (python -m lib_trainer train ...): here the "
+            "chart shows the numbers, and events.jsonl in the job's folder holds them.")
 
 
 class Busy(UserError):
@@ -42,7 +45,9 @@ class Job:
         controls: its buttons.
     """
 
-    def __init__(self, number: int, config: TrainConfig, host: Host, findings: Findings) -> None:
+    def __init__(
+        self, number: int, config: TrainConfig, host: Host, findings: Findings, world: World | None = None,
+    ) -> None:
         self.number = number
         self.name = config.name
         self.config = config
@@ -52,9 +57,9 @@ class Job:
         self._running = True
         self._folder: Path | None = None
         self._logged = 0
-        self._logging = True
+        self._logging = world is None or world.is_main
         self._thread = threading.Thread(
-            target=self._run, args=(host, findings), name=f"training {self.name}", daemon=True
+            target=self._run, args=(host, findings, world), name=f"training {self.name}", daemon=True
         )
 
     @property
@@ -89,12 +94,13 @@ class Job:
     def _begin(self) -> None:
         self._thread.start()
 
-    def _run(self, host: Host, findings: Findings) -> None:
+    def _run(self, host: Host, findings: Findings, world: World | None) -> None:
         """The job boundary: no error of a run goes further than this."""
         from lib_trainer.training import recipe
+        from lib_trainer.training.world import ALONE
 
         try:
-            for event in recipe.run(self.config, host, self.controls, findings):
+            for event in recipe.run(self.config, host, self.controls, findings, world or ALONE):
                 self._add(event)
         except UserError as error:
             self._add(Failed(str(error), user=True))
@@ -137,8 +143,15 @@ class Jobs:
         queue: trainings that wait for their turn.
     """
 
-    def __init__(self, host: Host) -> None:
-        self._host = host
+    def __init__(self, host: Host, world: World | None = None, logs: bool = False) -> None:
+        """Starts with nothing to train.
+
+        Args:
+            host: what has the model.
+            world: the processes that train together, None = this one alone.
+            logs: whether somebody reads the events who writes logs of them; else a run that wants logs is told so.
+        """
+        self._host, self._world, self._logs = host, world, logs
         self.queue = Queue(host.paths.settings, self)
         self._lock = threading.Lock()
         self._history: list[Job] = []
@@ -176,9 +189,11 @@ class Jobs:
 
         self._refuse_second()
         findings = check.check(config, self._host)
+        if config.log_with and not self._logs:
+            findings.warnings.append(_NO_LOGS)
         with self._lock:
             self._refuse_second_locked()
-            job = Job(len(self._history) + 1, config, self._host, findings)
+            job = Job(len(self._history) + 1, config, self._host, findings, self._world)
             self._history.append(job)
             job._begin()
         return job

@@ -40,8 +40,8 @@ BELOW = {
     "installation": "",
 }
 # These join the rest: bootstrap may import everything, the command line reaches hosts through it.
-JOINING = ("bootstrap", "cli", "cli_analyze", "cli_arguments", "cli_blocks", "cli_dataset", "cli_lora", "cli_losses",
-           "cli_recipe", "cli_training", "bench", "__main__", "__init__")
+JOINING = ("bootstrap", "cli", "cli_accelerate", "cli_analyze", "cli_arguments", "cli_blocks", "cli_dataset", "cli_lora",
+           "cli_losses", "cli_queue", "cli_recipe", "cli_training", "bench", "__main__", "__init__")
 
 # A package from elsewhere -> where alone it may be imported (`ui/` is a folder, `api.py` a file).
 HOMES = {
@@ -54,7 +54,7 @@ HOMES = {
     "backend": ("hosts/",),
     "ldm": ("hosts/",),
     "sgm": ("hosts/",),
-    "accelerate": (),
+    "accelerate": ("cli_accelerate.py",),
     "pydantic": (),
 }
 STANDARD_LIBRARY_ONLY = ("blocks/", "families/", "errors.py")

@@ -16,6 +16,7 @@ from lib_trainer.errors import Problems
 from lib_trainer.training import config_values
 from lib_trainer.training.settings.captions import CaptionSettings
 from lib_trainer.training.settings.data import DataSettings
+from lib_trainer.training.settings.logs import LogSettings
 from lib_trainer.training.settings.loss import LossSettings
 from lib_trainer.training.settings.memory import MemorySettings
 from lib_trainer.training.settings.network import NetworkSettings
@@ -30,8 +31,8 @@ from lib_trainer.training.settings.validation import ValidationSettings
 @dataclass(frozen=True)
 class TrainConfig(
     # The last base's fields come first.
-    PreviewSettings, ValidationSettings, StateSettings, SavingSettings, MemorySettings, LossSettings, RateSettings,
-    NetworkSettings, CaptionSettings, DataSettings, StartSettings,
+    PreviewSettings, ValidationSettings, LogSettings, StateSettings, SavingSettings, MemorySettings, LossSettings,
+    RateSettings, NetworkSettings, CaptionSettings, DataSettings, StartSettings,
 ):
     """Everything a person can set. Empty text and 0 mean "automatic" only where the help says so."""
 

@@ -7,6 +7,17 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """What is wished for now: "" or how to stop, a pause, a file, previews."""
+
+    stop: str
+    pause: bool
+    save: bool
+    sample: bool
 
 
 class Controls:
@@ -96,6 +107,17 @@ class Controls:
         with self._lock:
             wish, self._sample = self._sample, False
             return wish
+
+    def take(self) -> Wishes:
+        """Returns what is wished for; a file and previews count once."""
+        stop = self.stopping
+        with self._lock:
+            wishes = Wishes(stop, self._paused, self._save, self._sample)
+            self._save = self._sample = False
+            return wishes
+
+    def agree(self) -> None:
+        """Called between two updates by all processes of a run, so that they see the same wishes; one has its own."""
 
     def wait(self, seconds: float) -> None:
         """Waits until something changes, `seconds` at most."""

@@ -9,19 +9,34 @@ from lib_trainer.host import Host
 from lib_trainer.training.config import TrainConfig
 from lib_trainer.training.resume.run_record import RunRecord
 from lib_trainer.training.resume.search import JOBS, Found
+from lib_trainer.training.world import World
 
 
-def prepare(config: TrainConfig, host: Host, found: Found | None, changes: list[str]) -> tuple[Path, RunRecord]:
-    """Makes or finds the job's folder; writes the settings and the run's record into it.
+def prepare(
+    config: TrainConfig, host: Host, found: Found | None, changes: list[str], world: World
+) -> tuple[Path, RunRecord]:
+    """Makes or finds the job's folder, in one process; writes the settings and the run's record into it.
 
     Args:
         config: the settings. host: where the folder lies.
         found: what the run goes on with, None = it begins.
         changes: settings that differ from those of the state.
+        world: the processes that train together; none of them writes before all have looked at what is there.
 
     Raises:
         UserError: the folder cannot be made or written.
     """
+    world.gather(None)
+    made = _prepared(config, host, found, changes) if world.is_main else None
+    first = world.gather(made)[0]
+    if first is None:
+        raise RuntimeError("Process 0 has made no folder.")
+    return first
+
+
+def _prepared(
+    config: TrainConfig, host: Host, found: Found | None, changes: list[str]
+) -> tuple[Path, RunRecord]:
     record = _record(config, found)
     folder = found.folder if found and is_same_run(config, found) else _new(config.name, host)
     before = list(found.state.facts.get("changes", [])) if found and found.state else []

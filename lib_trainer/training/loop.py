@@ -165,6 +165,7 @@ def _between(run: Run, inputs: step.Inputs, learner: Learner) -> Iterator[Event]
     After the last update only what is measured: its file and previews are those of the whole run. The state comes after
     all that belongs to the update, so a run that goes on from it does none of it again.
     """
+    run.controls.agree()
     is_last = run.step == run.length.total
     if statistics_are_due(run.step, run.length.total):
         yield from _tell_losses(run)
@@ -185,6 +186,7 @@ def _between(run: Run, inputs: step.Inputs, learner: Learner) -> Iterator[Event]
     yield Paused(run.step, "Paused. Press Continue to go on.")
     while run.controls.paused:
         run.controls.wait(1.0)
+        run.controls.agree()
         with learner.evaluating():
             yield from _wishes(run)
     yield Continued(run.step)

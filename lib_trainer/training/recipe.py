@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Generator, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
 import torch
 
@@ -31,6 +31,7 @@ from lib_trainer.training.run import Run, patiently
 from lib_trainer.training.shown import Shown
 from lib_trainer.training.step import Inputs
 from lib_trainer.training.watch import Watch
+from lib_trainer.training.world import ALONE, World
 
 _TOLD = 50
 """Warnings before the start that are told one by one."""
@@ -39,7 +40,7 @@ _PRECISIONS = {torch.float32: "no", torch.float16: "fp16", torch.bfloat16: "bf16
 
 
 def run(
-    config: TrainConfig, host: Host, controls: Controls, findings: Findings | None = None
+    config: TrainConfig, host: Host, controls: Controls, findings: Findings | None = None, world: World = ALONE
 ) -> Iterator[Event]:
     """Trains a LoRA.
 
@@ -48,24 +49,28 @@ def run(
         host: what has the model.
         controls: stop, pause, save now, sample now.
         findings: of `check.check` for these settings, where the caller has them already.
+        world: the processes that train together.
 
     Raises:
         Problems: the settings cannot be trained with; all faults together.
         UserError: something went wrong that the person can mend.
     """
     found = findings or check.check(config, host)
+    controls = world.shared(controls)
     with host.job(f"Training {config.name}") as display, controls.heeding(display.stop_asked):
         shown = Shown(display)
-        for event in _phases(config, host, controls, found):
+        for event in _phases(config, host, controls, found, world):
             shown.show(event)
             yield event
 
 
-def _phases(config: TrainConfig, host: Host, controls: Controls, findings: Findings) -> Iterator[Event]:
+def _phases(
+    config: TrainConfig, host: Host, controls: Controls, findings: Findings, world: World
+) -> Iterator[Event]:
     began = time.monotonic()
     yield from _told(findings.warnings)
     with host.borrow_model(findings.base, wishes.keeping(config)) as lease, _out_of_memory():
-        datasets = yield from _verified(findings, controls, host)
+        datasets = yield from _verified(findings, controls, host, world)
         made = yield from patiently(controls, 0, lambda: _adapters(config, host, lease))
         if made is None or controls.stopping:
             yield result.nothing(config, began, stopped=True)
@@ -74,12 +79,14 @@ def _phases(config: TrainConfig, host: Host, controls: Controls, findings: Findi
             yield Warned(f"{len(made.unmatched)} tensors of {config.continue_from!r} have no layer in this model and "
                          f"are left out, such as {made.unmatched[0]}.")
         yield from _told(made.told)
-        state, learner = _set_out(config, host, controls, lease, findings, datasets, made)
-        with run_record.held(state.folder), host.live(LiveView(state.network, learner.evaluating)):
+        state, learner = _set_out(config, host, controls, lease, findings, datasets, made, world)
+        alone = run_record.held(state.folder) if world.is_main else nullcontext()
+        with alone, host.live(LiveView(state.network, learner.evaluating)):
             if findings.found and findings.found.state:
                 yield from states.restore(state, findings.found.state)
             yield _started(state)
             inputs = yield from _inputs(state, learner, made.autocast)
+            controls.agree()
             if not controls.stopping:
                 yield from loop.train(state, inputs, learner)
             yield from result.finish(state, learner, began)
@@ -104,13 +111,16 @@ def _told(warnings: Iterable[str]) -> Iterator[Event]:
         yield Warned(f"... and {len(sentences) - _TOLD} more of this kind.")
 
 
-def _verified(findings: Findings, controls: Controls, host: Host) -> Generator[Event, None, list[Dataset]]:
-    """Decodes every picture once; returns the data sets without the broken ones.
+def _verified(
+    findings: Findings, controls: Controls, host: Host, world: World
+) -> Generator[Event, None, list[Dataset]]:
+    """Decodes every picture once, in one process; returns the data sets without the broken ones.
 
     Raises:
         UserError: no training picture of a data set is whole.
     """
-    broken = yield from caching.verified(findings.items, controls, host.paths)
+    found = (yield from caching.verified(findings.items, controls, host.paths)) if world.is_main else []
+    broken = world.gather(found)[0]
     gone = {skip.path for skip in broken}
     whole = [dataset.without(gone) for dataset in findings.datasets]
     for dataset, before in zip(whole, findings.datasets, strict=True):
@@ -127,7 +137,7 @@ def _adapters(config: TrainConfig, host: Host, lease: Lease) -> outset.Adapters:
 
 def _set_out(
     config: TrainConfig, host: Host, controls: Controls, lease: Lease, findings: Findings,
-    datasets: list[Dataset], made: outset.Adapters,
+    datasets: list[Dataset], made: outset.Adapters, world: World,
 ) -> tuple[Run, Learner]:
     """Settles everything else that the first step needs."""
     items = [item for dataset in datasets for item in dataset.items]
@@ -141,13 +151,13 @@ def _set_out(
     if findings.found:
         states.check_same(findings.found, made.checkpoint, items, plan, length)
     room.check(config, host, made.network, length, findings.found)
-    folder, written = job_folder.prepare(config, host, findings.found, findings.changes)
+    folder, written = job_folder.prepare(config, host, findings.found, findings.changes, world)
     state = Run(
         config=config, host=host, controls=controls, lease=lease, checkpoint=made.checkpoint,
-        items=items, plan=plan,
-        length=length, resolution=(datasets[0].buckets.width, datasets[0].buckets.height), network=made.network,
+        items=items, plan=plan, length=length,
+        resolution=(datasets[0].buckets.width, datasets[0].buckets.height), network=made.network,
         folder=folder, record=written, device=made.device,
-        base_hash=BaseHash(made.checkpoint.path, host.paths.cache),
+        base_hash=BaseHash(made.checkpoint.path if world.is_main else None, host.paths.cache), world=world,
         optimizer=optimizers.describe(config.optimizer, config.optimizer_args), precision=_PRECISIONS[made.computes],
         progress=Progress(length), watch=Watch(picture.item for picture in plan.pictures),
         held_out=HeldOut(config, held), beneath=made.beneath,

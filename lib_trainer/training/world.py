@@ -12,6 +12,7 @@ from typing import Protocol, TypeVar
 import torch
 
 from lib_trainer.data.dataset import Batch
+from lib_trainer.training.controls import Controls
 
 T = TypeVar("T")
 
@@ -37,6 +38,9 @@ class World(Protocol):
     def gather(self, value: T) -> list[T]:
         """Returns what all processes gave, by rank, to all of them."""
 
+    def shared(self, controls: Controls) -> Controls:
+        """Returns buttons that act in all processes at the same update."""
+
 
 class _Alone:
     """One process."""
@@ -51,6 +55,10 @@ class _Alone:
     def gather(self, value: T) -> list[T]:
         """Returns what it gave."""
         return [value]
+
+    def shared(self, controls: Controls) -> Controls:
+        """Returns the buttons as they are."""
+        return controls
 
 
 ALONE: World = _Alone()

@@ -1,0 +1,105 @@
+"""The command `queue`: trainings in line, shared with the page of the same folders."""
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lib_trainer import cli_recipe, cli_training
+from lib_trainer.cli_arguments import pair, print_json
+from lib_trainer.job_queue import FAILED, FILE, RUNNING, WAITING, Entry, QueueFile
+
+if TYPE_CHECKING:
+    from lib_trainer.bootstrap import App
+
+    Start = Callable[[argparse.Namespace], App]
+
+_OK, _MISTAKE = 0, 1
+
+
+def add_commands(
+    commands: argparse._SubParsersAction[Any], add_folders: Callable[[argparse.ArgumentParser], None], start: Start
+) -> None:
+    """Adds `list`, `add`, `remove`, `move` and `run`.
+
+    Args:
+        commands: where to add them.
+        add_folders: adds the options of the embedded host.
+        start: starts it.
+    """
+
+    def command(name: str, help: str, run: Callable[[argparse.Namespace], int]) -> argparse.ArgumentParser:
+        parser: argparse.ArgumentParser = commands.add_parser(name, help=help)
+        add_folders(parser)
+        parser.set_defaults(command=run)
+        return parser
+
+    command("list", "tell what waits", _list).add_argument("--json", action="store_true", help="as JSON")
+    add = command("add", "put a training at the end of the line", lambda arguments: _add(arguments, start))
+    add.add_argument("config", type=Path, help="settings file, as for 'train'")
+    add.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="change one setting")
+    command("remove", "take a training out", _remove).add_argument("number", type=int)
+    move = command("move", "move a waiting training", _move)
+    move.add_argument("number", type=int)
+    move.add_argument("by", type=int, help="places down; negative = up")
+    run = command("run", "train what waits, one after the other", lambda arguments: _run(arguments, start))
+    run.add_argument("--json", action="store_true", help="print every event as a line of JSON")
+
+
+def _queue(arguments: argparse.Namespace) -> QueueFile:
+    return QueueFile((arguments.outputs_dir / "settings").absolute())
+
+
+def _list(arguments: argparse.Namespace) -> int:
+    entries = _queue(arguments).entries()
+    if arguments.json:
+        print_json({"entries": [entry.to_json() for entry in entries]})
+        return _OK
+    for entry in entries:
+        print(_line(entry))
+    if not entries:
+        print(f"Nothing is in line ({arguments.outputs_dir / 'settings' / FILE}).", file=sys.stderr)
+    return _OK
+
+
+def _line(entry: Entry) -> str:
+    return f"{entry.number:4} {entry.state:8} {entry.name}" + (f"  {entry.message}" if entry.message else "")
+
+
+def _add(arguments: argparse.Namespace, start: Start) -> int:
+    imported, values = cli_recipe.read(arguments.config, dict(pair(text, "--set") for text in arguments.set))
+    app = start(arguments)
+    config = cli_training.checked(imported.problems, values, app.host)
+    print(_line(app.jobs.enqueue(config.to_dict())))
+    return _OK
+
+
+def _remove(arguments: argparse.Namespace) -> int:
+    _queue(arguments).remove(arguments.number)
+    return _list(argparse.Namespace(**vars(arguments), json=False))
+
+
+def _move(arguments: argparse.Namespace) -> int:
+    _queue(arguments).move(arguments.number, arguments.by)
+    return _list(argparse.Namespace(**vars(arguments), json=False))
+
+
+def _run(arguments: argparse.Namespace, start: Start) -> int:
+    """Trains all that waits; 1 tells that one of them failed."""
+    app = start(arguments)
+    queue, shown = app.jobs.queue, 0
+    before = {entry.number for entry in queue.entries() if entry.state not in (WAITING, RUNNING)}
+    thread = queue.start()
+    while thread.is_alive():
+        job = app.jobs.current
+        if job is not None and job.number > shown:
+            shown = job.number
+            print(f"== {job.name}", file=sys.stderr)
+            cli_training.follow(job, arguments.json)
+        thread.join(0.2)
+    ended = [entry for entry in queue.entries() if entry.number not in before]
+    for entry in ended:
+        print(_line(entry), file=sys.stderr)
+    return _MISTAKE if any(entry.state == FAILED for entry in ended) else _OK
