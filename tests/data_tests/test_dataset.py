@@ -224,3 +224,13 @@ def test_counts_of_several_data_sets_are_those_of_sd_scripts(number: int) -> Non
         counts = {f"{width}x{height}": count for (width, height), count in alone.bucket_counts.items()}
         assert counts == found["buckets"]
         assert len(alone.pictures) == found["pictures"] and alone.batches_per_epoch == found["batches"]
+
+
+def test_a_part_of_an_epoch_knows_when_it_is() -> None:
+    growing = CaptionRules(warmup_step=1.0 - 1e-9)
+    items = [item(f"p{index}", text="a, b, c, d, e, f", captions=growing) for index in range(9)]
+    batches = Plan([Dataset(items, BUCKETS)], seed=1, accumulation=2, epochs=2).batches(1)
+    captions = [batch.samples[0].caption for batch in batches]
+    assert len(set(captions)) > 2
+    assert [batch.samples[0].caption for batch in batches[4:][1:]] == captions[5:]
+    assert batches[-2].samples[0].caption == captions[-2]
