@@ -83,6 +83,8 @@ def examine(config: TrainConfig, host: Host, bad: frozenset[str] = frozenset()) 
     if not bad.intersection(field.name for field in dataclasses.fields(LossSettings)):
         findings.faults += objective.faults(config, checkpoint) if checkpoint else []
         findings.warnings += objective.warnings(config, findings)
+    if config.datasets and not bad.intersection(("datasets", "early_stopping")):
+        findings.faults += objective.measuring(config, findings)
     if "preview_file" not in bad:
         previews.previews(config, host, findings)
     return findings

@@ -12,6 +12,7 @@ from typing import Any
 from lib_trainer.data import cache_size, steps
 from lib_trainer.data.bucket_report import BucketReport
 from lib_trainer.data.dataset import Plan
+from lib_trainer.data.holdout import hold_out
 from lib_trainer.data.scan import Item
 from lib_trainer.errors import UserError
 from lib_trainer.host import Host
@@ -19,6 +20,7 @@ from lib_trainer.training import check
 from lib_trainer.training.checks import caches
 from lib_trainer.training.checks.findings import Findings
 from lib_trainer.training.config import TrainConfig
+from lib_trainer.training.held_out import seed_of
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,7 @@ class Forecast:
         problems: what must be mended before a start (the name is not looked at). warnings: what a person should know.
         report: which picture goes where; None = cannot be said yet.
         cache_bytes: of the cached latents, in memory or on disk.
+        held_out: pictures that are measured instead of trained on.
     """
 
     items: list[Item] = field(default_factory=list)
@@ -50,6 +53,7 @@ class Forecast:
     warnings: list[str] = field(default_factory=list)
     report: BucketReport | None = None
     cache_bytes: int = 0
+    held_out: int = 0
 
     def to_json(self) -> dict[str, Any]:
         """Returns numbers and sentences, ready for JSON; the pictures only counted."""
@@ -79,11 +83,18 @@ def forecast(config: TrainConfig, host: Host) -> Forecast:
     found = replace(found, report=BucketReport(plan), **_caches(config, plan, findings))
     if not (config.steps or config.epochs):
         return found
+    try:
+        trained, held = hold_out(findings.datasets, seed_of(config))
+    except UserError as error:
+        return replace(found, problems=[*found.problems, str(error)])
+    if held:
+        plan = Plan(trained, seed=config.seed)
     length = steps.run_length(plan.batches_per_epoch, config.gradient_accumulation, config.epochs, config.steps)
     sizes = [(width, height, uses) for (width, height), uses in plan.bucket_counts.items()]
     return replace(
         found, sizes=sorted(sizes, key=lambda size: -size[2]), samples=plan.samples_per_epoch,
         batches=plan.batches_per_epoch, steps=length.updates, epochs=length.epochs,
+        held_out=sum(len(dataset.items) for dataset in held),
     )
 
 

@@ -62,6 +62,8 @@ def _facts(forecast: Forecast) -> str:
     facts = [(pictures, "pictures", ""), (forecast.captioned, "captions", "tl-low" * (forecast.captioned < pictures))]
     if forecast.reg_pictures:
         facts.append((forecast.reg_pictures, "regularisation pictures", ""))
+    if forecast.held_out:
+        facts.append((forecast.held_out, "held out", ""))
     if forecast.steps:
         facts += [(forecast.samples, "uses per epoch", ""), (forecast.epochs, "epochs", ""),
                   (forecast.steps, "steps", "tl-strong")]

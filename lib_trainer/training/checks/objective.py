@@ -10,6 +10,13 @@ from lib_trainer.training.config import TrainConfig
 from lib_trainer.training.weighting import EPSILON, V
 
 
+def measuring(config: TrainConfig, findings: Findings) -> Iterator[str]:
+    """Returns why nothing can be measured, one sentence; where data sets come from a file, only they can tell."""
+    if config.early_stopping and findings.datasets and not any(found.validation_split for found in findings.datasets):
+        yield (f"early_stopping = {config.early_stopping}: none of the data sets holds pictures out to measure on; set "
+               "validation_split (0.1 holds out a tenth), or set this to 0.")
+
+
 def faults(config: TrainConfig, checkpoint: Checkpoint) -> Iterator[str]:
     """Returns what does not go with the checkpoint's prediction, one sentence each."""
     prediction = noise_schedule.prediction_of(config, checkpoint)
