@@ -6,7 +6,7 @@ import dataclasses
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from lib_trainer.cli_arguments import pair
 from lib_trainer.errors import Problems, UserError
@@ -21,8 +21,10 @@ _HEADS = {
     "needless": "Means nothing here",
 }
 
+ParserT = TypeVar("ParserT", bound=argparse.ArgumentParser)
 
-def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+
+def add_commands(commands: argparse._SubParsersAction[ParserT]) -> None:
     """Adds the commands to the parser of `recipe`."""
     from lib_trainer.training.interchange.imported import FORMATS
     from lib_trainer.training.interchange.shell import ENDINGS
