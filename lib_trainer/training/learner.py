@@ -69,6 +69,7 @@ class Learner:
         self.optimizer = optimizers.build(config.optimizer, config.optimizer_args, self._for_optimizer(rates(config)))
         self._rates = _Rates(config, self._groups, total, self.optimizer)
         self._stop_text = parse_part(config.stop_text_encoder, total, "Stop the text encoder")
+        self._stopped: list[torch.nn.Parameter] = []
         self._scaler = _scaler(device, fp16)
         self.ema = Ema(self.parameters, config.ema_decay) if config.ema_decay else None
         self._evaluation = Evaluation(self.parameters, self.optimizer, self.ema)
@@ -114,8 +115,7 @@ class Learner:
             for group in self._groups:
                 if group.part.startswith(TEXT_ENCODER):
                     shown[group.name] = 0.0
-                    for weight in group.weights:
-                        weight.requires_grad_(False)
+                    self._stopped += [weight.requires_grad_(False) for weight in group.weights if weight.requires_grad]
         return shown
 
     @property
@@ -143,6 +143,8 @@ class Learner:
 
         With fp16 an update whose gradient is not finite is left out and the loss is scaled less from then on.
         """
+        for weight in self._stopped:
+            weight.grad = None  # the sum over several processes is 0, which would still be a step
         self._scaler.unscale_(self.optimizer)
         if self._config.max_grad_norm:
             torch.nn.utils.clip_grad_norm_(self.parameters, self._config.max_grad_norm)

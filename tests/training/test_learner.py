@@ -171,6 +171,11 @@ def test_the_text_encoder_stops() -> None:
     changed = [not torch.equal(*pair) for pair in zip(at_stop, weights(made), strict=True)]
     assert changed == [False, False, True, True, True, True]
     assert not any(factor.requires_grad for factor in made.layers[TEXT].parameters())
+    of.set_rates(15)
+    for factor in of.parameters:
+        factor.grad = torch.zeros_like(factor)  # as several processes send them
+    of.update()
+    assert torch.equal(at_stop[0], weights(made)[0]) and not torch.equal(at_stop[2], weights(made)[2])
 
 
 def test_gradients_are_clipped_together() -> None:
