@@ -36,8 +36,6 @@ KINDS: dict[str, dict[str, Any]] = {
     "oft": {"algorithm": "oft", "rescaled": True, "constraint": 0.1, **FULL, **SOME},
     "oft_kohya": {"algorithm": "oft_kohya", "train_text_encoder": False, "alpha": 0.1, "layers": "attn-only",
                   **SOME},
-    "boft": {"algorithm": "boft", "rank": 8, **SOME},
-    "glora": {"algorithm": "glora", **SOME},
     "full": {"algorithm": "full", "layers": "full", "train_norm": True, "scale_weight_norms": 0.5, **SOME},
 }
 
@@ -60,17 +58,19 @@ def test_the_saved_file_draws_what_the_live_adapters_drew(
     host: StandaloneHost, settings: Settings, kind: str
 ) -> None:
     config = settings(**{"learning_rate": "0.02", "save_precision": "float", "epochs": 1, "preview_prompts": "zko",
-                         "preview_every_steps": 3, "preview_steps": 2, "preview_seed": 1, **KINDS[kind]})
+                         "preview_every_steps": 3, "preview_at_first": True, "preview_steps": 2, "preview_seed": 1,
+                         **KINDS[kind]})
     events = train(config, host)
-    live = pixels(Image.open(of(ev.Previewed, events)[-1].files[0]))
+    first, last = (event.files[0] for event in of(ev.Previewed, events))
+    live = pixels(Image.open(last))
     assert [event for event in of(ev.Warned, events) if "tensors" in event.text] == []
     losses = [event.loss for event in of(ev.Stepped, events)]
     assert len(losses) == 3 and np.isfinite(losses).all()
-    with_file, without = drawn(host, "zko <lora:zko:1>"), drawn(host, "zko")
+    with_file = drawn(host, "zko <lora:zko:1>")
     # The change of a weight is worked out by LyCORIS' form while it learns, by our own from the file: the last bits
     # differ, and a picture by a level or two.
     assert np.abs(with_file - live).max() <= 2
-    assert np.abs(with_file - without).max() > 2
+    assert np.abs(with_file - live).max() < np.abs(with_file - pixels(Image.open(first))).max()
 
 
 def test_the_record_names_the_module_that_makes_it(host: StandaloneHost, settings: Settings) -> None:
@@ -88,13 +88,13 @@ def test_the_record_names_the_module_that_makes_it(host: StandaloneHost, setting
         "dropout": None}
 
 
-@pytest.mark.parametrize("kind", ["lora_fa", "loha", "lokr", "oft_kohya"])
+@pytest.mark.parametrize("kind", ["loha", "lokr", "oft_kohya"])
 def test_a_file_of_any_kind_is_gone_on_with(host: StandaloneHost, settings: Settings, kind: str) -> None:
     """A rate of almost nothing: the second run's file is the first one's, in names and in numbers."""
     made = {"save_precision": "float", "epochs": 1, **KINDS[kind]}
     train(settings(name="first", **made), host)
     train(settings(name="second", continue_from="first", save_precision="float", epochs=1, learning_rate="1e-12",
-                   algorithm=kind if kind == "lora_fa" else "lora", optimizer="SGDNesterov"), host)
+                   optimizer="SGDNesterov"), host)
     first, second = written(host, "first"), written(host, "second")
     assert first.tensors.keys() == second.tensors.keys()
     for name, tensor in first.tensors.items():
@@ -226,11 +226,10 @@ def test_the_file_of_a_run_is_as_big_as_was_forecast(host: StandaloneHost, setti
         assert path.stat().st_size - header == 4 * network.numbers
 
 
-@pytest.mark.parametrize("kind", ["dylora", "lokr", "lora_fa", "glora"])
+@pytest.mark.parametrize("kind", ["dylora", "lokr"])
 def test_a_stopped_run_of_any_kind_goes_on_bit_for_bit(host: StandaloneHost, settings: Settings, kind: str) -> None:
     """With everything that draws at random or acts between updates."""
-    drawing = {"dylora": {"module_dropout": 0.3}, "lora_fa": {"rank_dropout": 0.3, "module_dropout": 0.3},
-               "glora": {"use_scalar": True, "rs_lora": True}, "lokr": {"rank_dropout": 0.3}}
+    drawing = {"dylora": {"module_dropout": 0.3}, "lokr": {"rank_dropout": 0.3}}
     values = {"scale_weight_norms": 0.2, "learning_rate": "0.02", "save_precision": "float", "epochs": 1, **SOME,
               **KINDS[kind], **drawing[kind]}
     train(settings(name="whole", **values), host)

@@ -53,7 +53,18 @@ def _lycoris() -> str:
 
 def continue_from(config: TrainConfig, host: Host, checkpoint: Checkpoint) -> Iterator[str]:
     """Faults of the LoRA to continue from."""
-    yield from _usable(f"continue_from = {config.continue_from!r}", config.continue_from, host, checkpoint)
+    from lib_trainer.lora import file
+    from lib_trainer.lora.adapters.facts import FACTS
+
+    where = f"continue_from = {config.continue_from!r}"
+    faults = list(_usable(where, config.continue_from, host, checkpoint))
+    yield from faults
+    path = find_lora(config.continue_from, host)
+    if path is None or faults:
+        return
+    kind = file.inspect(path)["algorithm"]
+    if kind in FACTS and FACTS[kind].needs_lycoris and (missing := _lycoris()):
+        yield f"{where} is of the kind {kind}. {missing}"
 
 
 def _usable(where: str, name: str, host: Host, checkpoint: Checkpoint) -> Iterator[str]:

@@ -6,9 +6,11 @@ import sys
 from collections.abc import Iterator
 
 import pytest
+import torch
 
 from lib_trainer.errors import Problems, UserError
 from lib_trainer.hosts.standalone.host import StandaloneHost
+from lib_trainer.lora import file
 from lib_trainer.lora.adapters import lycoris_forms
 from lib_trainer.training import check
 from tests.conftest import Settings
@@ -47,6 +49,12 @@ def test_without_it_the_check_says_so_before_the_start(
     with pytest.raises(Problems, match="algorithm = lokr: This kind of network needs the package"):
         check.check(settings(algorithm="lokr"), host)
     check.check(settings(dora=True), host)
+    _, network = trained.fresh("dora")
+    path = host.paths.loras / "hada.safetensors"
+    tensors = {f"{name}.hada_w1_a": torch.zeros(1) for name in network.layers}
+    file.save(path, tensors, {"ss_base_model_version": "sd_v1"})
+    with pytest.raises(Problems, match=r"continue_from = 'hada' is of the kind loha\. This kind of network needs"):
+        check.check(settings(continue_from="hada"), host)
 
 
 def test_boft_of_an_old_version_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
