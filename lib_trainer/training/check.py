@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from lib_trainer.errors import Problems, UserError
-from lib_trainer.host import Host
+from lib_trainer.host import Checkpoint, Host
 from lib_trainer.training import base, config_rules, config_values, noise_schedule, wishes
 from lib_trainer.training.checks import files, hardware, lora, objective, pictures, previews, resume
 from lib_trainer.training.checks.findings import Findings
@@ -42,7 +42,7 @@ def check(config: TrainConfig, host: Host) -> Findings:
     faults = config_rules.faults(config) + findings.faults
     if faults:
         raise Problems(faults)
-    findings.warnings += _traps(config)
+    findings.warnings += _traps(config, findings.checkpoint)
     return findings
 
 
@@ -101,8 +101,8 @@ def _base(config: TrainConfig, host: Host, findings: Findings) -> None:
         findings.warnings += filter(None, [base.switch_note(findings.base, host)])
 
 
-def _traps(config: TrainConfig) -> list[str]:
+def _traps(config: TrainConfig, checkpoint: Checkpoint | None) -> list[str]:
     """Returns what is allowed but rarely meant."""
     from lib_trainer.training import traps
 
-    return traps.warnings_for(config)
+    return traps.warnings_for(config) + ([*traps.of_family(config, checkpoint.family)] if checkpoint else [])

@@ -69,7 +69,7 @@ class Learner:
         self.optimizer = optimizers.build(config.optimizer, config.optimizer_args, self._for_optimizer(rates(config)))
         self._rates = _Rates(config, self._groups, total, self.optimizer)
         self._stop_text = parse_part(config.stop_text_encoder, total, "Stop the text encoder")
-        self._stopped: list[torch.nn.Parameter] = []
+        self._stopped: list[Tensor] = []
         self._scaler = _scaler(device, fp16)
         self.ema = Ema(self.parameters, config.ema_decay) if config.ema_decay else None
         self._evaluation = Evaluation(self.parameters, self.optimizer, self.ema)

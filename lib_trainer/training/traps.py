@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from lib_trainer.families.family import Family
 from lib_trainer.training import optimizers, schedules
 from lib_trainer.training.config import TrainConfig
 from lib_trainer.training.groups import rates
@@ -33,6 +34,13 @@ def warnings_for(config: TrainConfig) -> list[str]:
     elif not optimizers.sets_own_rate(name, config.optimizer_args):
         found += _plain(name, learning)
     return found
+
+
+def of_family(config: TrainConfig, family: Family) -> Iterator[str]:
+    """Returns what is set for another family than the checkpoint's."""
+    if config.text_encoder2_lr and len(family.text_encoders) < 2:
+        yield (f"The second text encoder's learning rate ({config.text_encoder2_lr}) has no effect: {family.label} has "
+               "one text encoder.")
 
 
 def _finder(config: TrainConfig, name: str, learning: list[float]) -> Iterator[str]:

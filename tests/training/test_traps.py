@@ -5,6 +5,8 @@ from typing import Any
 
 import pytest
 
+from lib_trainer.families.sd1 import SD1
+from lib_trainer.families.sdxl import SDXL
 from lib_trainer.training import traps
 from lib_trainer.training.config import TrainConfig
 
@@ -32,6 +34,12 @@ def warnings(**changes: Any) -> list[str]:
 ])
 def test_traps_are_warned_of(changes: dict[str, Any], word: str) -> None:
     assert any(word in warning for warning in warnings(**changes))
+
+
+def test_a_second_encoder_that_is_not_there() -> None:
+    config = TrainConfig.from_dict({"name": "a", "text_encoder2_lr": "1e-5"})
+    assert "one text encoder" in next(traps.of_family(config, SD1))
+    assert not [*traps.of_family(config, SDXL)]
 
 
 @pytest.mark.parametrize("changes", [
