@@ -6,7 +6,7 @@ weights changed so that the LoRA does what it did: never one alpha in training a
 """
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from lib_trainer.errors import UserError
@@ -95,3 +95,12 @@ def _with_fresh(
         rest = [target for target in targets if target.name in missing]
         layers |= network.create(rest, wanted, family, seed).layers
     return [layers[target.name] for target in targets if target.name in layers]
+
+
+def remarks(config: TrainConfig, made: Network) -> Iterator[str]:
+    """Yields what came out otherwise than the settings may have meant."""
+    whole = [layer for layer in made.layers.values() if {"lokr_w1", "lokr_w2"} <= layer.stored().keys()]
+    if whole and not config.full_matrix and not config.continue_from:
+        yield (f"{len(whole)} of {len(made.layers)} layers have both matrices of LoKr whole, such as "
+               f"'{whole[0].name}': rank {config.rank} is half of their sides or more, so rank and alpha do nothing "
+               "there. A lower rank or another factor makes them smaller.")

@@ -25,7 +25,7 @@ class Adapters:
         network: the adapters, on the model's device, in the precision in which they learn.
         trained: names of the layers that learn; a continued LoRA may have others, which stay as they are.
         unmatched: tensors of the continued LoRA for which the model has no layer.
-        beneath: LoRAs that act and do not learn. told: what the person should know of them.
+        beneath: LoRAs that act and do not learn. told: what the person should know of all of them.
         checkpoint: the model. device: where it is.
         autocast: dtype to compute in, None = as the model is. computes: the dtype in which gradients pass.
     """
@@ -52,8 +52,7 @@ def adapters(config: TrainConfig, host: Host, model: HostModel) -> Adapters:
     under, told = beneath.load(config.base_loras, host, model)
     return Adapters(
         network=made.to(model.device, DTYPES[config.adapter_precision]), trained=trained, unmatched=unmatched,
-        beneath=under, told=told,
-        checkpoint=model.checkpoint,
+        beneath=under, told=[*told, *continuing.remarks(config, made)], checkpoint=model.checkpoint,
         device=model.device, autocast=autocast, computes=autocast or model.compute_dtype,
     )
 

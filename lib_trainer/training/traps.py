@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from lib_trainer.families.family import Family
+from lib_trainer.lora.adapters.facts import FACTS
 from lib_trainer.training import optimizers, schedules
 from lib_trainer.training.config import TrainConfig
 from lib_trainer.training.groups import rates
@@ -99,6 +100,10 @@ def _precision(config: TrainConfig) -> Iterator[str]:
 
 
 def _alpha(config: TrainConfig) -> Iterator[str]:
-    if config.rank >= 16 and config.alpha <= 1.0:
-        yield (f"Alpha {config.alpha:g} with rank {config.rank} makes the LoRA act at 1/{config.rank / config.alpha:g} "
+    facts = FACTS[config.algorithm]
+    divisor = config.rank ** 0.5 if config.rs_lora else config.rank
+    if config.rank >= 16 and config.alpha <= 1.0 and facts.file_kind not in ("oft", "ia3", "full"):
+        yield (f"Alpha {config.alpha:g} with rank {config.rank} makes the LoRA act at 1/{divisor / config.alpha:g} "
                "of its strength, so it learns slowly. Set alpha to half the rank, or raise the learning rate.")
+    if config.algorithm == "oft_kohya" and config.alpha >= 1.0:
+        yield (f"Alpha {config.alpha:g} bounds the rotation of sd-scripts' OFT and is much for it: 1e-3 is usual.")

@@ -63,7 +63,7 @@ def test_the_saved_file_draws_what_the_live_adapters_drew(
     events = train(config, host)
     first, last = (event.files[0] for event in of(ev.Previewed, events))
     live = pixels(Image.open(last))
-    assert [event for event in of(ev.Warned, events) if "tensors" in event.text] == []
+    assert [event for event in of(ev.Warned, events) if "tensors" in event.message] == []
     losses = [event.loss for event in of(ev.Stepped, events)]
     assert len(losses) == 3 and np.isfinite(losses).all()
     with_file = drawn(host, "zko <lora:zko:1>")
@@ -203,6 +203,7 @@ def test_a_preset_gives_rates(host: StandaloneHost, settings: Settings) -> None:
      ({"continue_alpha": "rescale"}, "'Continue from LoRA' is empty"),
      ({"base_loras": ":0.5"}, "has no name"), ({"block_dims": "1,2"}, "this one has 2"),
      ({"algorithm": "ia3", "block_dims": "IN04:1"}, "which has no rank"), ({"dora_on_output": False}, "dora is off"),
+     ({"algorithm": "loha", "lora_plus": 4}, "has no up factor"),
      ({"algorithm": "lokr", "factor": 0}, "at least one row"), ({"conv_block_alphas": "IN04:1"}, "no convolution"),
      ({"algorithm": "lokr", "full_matrix": True, "decompose_both": True}, "each forbids the other"),
      ({"block_lr_zero_threshold": 0.1}, "'Learning rate by block' is empty")],
@@ -237,3 +238,9 @@ def test_a_stopped_run_of_any_kind_goes_on_bit_for_bit(host: StandaloneHost, set
     train(settings(**values), host, stop_after(2, controls), controls)
     train(settings(resume="auto", **values), host)
     assert same_tensors(tensors(host), tensors(host, "whole"))
+
+
+def test_lokr_says_where_the_rank_is_too_big_for_it(host: StandaloneHost, settings: Settings) -> None:
+    events = train(settings(algorithm="lokr", rank=64, epochs=1, blocks="M00"), host)
+    told = [event.message for event in of(ev.Warned, events) if "both matrices of LoKr whole" in event.message]
+    assert len(told) == 1 and "rank 64 is half of their sides or more" in told[0]

@@ -23,6 +23,8 @@ def warnings(**changes: Any) -> list[str]:
     ({"learning_rate": "2e-6"}, "next to nothing"),
     ({"optimizer": "Lion", "learning_rate": "1e-3"}, "tenth of AdamW's"),
     ({"rank": 64, "alpha": 1}, "1/64"),
+    ({"rank": 64, "alpha": 1, "rs_lora": True}, "1/8"),
+    ({"algorithm": "oft_kohya", "train_text_encoder": False, "alpha": 1}, "1e-3 is usual"),
     ({"adapter_precision": "bf16"}, "next to nothing"),
     ({"optimizer": "AdamWScheduleFree", "scheduler": "cosine"}, "needs no schedule"),
     ({"optimizer": "SGDScheduleFree", "scheduler": "constant_with_warmup", "warmup": "5%"}, "warmup_steps=100"),

@@ -17,6 +17,8 @@ _FIELDS = {entry.name: entry for entry in dataclasses.fields(NetworkSettings)}
 
 _BY_BLOCK = ("block_dims", "block_alphas", "conv_block_dims", "conv_block_alphas", "block_lrs")
 
+_LORA_PLUS = ("lora_plus", "lora_plus_unet", "lora_plus_text_encoder")
+
 _WITH_CONVOLUTIONS = ("full", "convolutions")
 """Sets of layers that hold the true convolutions."""
 
@@ -112,6 +114,15 @@ def _continued(config: TrainConfig) -> Iterator[str]:
                "adopt.")
 
 
+def _lora_plus(config: TrainConfig) -> Iterator[str]:
+    if FACTS[config.algorithm].file_kind == "lora" or config.continue_from:
+        return
+    for name in _LORA_PLUS:
+        if getattr(config, name):
+            yield (f"{name} = {getattr(config, name):g} does nothing with {FACTS[config.algorithm].label}, which has "
+                   "no up factor: set it to 0, or train a LoRA.")
+
+
 def _beneath(config: TrainConfig) -> Iterator[str]:
     from lib_trainer.training.beneath import parse
 
@@ -135,5 +146,6 @@ RULES: Rules = (
     (_dylora, ("algorithm", "rank", "conv_rank", "dylora_unit")),
     (_oft_of_sd_scripts, ("algorithm", "train_text_encoder")),
     (_continued, ("continue_alpha", "continue_from")),
+    (_lora_plus, ("algorithm", "continue_from", *_LORA_PLUS)),
     (_beneath, ("base_loras",)),
 )
