@@ -54,20 +54,16 @@ class InterchangeFold:
 
     def lay_out(self) -> None:
         """Makes the controls."""
-        with gr.Row():
-            with gr.Column(scale=3):
-                self.text = gr.Textbox(
-                    label="Settings of another program", lines=5, max_lines=20, elem_id="train_lora_import_text",
-                    info="Paste an sd-scripts settings file, kohya_ss settings, or the command that trains.",
-                )
-                self.take_text = gr.Button("Fill in the form", elem_id="train_lora_import")
-            with gr.Column(scale=2):
-                self.file = gr.File(label="... or drop a file (.toml, .json, .safetensors)",
-                                    elem_id="train_lora_import_file")
-                self.lora = gr.Dropdown(
-                    self._loras(), label="Train again like this LoRA", interactive=True,
-                    info="Takes the settings that a LoRA has recorded.", elem_id="train_lora_import_lora",
-                )
+        self.text = gr.Textbox(
+            label="Settings of another program", lines=5, max_lines=20, elem_id="train_lora_import_text",
+            info="Paste an sd-scripts settings file, kohya_ss settings, or the command that trains.",
+        )
+        self.take_text = gr.Button("Fill in the form", elem_id="train_lora_import")
+        self.file = gr.File(label="... or drop a file (.toml, .json, .safetensors)", elem_id="train_lora_import_file")
+        self.lora = gr.Dropdown(
+            self._loras(), label="Train again like this LoRA", interactive=True,
+            info="Takes the settings that a LoRA has recorded.", elem_id="train_lora_import_lora",
+        )
         self.told = gr.HTML("", elem_id="train_lora_import_told")
         with gr.Row():
             self.kind = gr.Dropdown(
@@ -76,7 +72,7 @@ class InterchangeFold:
             )
             self.shell = gr.Dropdown(list(ENDINGS), value=next(iter(ENDINGS)), label="Shell of the command line",
                                      interactive=True, elem_id="train_lora_export_shell")
-            self.export = gr.Button("Write", elem_id="train_lora_export")
+        self.export = gr.Button("Write", elem_id="train_lora_export")
         self.written = gr.HTML("", elem_id="train_lora_exported")
 
     def connect(self, everything: list[Component]) -> None:

@@ -32,6 +32,9 @@ def read(arguments: Arguments, kind: str) -> Imported:
         result.values.update(read_joined(arguments))
     result.values.update(network_meaning.network(arguments, result))
     result.values.update(rate_meaning.rates(arguments, result))
+    if arguments["dataset_config"] and arguments.has("dataset_repeats"):
+        result.changed.append(f"dataset_repeats = {arguments['dataset_repeats']} with dataset_config: here the dataset "
+                              "file alone says how often its pictures are used (num_repeats, 1 where it says nothing).")
     _tell_dropped(arguments, result)
     if kind in (SD_SCRIPTS, COMMAND):  # kohya_ss has its own defaults, and a record is complete
         _tell_assumed(arguments, result)

@@ -212,6 +212,8 @@ def test_windows_of_other_families_are_refused() -> None:
     ({"lr_warmup_steps": "10%", "lr_scheduler": "cosine"}, {"warmup": "10%"}, ""),
     ({"save_state": True, "save_every_n_steps": 100, "save_last_n_steps": 300},
      {"state_every_steps": 100, "state_at_end": True, "keep_states": 4}, ""),
+    ({"dataset_config": "d.toml", "dataset_repeats": 3}, {"datasets": "d.toml", "buckets": False,
+                                                          "caption_extension": ".caption"}, "dataset_repeats = 3 with"),
     ({"network_args": ["frobnicate=1"]}, {}, "network_args: frobnicate = '1' is not an argument of a network"),
 ])
 def test_options_that_belong_together(values: dict[str, Any], expected: dict[str, Any], told: str) -> None:
