@@ -9,21 +9,24 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from lib_trainer.data.dataset import Plan
 from lib_trainer.data.scan import Item
+from lib_trainer.data.subsets import Subset
 from lib_trainer.host import Checkpoint
 from lib_trainer.training.config import TrainConfig
 
 _FREE_GROUPS = ("Saving", "Previews")
+_PLACES = frozenset({"name", "images", "reg_images", "datasets", "metadata_file", "mask_folder", "base_model"})
 _FREE = frozenset({
     # Length and rates: of the updates that come.
     "epochs", "steps", "learning_rate", "unet_lr", "text_encoder_lr", "text_encoder2_lr", "block_lrs", "scheduler",
     "scheduler_args", "warmup", "cycles", "power", "decay", "timescale", "min_lr_ratio", "max_grad_norm",
     "stop_text_encoder", "lora_plus", "lora_plus_unet", "lora_plus_text_encoder",
     # Where pictures and checkpoint lie; that they are the same ones is looked at by itself.
-    "name", "images", "reg_images", "base_model",
+    *_PLACES,
     # Time against memory: the same numbers but for the last bits.
     "gradient_checkpointing", "cache_latents", "cache_to_disk", "cache_captions", "cache_captions_to_disk",
     "vae_batch_size", "offload", "attention", "compile",
@@ -60,8 +63,7 @@ def settings(before: Mapping[str, Any], now: TrainConfig) -> tuple[list[str], li
 def acting(changed: Iterable[str]) -> list[str]:
     """Returns those changes that act on what is learned: what is told in the file and in the log."""
     quiet = {field.name for field in dataclasses.fields(TrainConfig) if field.metadata["group"] in _FREE_GROUPS}
-    quiet |= {"name", "images", "reg_images", "base_model"}
-    return [change for change in changed if change.partition(" ")[0] not in quiet]
+    return [change for change in changed if change.partition(" ")[0] not in quiet | _PLACES]
 
 
 def pictures(items: Iterable[Item]) -> dict[str, str]:
@@ -71,12 +73,20 @@ def pictures(items: Iterable[Item]) -> dict[str, str]:
 
 
 def plan(of: Plan, probes: int = 64) -> str:
-    """Returns a digest of how the plan shows pictures: its length and samples spread over its first epoch."""
+    """Returns a digest of how the plan shows pictures: length, rules of the subsets, samples of its first epoch."""
     batches = of.batches(1)
     stride = max(1, len(batches) // probes)
     shown = [(sample.key, sample.caption, sample.size_ids)
              for index in range(0, len(batches), stride) for sample in batches[index].samples]
-    return _digest(of.batches_per_epoch, of.samples_per_epoch, shown)
+    subsets = {picture.item.subset for picture in of.pictures}
+    return _digest(of.batches_per_epoch, of.samples_per_epoch, shown, sorted(map(_rules, subsets)))
+
+
+def _rules(subset: Subset) -> str:
+    """Returns what a subset asks for, without where it lies."""
+    pictures = replace(subset.pictures, mask_folder=None)
+    return repr((subset.prefix, subset.repeats, subset.is_reg, subset.loss_weight, subset.keeps_base, subset.captions,
+                 pictures))
 
 
 def data_differences(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
