@@ -275,3 +275,24 @@ def test_an_optimiser_goes_on_with_the_bits_it_had() -> None:
     _take_back(second, first.state_dict())
     (other,) = second.param_groups[0]["params"]
     assert torch.equal(second.state[other]["exp_avg"], torch.tensor([0.1, 0.2, 0.3]))
+
+
+@pytest.mark.parametrize("changes", [
+    {"ema_decay": 0.9, "network_dropout": 0.3, "validation_split": 0.34, "validate_every_steps": 2},
+    {"optimizer": "AdamWScheduleFree", "module_dropout": 0.1},
+    {"optimizer": "Prodigy", "learning_rate": "1", "algorithm": "lokr", "rank_dropout": 0.2, "scale_weight_norms": 1.0,
+     "gradient_accumulation": 2, "scheduler": "cosine_with_restarts", "cycles": 2},
+])
+def test_all_that_lives_between_updates_goes_on(
+    host: StandaloneHost, settings: Settings, changes: dict[str, object]
+) -> None:
+    """Averages, schedule-free weights, dropout masks, an estimated rate, what validation remembers."""
+    whole = train(settings(name="whole", **VARIED, **changes), host)
+    step = of(ev.Started, whole)[0].total_steps // 2
+    first = stopped(host, settings(**VARIED, **changes), step)
+    second = train(settings(resume="auto", **VARIED, **changes), host)
+    assert list(map(told, of(ev.Stepped, first) + of(ev.Stepped, second))) == list(map(told, of(ev.Stepped, whole)))
+    assert same_tensors(tensors(host), tensors(host, "whole"))
+    measured = [(event.step, event.loss, event.best_step) for event in of(ev.Validated, whole)]
+    assert [(event.step, event.loss, event.best_step)
+            for event in of(ev.Validated, first) + of(ev.Validated, second)] == measured
