@@ -7,8 +7,10 @@ form is chosen by torch's version and the device alone.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
-import torch
+if TYPE_CHECKING:
+    import torch
 
 FLAGS = ("fused", "foreach")
 """Arguments of torch's optimisers about how they compute."""
@@ -25,6 +27,8 @@ def flags(path: str, allowed: Iterable[str], weights: Sequence[torch.Tensor]) ->
         allowed: names of the class's arguments.
         weights: what it will train.
     """
+    import torch
+
     names = set(allowed)
     if not path.startswith("torch.optim") or not weights:
         return {}

@@ -9,11 +9,14 @@ import base64
 import io
 from functools import lru_cache
 from html import escape
+from typing import TYPE_CHECKING
 
 from lib_trainer.data.opening import UnreadablePicture, open_small
 from lib_trainer.data.scan import Item
-from lib_trainer.training.forecast import Forecast
 from lib_trainer.ui import notes
+
+if TYPE_CHECKING:
+    from lib_trainer.training.forecast import Forecast
 
 _THUMBNAILS = 12
 _SIDE = 96

@@ -20,11 +20,7 @@ _QUIET: dict[str, Any] = {"show_progress": "hidden", "queue": False, "api_name":
 
 
 class SettingsFold:
-    """The fold's controls and what they do.
-
-    Attributes:
-        names: the list of saved settings.
-    """
+    """The fold's controls and what they do."""
 
     def __init__(
         self, host: Host, form: Form, saved: SavedSettings, labels: Mapping[str, str],
@@ -56,6 +52,15 @@ class SettingsFold:
             self.load = gr.Button("Load settings", elem_id="train_lora_settings_load")
             self.reset = gr.Button("Back to the defaults", elem_id="train_lora_settings_reset")
         self._interchange.lay_out()
+
+    @property
+    def lists(self) -> list[Component]:
+        """The lists of saved settings and of LoRAs, which a fresh page reads anew."""
+        return [self.names, self._interchange.lora]
+
+    def choices(self) -> list[Any]:
+        """Returns gradio's updates of `lists`."""
+        return [gr.update(choices=self._saved.names()), self._interchange.choices()]
 
     def connect(self, goal: Component, problems: Component, everything: list[Component]) -> None:
         """Connects the controls.

@@ -124,7 +124,7 @@ class TrainTab:
     def _connect(self) -> None:
         fields, draft = self.form.inputs, [self.goal, *self.form.inputs]
         shown = [self.checkpoint, self.card, self.looked]
-        everything = [self.goal, self.reason, self.files.names, *shown, *fields]
+        everything = [self.goal, self.reason, *self.files.lists, *shown, *fields]
         self.start.click(self.on_start, draft, [self.problems, self._buttons.mark], **_QUIET)
         self.enqueue.click(self.on_enqueue, draft, [self.problems, self._buttons.mark], **_QUIET)
         self._buttons.connect(self.problems, **_QUIET)
@@ -207,7 +207,7 @@ class TrainTab:
         label = next((label for label, key in self._labels.items() if key == draft.goal), NO_GOAL)
         settings = {**self.form.defaults(), **draft.values}
         return [
-            gr.update(value=label), self._reason(self._labels[label]), gr.update(choices=self._saved.names()),
+            gr.update(value=label), self._reason(self._labels[label]), *self.files.choices(),
             *self._look(settings), *self.form.updates(settings, self._lists()),
         ]
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from lib_trainer.data import cache_size, masks
+from lib_trainer.data import cache_size
 from lib_trainer.data.dataset import Placed
 from lib_trainer.data.looks import face_of
 from lib_trainer.data.picture_rules import PictureRules
@@ -18,6 +18,8 @@ _MUCH = 0.5
 
 def looks(config: TrainConfig, findings: Findings) -> None:
     """Looks at masks, crops and colours of the pictures that were found."""
+    from lib_trainer.data import masks
+
     items = findings.items
     rules = {item.subset.pictures for item in items}
     findings.faults += masks.faults(items)

@@ -7,7 +7,6 @@ from lib_trainer.host import Checkpoint
 from lib_trainer.training import noise_schedule
 from lib_trainer.training.checks.findings import Findings
 from lib_trainer.training.config import TrainConfig
-from lib_trainer.training.weighting import EPSILON, V
 
 
 def measuring(config: TrainConfig, findings: Findings) -> Iterator[str]:
@@ -19,6 +18,8 @@ def measuring(config: TrainConfig, findings: Findings) -> Iterator[str]:
 
 def faults(config: TrainConfig, checkpoint: Checkpoint) -> Iterator[str]:
     """Returns what does not go with the checkpoint's prediction, one sentence each."""
+    from lib_trainer.training.weighting import EPSILON, V
+
     prediction = noise_schedule.prediction_of(config, checkpoint)
     if config.scale_v_pred_loss and prediction != V:
         yield (f"scale_v_pred_loss is for v-prediction models, and {checkpoint.name} predicts {prediction}: "
