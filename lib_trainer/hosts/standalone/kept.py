@@ -63,10 +63,10 @@ def converted(loaded: LoadedModel, keeping: Keeping) -> LoadedModel:
 
 
 @contextmanager
-def arranged(loaded: LoadedModel, keeping: Keeping) -> Iterator[None]:
-    """While open, attention and places are as a run wants them."""
+def arranged(loaded: LoadedModel, keeping: Keeping, fits: bool = True) -> Iterator[None]:
+    """While open, attention and places are as a run wants them; what does not fit on the device is always offloaded."""
     with ExitStack() as stack:
         stack.enter_context(attention.chosen(loaded.unet, keeping.attention))
-        if keeping.offload:
-            stack.enter_context(loaded.placement.economy())
+        if keeping.offload or not fits:
+            stack.enter_context(loaded.placement.economy(fits))
         yield

@@ -80,7 +80,8 @@ class LoadedModel:
     @cached_property
     def placement(self) -> Placement:
         """Where the networks are."""
-        return Placement(self.device, {UNET: [self.unet], VAE: [self.vae], TEXT: self.text.networks})
+        parts = {UNET: [self.unet], VAE: [self.vae], TEXT: self.text.networks}
+        return Placement(self.device, parts, self.unet.device.type == self.device.type)
 
     @cached_property
     def targets(self) -> list[Target]:

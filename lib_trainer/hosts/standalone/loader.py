@@ -40,12 +40,14 @@ Tensors = dict[str, torch.Tensor]
 Network = TypeVar("Network", bound=torch.nn.Module)
 
 
-def load(path: Path, device: torch.device, dtype: torch.dtype) -> LoadedModel:
+def load(path: Path, device: torch.device, dtype: torch.dtype, rests: bool = False) -> LoadedModel:
     """Loads a single-file checkpoint.
 
     Args:
         path: `.safetensors` or `.ckpt`; a `.yaml` beside it is read.
+        device: where the networks will run.
         dtype: of U-Net and text encoders; the VAE is always float32 (it overflows in half precision).
+        rests: whether they stay in main memory until they are brought.
 
     Raises:
         UserError: missing, damaged or of no family that is known here; says what was found and what is supported.
@@ -61,7 +63,7 @@ def load(path: Path, device: torch.device, dtype: torch.dtype) -> LoadedModel:
     except (KeyError, IndexError, ValueError) as error:
         raise UserError(f"'{path}' lacks a tensor that {family.label} needs ({error}). "
                         "Download or copy it again.") from error
-    fill = _Filling(path, family.label, device)
+    fill = _Filling(path, family.label, torch.device("cpu") if rests else device)
     return LoadedModel(
         checkpoint=_describe(path, family, tensors, config, tensors.get),
         identity=identity_of(path),

@@ -21,11 +21,13 @@ _REST = torch.device("cpu")
 class Placement:
     """Moves parts of a model between the device and main memory."""
 
-    def __init__(self, device: torch.device, parts: Mapping[str, Sequence[torch.nn.Module]]) -> None:
-        """Takes parts that are on the device."""
+    def __init__(
+        self, device: torch.device, parts: Mapping[str, Sequence[torch.nn.Module]], are_there: bool = True
+    ) -> None:
+        """Takes parts that all are on the device, or all in main memory."""
         self._device = device
         self._parts = dict(parts)
-        self._there = set(parts)
+        self._there = set(parts) if are_there else set()
         self._is_saving = False
 
     @property
@@ -39,14 +41,15 @@ class Placement:
         return frozenset(self._there)
 
     @contextmanager
-    def economy(self) -> Iterator[None]:
-        """While open, only what is brought is on the device; afterwards everything is again."""
+    def economy(self, fits: bool = True) -> Iterator[None]:
+        """While open, only what is brought is on the device; afterwards everything is again, where it `fits`."""
         self._is_saving = True
         try:
             yield
         finally:
             self._is_saving = False
-            self.bring(*self._parts)
+            if fits:
+                self.bring(*self._parts)
 
     def rest(self) -> None:
         """Moves everything to main memory, until it is brought."""

@@ -19,6 +19,17 @@ from lib_trainer.hosts.standalone.loader import describe, identity_of, load
 from lib_trainer.hosts.standalone.lock import FifoLock
 from lib_trainer.keeping import AS_IT_IS, Keeping
 
+_PART = 0.7
+"""Part of a card's memory that a checkpoint file may have for the whole model to be kept on the card."""
+
+
+def fits(path: Path, device: torch.device) -> bool:
+    """Whether a checkpoint's networks fit on a device together, beside what drawing and training need."""
+    if device.type != "cuda" or not path.is_file():
+        return True
+    memory: int = torch.cuda.get_device_properties(device).total_memory
+    return path.stat().st_size < _PART * memory
+
 
 class ModelSlot:
     """Holds a model.
@@ -48,7 +59,9 @@ class ModelSlot:
         self._is_plain = True
         self._arranged = ExitStack()
         self._compiled = CompiledUNet()
-        self.model = load(path, device, dtype)
+        self._fits = fits(path, device)
+        self.model = load(path, device, dtype, rests=not self._fits)
+        self._arranged.enter_context(kept.arranged(self.model, AS_IT_IS, self._fits))
 
     def unet(self) -> Callable[..., Any]:
         """Returns what a run's steps call for the U-Net: itself, or its compiled form."""
@@ -64,21 +77,29 @@ class ModelSlot:
             self._arranged.close()
             former = self.model
             former.placement.rest()  # two models do not fit on every card
+            could, self._fits = self._fits, fits(path, self.device)
             try:
-                self.model = load(path, self.device, kept.dtype_for(self._keeping, self.dtype))
+                dtype = kept.dtype_for(self._keeping, self.dtype)
+                self.model = load(path, self.device, dtype, rests=not self._fits)
             finally:
                 if self.model is former:
-                    former.placement.bring(*former.placement.parts)
+                    self._fits = could
+                    self._arranged.enter_context(kept.arranged(former, self._keeping, could))
+                    if could:
+                        former.placement.bring(*former.placement.parts)
             self._is_plain = self.model.compute_dtype == self.dtype
             self._arrange()
 
     def _arrange(self) -> None:
         """Makes the model in memory what the run wants."""
+        self._arranged.close()
         if kept.changes_weights(self.model, self._keeping):
             self._is_plain = False
+            if not self._fits:
+                self.model.placement.rest()
             self.model = kept.converted(self.model, self._keeping)
         self._changed()
-        self._arranged.enter_context(kept.arranged(self.model, self._keeping))
+        self._arranged.enter_context(kept.arranged(self.model, self._keeping, self._fits))
 
     @contextmanager
     def kept(self, base: Path | None, keeping: Keeping) -> Iterator[None]:
@@ -124,6 +145,7 @@ class ModelSlot:
         self._compiled.forget()
         with self._lock:
             self._arranged.close()
+            self._arranged.enter_context(kept.arranged(self.model, AS_IT_IS, self._fits))
         wanted = former or self.model.checkpoint.path
         if wanted and not (self._is_plain and wanted == self.model.checkpoint.path):
             self.read(wanted)

@@ -25,6 +25,8 @@ _WHOLE = ("conv_in", "conv_out", "time_embedding", "add_embedding")
 def dtype_of(x: Tensor) -> torch.dtype:
     """Returns the dtype in which a layer computes for an input: autocast's where it is on."""
     kind = x.device.type
+    if kind not in ("cpu", "cuda"):
+        return x.dtype
     if hasattr(torch, "get_autocast_dtype"):
         return torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else x.dtype
     if kind == "cuda":  # torch before 2.4
