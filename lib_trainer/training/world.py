@@ -7,12 +7,13 @@ update. A training in a page or on one device is `ALONE`; the world of several p
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol, TypeVar
-
-import torch
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from lib_trainer.data.dataset import Batch
 from lib_trainer.training.controls import Controls
+
+if TYPE_CHECKING:
+    import torch
 
 T = TypeVar("T")
 

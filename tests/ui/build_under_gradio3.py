@@ -68,7 +68,7 @@ def main() -> int:
         if missing:
             print(f"controls are missing: {', '.join(sorted(missing))}")
             return 1
-        if len(tab.on_restore()) != 1 + 6 + len(FIELDS):
+        if len(tab.on_restore()) != 1 + 2 + 3 + len(tab.files.lists) + len(FIELDS):
             print("Restore fills another number of controls than the form has.")
             return 1
         return panel_stands(host)
