@@ -31,8 +31,11 @@ class QueuePart:
         self._mark = mark
 
     def lay_out(self) -> None:
-        """Makes the controls; `connect` joins them."""
+        """Makes the list's place."""
         gr.HTML('<div id="train_lora_queue"></div>')
+
+    def lay_out_hidden(self) -> None:
+        """Makes what only JavaScript uses; `connect` joins it."""
         self._wish = gr.Textbox("", show_label=False, elem_id="train_lora_queue_wish", elem_classes=HIDDEN)
 
     def connect(self, problems: Component, mark: Component, **quiet: Any) -> None:

@@ -120,6 +120,7 @@ class TrainTab:
         self.restored = gr.HTML("", elem_id="train_lora_restored", elem_classes=HIDDEN)
         self.looked = gr.State(value=None)
         self._buttons.lay_out()
+        self._queue.lay_out_hidden()
 
     def _connect(self) -> None:
         fields, draft = self.form.inputs, [self.goal, *self.form.inputs]
