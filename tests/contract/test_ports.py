@@ -8,6 +8,7 @@ import torch
 
 from lib_trainer.errors import ModelChanged, UserError
 from lib_trainer.host import TRAINING_NAME
+from lib_trainer.keeping import AS_IT_IS, Keeping
 from lib_trainer.lora import file as lora_file
 from lib_trainer.lora.network import Network
 from tests.contract import snapshots, steps
@@ -158,3 +159,18 @@ def test_a_job_is_shown_and_can_be_interrupted(case: HostCase) -> None:
 def test_nothing_forbids_training(case: HostCase) -> None:
     assert case.host.obstacles() == []
     assert case.host.samplers() and all(case.host.samplers())
+
+
+def test_wishes_that_cannot_be_met_are_said_with_the_remedy(case: HostCase) -> None:
+    """A WebUI's model is never changed for a run: what it does not do by itself is a sentence."""
+    host, is_ours = case.host, case.host.name == "Embedded host"
+    assert host.obstacles(Keeping(dtype="bf16")) == [] and host.remarks(AS_IT_IS) == []
+    flash = host.obstacles(Keeping(attention="flash"))
+    assert len(flash) == 1 and "auto" in flash[0]
+    assert len(host.remarks(Keeping(offload=True))) == 1
+    stored = host.obstacles(Keeping(storage="fp8"))
+    assert len(stored) == (0 if is_ours else 1) and all("8 bits" in fault and host.name in fault for fault in stored)
+    compiled = host.obstacles(Keeping(compile=True))
+    assert is_ours or "Switch it off" in compiled[0]
+    with host.borrow_model(keeping=Keeping(dtype="bf16", offload=True)) as lease, lease.turn() as model:
+        assert model.device.type == "cpu"
