@@ -153,6 +153,8 @@ def _memory(config: TrainConfig, result: Written, sdxl: bool) -> dict[str, Value
     if config.cache_latents and (config.color_aug or config.random_crop):
         result.values.pop("cache_latents", None)
         result.values.pop("cache_latents_to_disk", None)
+        result.lost.append("cache_latents with color_aug or random_crop: sd-scripts caches no picture that varies; it "
+                           "is left out.")
     return values
 
 
