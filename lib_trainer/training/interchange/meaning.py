@@ -35,6 +35,9 @@ def read(arguments: Arguments, kind: str) -> Imported:
     if arguments["dataset_config"] and arguments.has("dataset_repeats"):
         result.changed.append(f"dataset_repeats = {arguments['dataset_repeats']} with dataset_config: here the dataset "
                               "file alone says how often its pictures are used (num_repeats, 1 where it says nothing).")
+    if arguments["log_with"] in ("wandb", "all"):
+        result.unsupported.append(f"log_with = {arguments['log_with']!r}: nothing is sent to other machines; logs are "
+                                  "TensorBoard files.")
     _tell_dropped(arguments, result)
     if kind in (SD_SCRIPTS, COMMAND):  # kohya_ss has its own defaults, and a record is complete
         _tell_assumed(arguments, result)
@@ -104,7 +107,12 @@ def _epochs_apart(arguments: Arguments) -> int:
 
 
 def _files(arguments: Arguments) -> dict[str, Any]:
-    return {"file_metadata": "minimal" if arguments["no_metadata"] else "full"}
+    """Logs are written where a folder is named, for TensorBoard alone."""
+    logs, program = arguments["logging_dir"] or "", arguments["log_with"]
+    return {
+        "file_metadata": "minimal" if arguments["no_metadata"] else "full", "log_folder": logs,
+        "log_with": "tensorboard" if logs and program in (None, "", "tensorboard", "all") else "",
+    }
 
 
 def _previews(arguments: Arguments) -> dict[str, Any]:

@@ -176,7 +176,12 @@ def _states(config: TrainConfig, result: Written, sdxl: bool) -> dict[str, Value
 
 
 def _files(config: TrainConfig, result: Written, sdxl: bool) -> dict[str, Value]:
-    return {"no_metadata": True} if config.file_metadata == "minimal" else {}
+    values: dict[str, Value] = {"no_metadata": True} if config.file_metadata == "minimal" else {}
+    if config.log_with and config.log_folder:
+        values |= {"logging_dir": config.log_folder, "log_with": config.log_with}
+    elif config.log_with:
+        result.lost.append("log_with without log_folder: sd-scripts logs where logging_dir is named.")
+    return values
 
 
 def _previews(config: TrainConfig, result: Written, sdxl: bool) -> dict[str, Value]:

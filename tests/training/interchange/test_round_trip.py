@@ -46,6 +46,7 @@ GIVEN: dict[str, st.SearchStrategy[Any]] = {
     "mixed_precision": st.sampled_from(["no", "fp16", "bf16"]), "gradient_checkpointing": BOOL,
     "gradient_accumulation_steps": st.integers(1, 8), "save_precision": st.sampled_from(["float", "fp16", "bf16"]),
     "save_every_n_epochs": st.integers(1, 9), "save_every_n_steps": st.integers(1, 999),
+    "logging_dir": WORDS, "log_prefix": WORDS,
     "save_last_n_epochs": st.integers(1, 9), "metadata_author": WORDS, "no_metadata": BOOL,
     "network_args": st.sampled_from([
         ["conv_dim=4", "conv_alpha=2"], ["rank_dropout=0.1"], ["loraplus_lr_ratio=16"],

@@ -6,7 +6,6 @@ from lib_trainer.training.interchange.option import joined, needless, same, unsu
 _HUB = "Nothing is uploaded: the finished file can be put on Hugging Face with `huggingface-cli upload`."
 _WANDB = "Nothing is sent to other machines: logs are TensorBoard files (log_with = tensorboard)."
 _CONSOLE = "The page, the API and the command line each tell the run's events."
-_LOGS = "The numbers of a run are on the page and in its events (the API, `train --json`)."
 _MERGED = "It is said of merged files and of embeddings, not of a trained LoRA: write it into `comment`."
 
 OPTIONS = (
@@ -38,10 +37,10 @@ OPTIONS = (
     unsupported("metadata_is_negative_embedding", "text", None, _MERGED),
     unsupported("save_model_as", "text", "safetensors", "Files are always .safetensors: it is read everywhere and "
                 "cannot carry programs."),
-    unsupported("logging_dir", "path", None, _LOGS),
-    unsupported("log_with", "text", None, _LOGS),
-    unsupported("log_prefix", "text", None, _LOGS),
-    unsupported("log_tracker_name", "text", None, _LOGS),
+    joined("logging_dir", "path", None, "log_folder", "log_with"),
+    joined("log_with", "text", None, "log_with"),
+    same("log_prefix", "text", None, off=""),
+    same("log_tracker_name", "text", None, "log_tracker", off=""),
     unsupported("wandb_run_name", "text", None, _WANDB),
     unsupported("wandb_api_key", "text", None, _WANDB),
     unsupported("log_tracker_config", "path", None, _WANDB),
