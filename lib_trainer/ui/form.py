@@ -7,6 +7,7 @@ gradio 3.41 and 4.40.
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -48,9 +49,18 @@ class Form:
         self.controls[name] = _control(field, choices, {**changes, **custom})
 
     def add_group(self, group: str) -> None:
-        """Makes the controls of all fields of a group that are not there yet, two in a row, tall texts alone."""
-        names = [name for name, field in FIELDS.items()
-                 if field.metadata["group"] == group and name not in self.controls]
+        """Makes the controls of all fields of a group that are not there yet: the usual ones, then a fold per part."""
+        parts: dict[str, list[str]] = {"": []}
+        for name, field in FIELDS.items():
+            if field.metadata["group"] == group and name not in self.controls:
+                parts.setdefault(field.metadata["part"], []).append(name)
+        self._add_rows(parts.pop(""))
+        for part, names in parts.items():
+            with gr.Accordion(part, open=False, elem_id=fold_id(part), elem_classes=["tl-part"]):
+                self._add_rows(names)
+
+    def _add_rows(self, names: list[str]) -> None:
+        """Makes controls, two in a row, tall texts alone."""
         while names:
             alone = FIELDS[names[0]].metadata["lines"] > 1
             with gr.Row():
@@ -79,6 +89,11 @@ class Form:
     def defaults() -> dict[str, Any]:
         """Returns the values of an untouched form."""
         return TrainConfig().to_dict()
+
+
+def fold_id(title: str) -> str:
+    """Returns the element id of a fold of settings."""
+    return "train_lora_group_" + re.sub(r"\W+", "_", title.lower())
 
 
 def _control(field: dataclasses.Field[Any], choices: Sequence[str], changes: Mapping[str, Any]) -> Component:

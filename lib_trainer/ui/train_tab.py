@@ -24,7 +24,7 @@ from lib_trainer.ui.app import App
 from lib_trainer.ui.bucket_fold import BucketFold
 from lib_trainer.ui.cache_row import CacheRow
 from lib_trainer.ui.drop_zone import DropZone
-from lib_trainer.ui.form import Form, Value
+from lib_trainer.ui.form import Form, Value, fold_id
 from lib_trainer.ui.queue_part import QueuePart
 from lib_trainer.ui.resume_part import ResumePart
 from lib_trainer.ui.run_buttons import HIDDEN, RunButtons
@@ -104,7 +104,7 @@ class TrainTab:
 
     def _folds(self) -> None:
         for group in GROUPS[1:]:
-            with gr.Accordion(group, open=False, elem_id="train_lora_group_" + group.lower().replace(" ", "_")):
+            with gr.Accordion(group, open=False, elem_id=fold_id(group)):
                 self.form.add_group(group)
                 if group == "Previews":
                     gr.HTML(_FROM_TXT2IMG)

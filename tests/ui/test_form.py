@@ -11,7 +11,7 @@ from lib_trainer.ui.form import FIELDS, Form
 
 @pytest.fixture
 def form() -> Form:
-    form = Form({"optimizer": ["AdamW", "Lion"]})
+    form = Form({"optimizer": ["AdamW", "Lion"], "scheduler": ["constant", "cosine"]})
     with gr.Blocks():
         for group in GROUPS:
             form.add_group(group)

@@ -12,6 +12,7 @@ import pytest
 from lib_trainer.bootstrap import App
 from lib_trainer.training.goals import GOALS
 from lib_trainer.training.settings.declare import GROUPS
+from lib_trainer.ui.form import FIELDS
 from lib_trainer.ui.saved_settings import Draft
 from lib_trainer.ui.train_tab import NO_GOAL, TrainTab, build
 from tests.ui import pictures
@@ -61,7 +62,9 @@ def test_first_screen_is_short_and_everything_else_is_folded(shared_app: App) ->
     ]
     assert shown == ["train_lora_" + name for name in ("base_model", "images", "name", "goal", "generate", "enqueue")]
     folds = [c["props"]["open"] for c in config["components"] if c["type"] == "accordion"]
-    assert len(folds) == len(GROUPS) + 1 and not any(folds)  # buckets, every group but "Start", settings files
+    parts = {field.metadata["part"] for field in FIELDS.values()} - {""}
+    # buckets, every group but "Start" with what stands folded in it, settings files
+    assert len(folds) == len(GROUPS) + 1 + len(parts) and not any(folds)
 
 
 def test_faults_are_told_together_and_escaped(tab: TrainTab) -> None:

@@ -18,7 +18,7 @@ from lib_trainer.data.subsets import Subset
 from lib_trainer.host import Checkpoint
 from lib_trainer.training.config import TrainConfig
 
-_FREE_GROUPS = ("Saving", "Previews")
+_FREE_GROUPS = ("Saving", "Resume", "Previews")
 _PLACES = frozenset({"name", "images", "reg_images", "datasets", "metadata_file", "mask_folder", "base_model"})
 _FREE = frozenset({
     # Length and rates: of the updates that come.

@@ -12,7 +12,7 @@ T = TypeVar("T", bool, int, float, str)
 
 GROUPS = (
     "Start", "Data", "Captions", "Network", "Network details", "Blocks", "Learning rate", "Noise and loss", "Memory",
-    "Saving", "Validation", "Previews",
+    "Saving", "Resume", "Validation", "Previews",
 )
 """The folds of the form, in the order a trainer of LoRAs expects; "Start" is the first screen."""
 
@@ -31,6 +31,7 @@ def setting(
     maximum: float | None = None,
     lines: int = 1,
     path: bool = False,
+    part: str = "",
 ) -> T:
     """Declares a field of `TrainConfig` with all that its faces need.
 
@@ -44,11 +45,13 @@ def setting(
         minimum: least allowed number. maximum: greatest.
         lines: height of a text control; only texts of several lines may contain line ends.
         path: whether the text is a file or folder (quotes around it are taken off, `~` is the home folder).
+        part: fold inside the group's fold, for what few people need; "" = seen as soon as the group is opened.
     """
     return dataclasses.field(
         default=default,
         metadata={
             "label": label, "help": help, "group": group, "kohya": kohya, "choices": choices,
             "minimum": minimum, "maximum": maximum, "lines": lines, "path": path,
+            "part": part,
         },
     )

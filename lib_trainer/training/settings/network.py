@@ -25,14 +25,16 @@ class NetworkSettings:
         "are LyCORIS' presets; full adds the residual blocks, the first and last layers and the time embedding.",
         "Network", choices=LAYER_SETS)
     continue_from: str = setting("", "Continue from LoRA", "A LoRA file (or its name) whose weights to start from. "
-        "Kind, rank and alpha are taken from the file.", "Network", "network_weights", path=True)
+        "Kind, rank and alpha are taken from the file.", "Network", "network_weights", path=True,
+        part="Begin with other LoRAs")
     dim_from_weights: bool = setting(True, "Layers and ranks of that file", "Off = the settings say which layers there "
-        "are: the file must have their rank, and what it lacks begins new.", "Network")
+        "are: the file must have their rank, and what it lacks begins new.", "Network", part="Begin with other LoRAs")
     continue_alpha: str = setting("adopt", "Alpha of that file", "adopt = the file's alpha stays. rescale = the LoRA "
         "gets the alpha set here, its weights changed so that it does what it did.", "Network",
-        choices=("adopt", "rescale"))
+        choices=("adopt", "rescale"), part="Begin with other LoRAs")
     base_loras: str = setting("", "LoRAs beneath", "LoRAs that act unchanged while training, such as 'style:0.8, "
-        "other': the new one learns what they lack. Use it together with them.", "Network", "base_weights")
+        "other': the new one learns what they lack. Use it together with them.", "Network", "base_weights",
+        part="Begin with other LoRAs")
     train_unet: bool = setting(True, "Train U-Net", "Off = only the text encoder learns.", "Network")
     train_text_encoder: bool = setting(True, "Train text encoder", "Off = only the U-Net learns (faster; usual for "
         "styles).", "Network")
@@ -50,27 +52,27 @@ class NetworkSettings:
     dora: bool = setting(False, "DoRA", "Trains length and direction of the weights apart. Slower; for LoRA, LoHa and "
         "LoKr.", "Network details", "dora_wd")
     dora_on_output: bool = setting(True, "DoRA lengths per output", "Off = per input, as the first LyCORIS versions "
-        "did.", "Network details", "wd_on_output")
+        "did.", "Network details", "wd_on_output", part="Single kinds of network")
     tucker: bool = setting(False, "Tucker decomposition", "Smaller 3x3 convolutions: a core between two 1x1 layers.",
-        "Network details", "use_tucker")
+        "Network details", "use_tucker", part="Single kinds of network")
     use_scalar: bool = setting(False, "Scalar", "One more number per layer, which starts at 0 in place of a factor.",
-        "Network details")
+        "Network details", part="Single kinds of network")
     train_norm: bool = setting(False, "Train norms", "The norms of the trained blocks learn as well (LyCORIS).",
-        "Network details")
+        "Network details", part="Single kinds of network")
     factor: int = setting(-1, "LoKr factor", "Size of LoKr's small matrix; -1 = as square as can be. 8 is common; "
-        "smaller = bigger file.", "Network details", minimum=-1, maximum=4096)
+        "smaller = bigger file.", "Network details", minimum=-1, maximum=4096, part="Single kinds of network")
     decompose_both: bool = setting(False, "LoKr: both halves low-rank", "The small matrix of LoKr is cut down, too.",
-        "Network details")
+        "Network details", part="Single kinds of network")
     full_matrix: bool = setting(False, "LoKr: whole matrices", "No half of LoKr is cut down; rank and alpha do "
-        "nothing then.", "Network details")
+        "nothing then.", "Network details", part="Single kinds of network")
     unbalanced: bool = setting(False, "LoKr: unbalanced", "LoKr's small matrix has the more outputs.",
-        "Network details", "unbalanced_factorization")
+        "Network details", "unbalanced_factorization", part="Single kinds of network")
     constraint: float = setting(0.0, "OFT constraint", "Bound of the rotation per output (OFT, BOFT); 0 = none.",
-        "Network details", minimum=0.0)
+        "Network details", minimum=0.0, part="Single kinds of network")
     rescaled: bool = setting(False, "OFT: trained lengths", "OFT and BOFT learn the length of every output as well.",
-        "Network details")
+        "Network details", part="Single kinds of network")
     dylora_unit: int = setting(1, "DyLoRA unit", "Ranks of DyLoRA that learn together; must divide the rank.",
-        "Network details", "unit", minimum=1, maximum=8192)
+        "Network details", "unit", minimum=1, maximum=8192, part="Single kinds of network")
 
     blocks: str = setting("", "Blocks", "U-Net blocks to train, 17-block names and ranges: IN04-IN07, OUT03-OUT06. "
         "Empty = all. Fewer blocks = smaller file, faster steps. BASE is governed by 'Train text encoder'.", "Blocks")
