@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import re
 
+from lib_trainer.blocks.layouts import SD_SCRIPTS
 from lib_trainer.lora.adapters.facts import FACTS
 from lib_trainer.training.config import TrainConfig
 from lib_trainer.training.interchange.arguments import shown
@@ -16,6 +17,7 @@ from lib_trainer.training.interchange.network_args import (
 )
 from lib_trainer.training.interchange.option import Value
 
+_BY_BLOCK = {"block_dims", "block_alphas", "conv_block_dims", "conv_block_alphas"}
 _SIDE = re.compile(r"(down|mid|up)\s*[:=]\s*(.*)", re.IGNORECASE | re.DOTALL)
 
 
@@ -38,6 +40,10 @@ def write(config: TrainConfig, values: dict[str, Value], lost: list[str]) -> Non
         arguments |= {"conv_dim": config.conv_rank, "conv_alpha": config.conv_alpha}
     if config.algorithm == "dylora":
         arguments["block_size" if module == LYCORIS else "unit"] = config.dylora_unit
+    for name in _BY_BLOCK & arguments.keys():
+        if len(str(arguments[name]).split(",")) not in SD_SCRIPTS:
+            lost.append(f"network_args: {name} = {shown(arguments.pop(name))}: there it is 25 numbers (SD 1.x, 2.x) "
+                        "or 23 (SDXL); write the blocks so.")
     for name in arguments.keys() - READ_BY[module]:
         lost.append(f"network_args: {name} = {shown(arguments.pop(name))}: {module} does not read it.")
     if arguments:

@@ -121,6 +121,14 @@ def test_what_cannot_be_said_there_is_named() -> None:
     assert options(config).values["learning_rate"] == 5e-6
 
 
+def test_ranks_by_the_names_of_blocks_are_named() -> None:
+    written = options(TrainConfig(name="x", block_dims="IN04:8, OUT03-OUT06:16"))
+    assert "network_args" not in written.values
+    assert any("block_dims = 'IN04:8, OUT03" in line and "25 numbers" in line for line in written.lost)
+    numbers = ",".join("4" for _ in range(25))
+    assert f"block_dims={numbers}" in options(TrainConfig(name="x", block_dims=numbers)).values["network_args"]
+
+
 def test_an_untouched_form_is_written_without_what_is_the_same_there() -> None:
     values = options(TrainConfig()).values
     assert "noise_offset" not in values and "flip_aug" not in values
