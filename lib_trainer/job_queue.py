@@ -188,6 +188,7 @@ class Queue(QueueFile):
         self._trainer = trainer
         self._lock = threading.Lock()
         self._going = False
+        self._thread: threading.Thread | None = None
 
     @property
     def going(self) -> bool:
@@ -198,17 +199,19 @@ class Queue(QueueFile):
     def start(self) -> threading.Thread:
         """Trains what waits, one after the other, in a thread, until nothing waits or the queue is paused.
 
+        While the last training before a pause still runs, the queue simply goes on.
+
         Raises:
             UserError: another process runs this queue.
         """
         with self._lock:
-            if not self._going:
+            if self._thread is None:
                 lock = self._runner_lock()
                 if not _take(lock):
                     raise UserError("Another process runs this queue: pause it there, or wait until it is through.")
-                self._going = True
                 self._thread = threading.Thread(target=self._run, args=(lock,), name="training queue", daemon=True)
                 self._thread.start()
+            self._going = True
             return self._thread
 
     def pause(self) -> None:
@@ -218,18 +221,30 @@ class Queue(QueueFile):
 
     def _run(self, lock: BaseFileLock) -> None:
         try:
-            while self.going:
+            while self._goes_on(lock):
                 if not self._trainer.wait_idle(1.0):
                     continue
                 entry = self._begin_next()
                 if entry is None:
-                    break
+                    self.pause()
+                    continue
                 state, message = self._trainer.train(entry.settings, interrupted=entry.tries > 1)
                 self._note(entry.number, state, message)
         finally:
             with self._lock:
-                self._going = False
-                lock.release()
+                if self._thread is threading.current_thread():
+                    self._end(lock)
+
+    def _goes_on(self, lock: BaseFileLock) -> bool:
+        """Whether another training is to begin; if not, the thread counts as ended from this very moment."""
+        with self._lock:
+            if not self._going:
+                self._end(lock)
+            return self._going
+
+    def _end(self, lock: BaseFileLock) -> None:
+        self._going, self._thread = False, None
+        lock.release()
 
     def _begin_next(self) -> Entry | None:
         """Marks the first waiting entry as running; gives up those during which the program ended too often."""

@@ -236,7 +236,8 @@ class Jobs:
         except UserError as error:
             return FAILED, str(error)
         job.wait()
-        last = job.events()[-1]
+        # A warning may come after it, such as that of a log that cannot be written.
+        last = next(event for event in reversed(job.events()) if event["kind"] in ("Finished", "Failed"))
         if last["kind"] == "Failed":
             return FAILED, last["message"]
         return (STOPPED if last["stopped"] else DONE), last["file"]

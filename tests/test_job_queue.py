@@ -88,6 +88,23 @@ def test_moving_and_removing(tmp_path: Path) -> None:
     assert len(queue.entries()) == 2
 
 
+def test_a_paused_queue_goes_on_while_its_last_training_runs(tmp_path: Path) -> None:
+    queue, trainer = filled(tmp_path, "a", "b")
+    thread = queue.start()
+    trainer.wait_begun(1)
+    queue.pause()
+    assert not queue.going and states(queue) == [("a", "running"), ("b", "waiting")]
+    assert queue.start() is thread and queue.going
+    trainer.ends.release(2)
+    thread.join()
+    assert states(queue) == [("a", "done"), ("b", "done")] and not queue.going
+    queue.add({"name": "c"})
+    trainer.ends.release()
+    again = queue.start()
+    again.join()
+    assert again is not thread and states(queue)[-1] == ("c", "done")
+
+
 def test_the_same_name_waits_once(tmp_path: Path) -> None:
     queue, _ = filled(tmp_path, "a")
     with pytest.raises(UserError, match="'a' is in the queue already"):

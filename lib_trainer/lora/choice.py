@@ -61,11 +61,6 @@ class NetworkSpec:
     per_block: Ranks = field(default_factory=Ranks)
     rates: PerBlock | None = None
 
-    @property
-    def needs_others(self) -> bool:
-        """Whether layers may be adapted that the model lists apart: norms, the time embedding, first and last."""
-        return self.norms or self.layers in ("full", "full-lin", "convolutions")
-
 
 @dataclass(frozen=True)
 class Choice:
