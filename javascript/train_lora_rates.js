@@ -3,14 +3,8 @@
 (function () {
     "use strict";
     const ours = window.trainLora;
+    const { svg } = ours;
     const HEIGHT = 110, LEFT = 48, RIGHT = 10, TOP = 10, BOTTOM = 20;
-
-    function svg(tag, attributes, text) {
-        const node = document.createElementNS("http://www.w3.org/2000/svg", tag);
-        for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
-        if (text !== undefined) node.textContent = text;
-        return node;
-    }
 
     /** A group's name for people: "unet/IN04+" is the U-Net's block IN04, its up factors (LoRA+). */
     ours.groupName = function (group) {

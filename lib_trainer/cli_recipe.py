@@ -16,11 +16,6 @@ if TYPE_CHECKING:
 
 DONE = 0
 
-_HEADS = {
-    "unsupported": "Not supported", "changed": "Otherwise here", "assumed": "Taken from sd-scripts' defaults",
-    "needless": "Means nothing here",
-}
-
 ParserT = TypeVar("ParserT", bound=argparse.ArgumentParser)
 
 
@@ -51,11 +46,13 @@ def read(source: Path, changes: Mapping[str, str]) -> tuple[Imported, dict[str, 
     from lib_trainer.training import config_values
     from lib_trainer.training.config import TrainConfig
     from lib_trainer.training.interchange import reading
+    from lib_trainer.training.interchange.imported import HEADS
 
     imported = reading.read_file(source)
-    for name, sentences in imported.told().items():
-        for sentence in sentences if name in _HEADS else ():
-            print(f"{_HEADS[name]}: {sentence}", file=sys.stderr)
+    told = imported.told()
+    for name, head in HEADS.items():
+        for sentence in told[name]:
+            print(f"{head}: {sentence}", file=sys.stderr)
     return imported, config_values.overridden(dataclasses.fields(TrainConfig), imported.values, changes)
 
 

@@ -23,6 +23,7 @@ from lib_trainer.training.events import Event, Failed, Started, Warned
 from lib_trainer.training.resume.words import AUTO
 
 if TYPE_CHECKING:
+    from lib_trainer.data.cache_folder import CacheSize
     from lib_trainer.training.checks.findings import Findings
     from lib_trainer.training.world import World
 
@@ -241,6 +242,19 @@ class Jobs:
         if last["kind"] == "Failed":
             return FAILED, last["message"]
         return (STOPPED if last["stopped"] else DONE), last["file"]
+
+    def clear_caches(self, kind: str = "all") -> dict[str, CacheSize]:
+        """Empties the caches on the disk; returns what was removed, see `caching.clear`.
+
+        Raises:
+            UserError: a training may use them, there is no such kind, or a file cannot be removed.
+        """
+        from lib_trainer.training import caching
+
+        current = self.current
+        if current is not None and current.running:
+            raise UserError(f"'{current.name}' is being trained and may use the caches: wait for its end.")
+        return caching.clear(self._host.paths, kind)
 
     def _has_broken_off(self, name: str) -> bool:
         """Whether the newest run of a name has begun and not come to its end."""

@@ -22,7 +22,7 @@ def test_settings_are_written_for_every_program(theirs: Path, kind: str, capsys:
     assert cli.main(["recipe", "convert", str(theirs), "--to", kind]) == 0
     printed = capsys.readouterr()
     assert "Not supported: vae = 'x.pt'" in printed.err
-    assert "Taken from sd-scripts' defaults: network_alpha is not given" in printed.err
+    assert "Defaults of sd-scripts that were taken: network_alpha is not given" in printed.err
     assert reading.read_text(printed.out).kind == kind
 
 

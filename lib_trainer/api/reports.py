@@ -36,11 +36,13 @@ def add_reports(router: APIRouter, host: Host, jobs: Jobs) -> None:
         values = {name: value for name, value in request.query_params.items() if name not in _OURS}
         values["images"] = request.query_params.get("folder", values.get("images", ""))
         key = json.dumps(values, sort_keys=True)
-        if start == 0 or key not in last:
+        # Requests come on several threads, so the answer never depends on what another one has left there.
+        made = last.get(key) if start else None
+        if made is None:
             made = _report(values, host)
             last.clear()
             last[key] = made
-        return last[key].to_json(order, start, count, _size(bucket))
+        return made.to_json(order, start, count, _size(bucket))
 
     @router.get("/cache")
     def cache() -> dict[str, Any]:
@@ -50,9 +52,7 @@ def add_reports(router: APIRouter, host: Host, jobs: Jobs) -> None:
     @router.post("/cache/clear")
     def clear(kind: str = _KIND) -> dict[str, Any]:
         """Removes the kept "latents", "captions" or "all"; returns what was removed."""
-        if jobs.current is not None and jobs.current.running:
-            raise UserError(f"'{jobs.current.name}' is being trained and may use the caches: wait for its end.")
-        return {kind: vars(size) for kind, size in caching.clear(host.paths, kind).items()}
+        return {kind: vars(size) for kind, size in jobs.clear_caches(kind).items()}
 
 
 def _report(values: dict[str, Any], host: Host) -> BucketReport:

@@ -15,6 +15,7 @@ from lib_trainer.training.config import TrainConfig
 _TIMESTEPS = 4
 """As in the field: 200, 400, 600, 800 of 0..1000."""
 
+
 def timesteps(config: TrainConfig) -> list[int]:
     """Returns the timesteps that are measured, evenly spread between the first and the last."""
     first, span = config.min_timestep, config.max_timestep - config.min_timestep

@@ -101,9 +101,11 @@ class BucketFold:
         if looked is None:
             return None
         key = json.dumps(looked, sort_keys=True, default=str)
-        if key not in self._kept:
-            self.keep(looked, self._report_of(looked))
-        return self._kept[key]
+        if key in self._kept:
+            return self._kept.get(key)
+        report = self._report_of(looked)
+        self.keep(looked, report)
+        return report
 
 
 def _named(size: Size) -> str:

@@ -37,13 +37,8 @@ class CacheRow:
 
     def on_clear(self) -> str:
         """Empties the caches, unless a training uses them; returns what they hold then."""
-        from lib_trainer.training import caching
-
-        current = self._app.jobs.current
         try:
-            if current is not None and current.running:
-                raise UserError(f"'{current.name}' is being trained and may use the caches: wait for its end.")
-            caching.clear(self._app.host.paths)
+            self._app.jobs.clear_caches()
         except UserError as error:
             return notes.problems_of(error)
         return self.on_measure()

@@ -18,7 +18,7 @@ from lib_trainer.errors import Problems, UserError
 from lib_trainer.host import Host
 from lib_trainer.training import config_values
 from lib_trainer.training.config import TrainConfig
-from lib_trainer.training.interchange.imported import FORMATS, KINDS, SD_SCRIPTS, Imported
+from lib_trainer.training.interchange.imported import FORMATS, HEADS, KINDS, SD_SCRIPTS, Imported
 from lib_trainer.training.interchange.shell import ENDINGS
 from lib_trainer.ui import notes
 from lib_trainer.ui.form import Form, Value
@@ -38,11 +38,6 @@ _QUIET: dict[str, Any] = {"show_progress": "hidden", "queue": False, "api_name":
 
 _STAYS = ("images", "base_model", "name", "output_folder")
 """Fields that stay as the person has them where an import says nothing of them."""
-
-_HEADS = {
-    "unsupported": "Not supported", "changed": "Otherwise here", "assumed": "Defaults of sd-scripts that were taken",
-    "needless": "Means nothing here",
-}
 
 
 class InterchangeFold:
@@ -165,7 +160,7 @@ def told(imported: Imported, faults: Sequence[str]) -> str:
             "<span>The form is filled in.</span></div>")
     lists = "".join(
         _folded(label, imported.told()[name], "tl-warn" if name == "unsupported" else "", is_open=name == "unsupported")
-        for name, label in _HEADS.items()
+        for name, label in HEADS.items()
     )
     return head + notes.problems([*imported.problems, *faults]) + lists
 

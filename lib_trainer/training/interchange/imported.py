@@ -18,6 +18,12 @@ FORMATS = {
 }
 """What settings can be written as, as it is called on the page."""
 
+HEADS = {
+    "unsupported": "Not supported", "changed": "Otherwise here", "assumed": "Defaults of sd-scripts that were taken",
+    "needless": "Means nothing here",
+}
+"""What stands before the sentences of `Imported.told` that are no faults, in this order."""
+
 
 @dataclass
 class Imported:
