@@ -23,7 +23,7 @@ def begin(page: Page, name: str, **settings: str) -> None:
     page.put("train_lora_images", str(DATASET))
     page.unfold("train_lora_group_data")
     page.put("train_lora_reg_images", "")
-    page.unfold("train_lora_group_learning_rate")
+    page.unfold("train_lora_group_steps_and_learning_rate")
     for setting, text in settings.items():
         page.put(f"train_lora_{setting}", text)
     page.ctrl_enter(page.put("train_lora_name", name))
@@ -122,7 +122,7 @@ def test_a_second_browser_sees_the_whole_run_and_has_its_buttons(page: Page, sit
 def test_faults_are_listed_under_the_start_button(page: Page) -> None:
     page.tab("tab_train_lora")
     page.put("train_lora_images", "/no/such/folder")
-    page.unfold("train_lora_group_learning_rate")
+    page.unfold("train_lora_group_steps_and_learning_rate")
     page.put("train_lora_learning_rate", "abc")
     page.put("train_lora_name", "a<b>")
     page.press("train_lora_generate")

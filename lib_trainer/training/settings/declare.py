@@ -11,8 +11,8 @@ from typing import TypeVar
 T = TypeVar("T", bool, int, float, str)
 
 GROUPS = (
-    "Start", "Data", "Captions", "Network", "Network details", "Blocks", "Learning rate", "Noise and loss", "Memory",
-    "Saving", "Resume", "Validation", "Previews",
+    "Start", "Data", "Captions", "Network", "Network details", "Blocks", "Steps and learning rate",
+    "Noise and loss", "Memory", "Saving", "Resume", "Validation", "Previews",
 )
 """The folds of the form, in the order a trainer of LoRAs expects; "Start" is the first screen."""
 

@@ -42,7 +42,7 @@ def test_train_and_draw_by_clicking(page: HostPage, host: Server, pictures: Path
     page.put("train_lora_name", "clicked")
     page.unfold("train_lora_group_data")
     page.put("train_lora_resolution", "64")
-    page.unfold("train_lora_group_learning_rate")
+    page.unfold("train_lora_group_steps_and_learning_rate")
     page.put("train_lora_learning_rate", "5e-3")
     page.put("train_lora_steps", "100000")
     page.press("train_lora_generate")
