@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from tests.hosts.real import training
+from tests.hosts.real import model_state, training
 from tests.hosts.real.pixels import close, differ, same
 from tests.hosts.real.server import Server
 from tests.hosts.real.training import PREFIX
@@ -41,14 +41,12 @@ def test_a_finished_lora_is_usable_at_once_under_its_name(host: Server, pictures
 def test_training_leaves_the_model_as_it_was(
     host: Server, pictures: Path, name: str, settings: dict[str, Any]
 ) -> None:
-    before = host.draw(PROMPT)
-    model = _model(host)
-    generators = host.get("/probe/generators")
+    before, model, generators = host.draw(PROMPT), model_state.whole(host), host.get("/probe/generators")
     training.start(host, pictures, name, **settings).finished()
     assert host.get("/probe/generators") == generators
-    assert _model(host) == model
+    assert model_state.whole(host) == model
     assert same(host.draw(PROMPT), before)
-    assert _model(host) == model
+    assert model_state.whole(host) == model
 
 
 def test_a_lora_of_the_last_picture_is_taken_out_first(host: Server, pictures: Path) -> None:
@@ -65,7 +63,7 @@ def test_a_lora_of_the_last_picture_is_taken_out_first(host: Server, pictures: P
 def test_faults_in_every_phase_leave_the_model_as_it_was(
     host: Server, pictures: Path, record_property: Any
 ) -> None:
-    before, model = host.draw(PROMPT, steps=2), _model(host)
+    before, model = host.draw(PROMPT, steps=2), model_state.whole(host)
     points = _count_points(host, pictures)
     rng = random.Random(3)
     hits = []
@@ -73,11 +71,11 @@ def test_faults_in_every_phase_leave_the_model_as_it_was(
         kind = ("error", "stop", "memory", "backward", "disk")[number % 5]
         at = rng.randrange(1, points // 2 if kind == "backward" else points)  # a backward pass must come after it
         hits.append(_break(host, pictures, at, kind))
-        assert _states(host) == {name: _without_bytes(entry) for name, entry in model.items()}, hits[-1]
+        assert model_state.without_bytes(host) == model_state.bytes_left_out(model), hits[-1]
         assert host.get("/sdapi/v1/progress")["state"]["job_count"] in (0, -1), hits[-1]
     record_property("faults", hits)
     print("\n".join(hits))
-    assert _model(host) == model
+    assert model_state.whole(host) == model
     assert same(host.draw(PROMPT, steps=2), before)
     training.start(host, pictures, "after faults").finished()
 
@@ -210,19 +208,3 @@ def _short(host: Server, pictures: Path, name: str) -> training.Training:
         host, pictures, name, epochs=0, steps=3, train_text_encoder=True, gradient_checkpointing=True,
         preview_prompts=PROMPT, preview_every_steps=2, preview_steps=1, preview_width=64, preview_height=64,
         save_every_steps=1)
-
-
-def _model(host: Server) -> dict[str, Any]:
-    """Every tensor with its bytes, every module."""
-    return {**host.get("/probe/tensors"), **{f"module {name}": entry for name, entry in
-                                            host.get("/probe/modules").items()}}
-
-
-def _states(host: Server) -> dict[str, Any]:
-    """Every tensor without its bytes, every module."""
-    return {**host.get("/probe/tensors?bytes_too=false"), **{f"module {name}": entry for name, entry in
-                                                            host.get("/probe/modules").items()}}
-
-
-def _without_bytes(entry: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in entry.items() if key != "digest"}
