@@ -5,6 +5,13 @@ A host that cannot keep it so says why (`Host.obstacles`), or that a wish change
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import torch
+
+DTYPES = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}
+"""Precisions as the settings name them, and what torch calls them."""
 
 STORAGES = ("auto", "fp8", "fp8_unet")
 ATTENTIONS = ("auto", "sdpa", "flash", "xformers", "math")
@@ -33,3 +40,11 @@ class Keeping:
 
 AS_IT_IS = Keeping()
 """No wishes."""
+
+
+def dtype_named(precision: str) -> torch.dtype | None:
+    """Returns torch's dtype of one of DTYPES, None of any other word, such as "auto"."""
+    import torch
+
+    found: torch.dtype | None = getattr(torch, DTYPES[precision]) if precision in DTYPES else None
+    return found

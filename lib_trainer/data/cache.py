@@ -203,7 +203,7 @@ class LatentCache:
         if not missing:
             return None
         pixels, alpha = load_picture(item.path, look, rules, content=content)
-        mask = load_mask(item.path, self._masks.file_of(item), look, rules, alpha) if rules.has_masks else None
+        mask = load_mask(self._masks.file_of(item), look, rules, alpha) if rules.has_masks else None
         return _Read(item, missing, pixels, mask)
 
     def _has(self, name: str) -> bool:

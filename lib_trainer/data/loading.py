@@ -116,7 +116,7 @@ class Loader:
                             ) from None
         if not rules.has_masks:
             return picture, None
-        return picture, load_mask(item.path, self._masks.file_of(item), sample.look, rules, alpha)
+        return picture, load_mask(self._masks.file_of(item), sample.look, rules, alpha)
 
 
 def _stacked(masks: Sequence[torch.Tensor | None]) -> torch.Tensor | None:

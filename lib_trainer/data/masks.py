@@ -111,14 +111,14 @@ def _misshapen(pair: tuple[Item, Path]) -> str:
             "shape.")
 
 
-def open_mask(file: Path, content: bytes | None = None) -> Image.Image:
+def open_mask(file: Path) -> Image.Image:
     """Decodes a mask of a folder ("L").
 
     Raises:
         UserError: it was readable when the run began and is not now.
     """
     try:
-        return open_red(file, content)
+        return open_red(file)
     except UnreadablePicture as error:
         raise UserError(f"The mask {file} cannot be used: {error}. Mend it and start again.") from None
 

@@ -50,22 +50,25 @@ def read_size(path: Path) -> tuple[int, int]:
     return (height, width) if sideways else (width, height)
 
 
-def open_rgb(path: Path, content: bytes | None = None, background: Colour = WHITE) -> Image.Image:
-    """Decodes a picture completely: first frame, upright, RGB, transparency laid on `background`.
+def open_rgb(path: Path, content: bytes | None = None) -> Image.Image:
+    """Decodes a picture completely: first frame, upright, RGB, transparency laid on white.
 
     Args:
         path: the file, also named in the reason of a failure.
         content: the file's bytes where the caller has read them already.
-        background: colour (0..255) under transparent pixels. kohya drops alpha and so uncovers hidden colours.
 
     Raises:
         UnreadablePicture: not a picture, broken or cut short.
     """
-    return _flatten(_decoded(path, content), background)
+    return _flatten(_decoded(path, content), WHITE)
 
 
 def open_rgb_and_alpha(path: Path, content: bytes | None, background: Colour) -> tuple[Image.Image, Image.Image | None]:
     """Decodes a picture as `open_rgb` does, and its alpha channel ("L"), None where it has none.
+
+    Args:
+        path: the file. content: its bytes where the caller has read them already.
+        background: colour (0..255) under transparent pixels. kohya drops alpha and so uncovers hidden colours.
 
     Raises:
         UnreadablePicture: not a picture, broken or cut short.
@@ -88,13 +91,13 @@ def open_small(path: Path, side: int, background: Colour = WHITE) -> Image.Image
     return small
 
 
-def open_red(path: Path, content: bytes | None = None) -> Image.Image:
+def open_red(path: Path) -> Image.Image:
     """Decodes a mask completely: the red channel ("L") of its first frame, upright; see `open_rgb`.
 
     Raises:
         UnreadablePicture: not a picture, broken or cut short.
     """
-    return open_rgb(path, content).getchannel("R")
+    return open_rgb(path).getchannel("R")
 
 
 def _decoded(path: Path, content: bytes | None, draft: int = 0) -> Image.Image:

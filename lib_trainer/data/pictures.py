@@ -72,17 +72,15 @@ def _coloured(pixels: colours.Pixels, look: Look) -> colours.Pixels:
 
 
 def load_mask(
-    path: Path, mask_file: Path | None, look: Look, rules: PictureRules, alpha: Image.Image | None = None,
-    content: bytes | None = None,
+    mask_file: Path | None, look: Look, rules: PictureRules, alpha: Image.Image | None = None
 ) -> torch.Tensor:
     """Returns where a picture counts in one use, (1, h, w) float32 in 0..1; a mask file goes before the alpha channel.
 
     Args:
-        path: the picture. mask_file: its mask in a folder, None = its subset has no such folder.
+        mask_file: the picture's mask in a folder, None = its subset has no such folder.
         look: what was drawn for it. rules: its subset's.
         alpha: the picture's alpha channel where the caller has decoded it.
-        content: the mask file's bytes where the caller has read them.
     """
     if mask_file is not None:
-        return masks.placed(masks.open_mask(mask_file, content), look)
+        return masks.placed(masks.open_mask(mask_file), look)
     return masks.placed(alpha if rules.alpha_mask else None, look)

@@ -52,10 +52,6 @@ class Network(Attachable[Trainable]):
         self.rates = dict(rates or {})
         self._left_out: dict[str, float] = {}
 
-    def parameters_of(self, part: str) -> list[torch.nn.Parameter]:
-        """Returns the factors of one of PARTS, in the model's order."""
-        return [factor for name, layer in self.layers.items() if part_of(name) == part for factor in layer.parameters()]
-
     def block_rate(self, name: str) -> float:
         """Returns what the learning rate of a layer is multiplied with."""
         return self.rates.get(name, 1.0)

@@ -11,11 +11,9 @@ from dataclasses import dataclass
 import torch
 
 from lib_trainer.blocks.layers import block_of
-from lib_trainer.lora.network import TEXT_ENCODER, UNET, Network, part_of
+from lib_trainer.lora.network import TEXT_ENCODER, TEXT_ENCODER_2, UNET, Network, part_of
 from lib_trainer.training.config import TrainConfig
 from lib_trainer.training.rates import Rate, parse_rate
-
-TEXT_ENCODER_2 = "text_encoder_2"
 
 
 @dataclass(frozen=True)

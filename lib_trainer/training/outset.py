@@ -8,13 +8,12 @@ import torch
 
 from lib_trainer.data.dataset import Dataset, Plan
 from lib_trainer.host import Checkpoint, Host, HostModel
+from lib_trainer.keeping import dtype_named
 from lib_trainer.lora.network import Network
 from lib_trainer.training import beneath, continuing
 from lib_trainer.training.beneath import Beneath
 from lib_trainer.training.checks.hardware import check_model
 from lib_trainer.training.config import TrainConfig
-
-DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 @dataclass(frozen=True)
@@ -51,7 +50,7 @@ def adapters(config: TrainConfig, host: Host, model: HostModel) -> Adapters:
     made, trained, unmatched = continuing.network_of(config, host, model)
     under, told = beneath.load(config.base_loras, host, model)
     return Adapters(
-        network=made.to(model.device, DTYPES[config.adapter_precision]), trained=trained, unmatched=unmatched,
+        network=made.to(model.device, dtype_named(config.adapter_precision)), trained=trained, unmatched=unmatched,
         beneath=under, told=[*told, *continuing.remarks(config, made)], checkpoint=model.checkpoint,
         device=model.device, autocast=autocast, computes=autocast or model.compute_dtype,
     )

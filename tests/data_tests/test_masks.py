@@ -55,7 +55,7 @@ def test_a_mask_stays_aligned_with_its_picture(
     size = (height, width) if turned in (6, 8) else (width, height)
     look = looks.draw(rules, path, size, Buckets(64, 64, 64).select(*size), seed, 1, "key")
     pixels, alpha = load_picture(path, look, rules)
-    mask = load_mask(path, path if in_folder else None, look, rules, alpha)
+    mask = load_mask(path if in_folder else None, look, rules, alpha)
     expected = F.avg_pool2d((pixels[:1] + 1) / 2, 8)
     assert mask.shape == expected.shape == (1, look.placement.bucket[1] // 8, look.placement.bucket[0] // 8)
     # One grey level of 255 is 0.004: the alpha channel is rounded once more when the picture is laid on black.
@@ -73,14 +73,13 @@ def test_a_mask_is_averaged_over_the_pixels_of_a_latent() -> None:
 
 def test_without_a_mask_everything_counts(tmp_path: Path) -> None:
     look = Look(Buckets(64, 128, 64, enabled=False).select(64, 128))
-    path = picture(tmp_path / "a.png")
-    assert torch.equal(load_mask(path, None, look, PictureRules(alpha_mask=True), None), torch.ones(1, 16, 8))
+    assert torch.equal(load_mask(None, look, PictureRules(alpha_mask=True), None), torch.ones(1, 16, 8))
     assert masks.placed(None, look).shape == (1, 16, 8)
 
 
 def test_a_mask_of_another_size_is_stretched(tmp_path: Path) -> None:
     path, look = picture(tmp_path / "a.png", (16, 16), (255, 0, 0)), Look(Buckets(64, 64, 64).select(128, 128))
-    assert torch.equal(load_mask(path, path, look, PictureRules()), torch.ones(1, 8, 8))
+    assert torch.equal(load_mask(path, look, PictureRules()), torch.ones(1, 8, 8))
 
 
 def listed(tmp_path: Path, mask_folder: Path) -> list[Item]:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from lib_trainer.data.opening import UnreadablePicture, open_rgb, read_size
+from lib_trainer.data.opening import UnreadablePicture, open_rgb, open_rgb_and_alpha, read_size
 from tests.data_tests.drawn import noisy, truncate
 
 
@@ -33,7 +33,9 @@ def test_transparency_lies_on_white(tmp_path: Path) -> None:
     found = open_rgb(tmp_path / "a.png")
     assert found.getpixel((0, 0)) == (255, 255, 255)
     assert found.getpixel((1, 0)) == (127, 127, 127)
-    assert open_rgb(tmp_path / "a.png", background=(0, 0, 255)).getpixel((0, 0)) == (0, 0, 255)
+    blue, alpha = open_rgb_and_alpha(tmp_path / "a.png", None, (0, 0, 255))
+    assert blue.getpixel((0, 0)) == (0, 0, 255)
+    assert alpha is not None and alpha.getpixel((1, 0)) == 128
 
 
 @pytest.mark.parametrize("mode", ["L", "LA", "P", "1", "CMYK", "RGBA", "I;16"])

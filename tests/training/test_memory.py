@@ -36,7 +36,8 @@ def picture(host: StandaloneHost) -> bytes:
     ({"gradient_checkpointing": True, "offload": True, "attention": "math"}, 1e-4),
     ({"precision": "bf16"}, 0.05), ({"base_precision": "fp8"}, 0.1),
     ({"base_precision": "fp8_unet", "precision": "bf16", "gradient_checkpointing": True, "train_text_encoder": False,
-      "offload": True, "preview_prompts": "a cat", "preview_every_steps": 2, "preview_steps": 1}, 0.1),
+      "offload": True, "preview_prompts": "a cat", "preview_every_steps": 2, "preview_steps": 1,
+      "preview_width": 64, "preview_height": 64}, 0.1),
     ({"adapter_precision": "bf16"}, 0.02),
 ], ids=lambda value: "-".join(value) if isinstance(value, dict) else "")
 def test_losses_are_those_of_a_plain_run_but_for_rounding(

@@ -29,7 +29,7 @@ from lib_trainer.hosts.standalone.lock import FifoLock
 from lib_trainer.hosts.standalone.loras import Live, LoraShelf, Meanings
 from lib_trainer.hosts.standalone.model import StandaloneModel
 from lib_trainer.hosts.standalone.slot import ModelSlot
-from lib_trainer.keeping import AS_IT_IS, Keeping
+from lib_trainer.keeping import AS_IT_IS, DTYPES, Keeping, dtype_named
 from lib_trainer.txt2img_host import DrawProgress, GenerateRequest
 
 PRESETS_FILE = "lbwpresets.txt"
@@ -38,15 +38,14 @@ PRESETS_FILE = "lbwpresets.txt"
 ELEMENTS_FILE = "elempresets.txt"
 """Elemental rules beside them, likewise."""
 
-_DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
-
 
 def _dtype(precision: str, device: torch.device) -> torch.dtype:
     if precision == "auto":
         return torch.float16 if device.type == "cuda" else torch.float32
-    if precision not in _DTYPES:
-        raise UserError(f"The embedded host's precision must be auto, {', '.join(_DTYPES)}, got '{precision}'.")
-    return _DTYPES[precision]
+    dtype = dtype_named(precision)
+    if dtype is None:
+        raise UserError(f"The embedded host's precision must be auto, {', '.join(DTYPES)}, got '{precision}'.")
+    return dtype
 
 
 def _require(label: str, file: Path | None, content: str) -> None:

@@ -13,14 +13,12 @@ import torch
 
 from lib_trainer.hosts.standalone import attention, compiled, storage
 from lib_trainer.hosts.standalone.loaded import LoadedModel
-from lib_trainer.keeping import Keeping
-
-DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
+from lib_trainer.keeping import Keeping, dtype_named
 
 
 def dtype_for(keeping: Keeping, usual: torch.dtype) -> torch.dtype:
     """Returns the dtype of U-Net and text encoders; `usual` is the host's own."""
-    return DTYPES.get(keeping.dtype, usual)
+    return dtype_named(keeping.dtype) or usual
 
 
 def obstacles(keeping: Keeping, device: torch.device, usual: torch.dtype) -> list[str]:

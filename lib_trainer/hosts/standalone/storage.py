@@ -7,7 +7,6 @@ small, and rounding them costs most (Micikevicius et al. 2022, "FP8 formats for 
 """
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -101,8 +100,3 @@ def store(network: torch.nn.Module) -> None:
         weight = layer.weight
         weight.data = weight.data.clamp(-_GREATEST, _GREATEST).to(FP8)
         layer.__class__ = kind
-
-
-def is_stored(networks: Sequence[torch.nn.Module]) -> bool:
-    """Returns whether some layer of the networks is stored in 8 bits."""
-    return any(isinstance(layer, tuple(_KINDS.values())) for network in networks for layer in network.modules())

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from lib_trainer.errors import UserError
 from lib_trainer.host import HostModel
+from lib_trainer.keeping import dtype_named
 from lib_trainer.training.config import TrainConfig
 
 if TYPE_CHECKING:
@@ -20,9 +21,7 @@ def check_model(config: TrainConfig, model: HostModel) -> torch.dtype | None:
     """
     import torch
 
-    wanted = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}.get(
-        config.precision, model.compute_dtype
-    )
+    wanted = dtype_named(config.precision) or model.compute_dtype
     device = model.device.type
     if wanted == torch.float16 and device == "cpu" and config.precision == "fp16":
         raise UserError("precision = 'fp16': the model is on the CPU, which cannot train in fp16; use bf16 or fp32.")

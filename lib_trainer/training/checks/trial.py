@@ -5,6 +5,7 @@ import torch
 
 from lib_trainer import seeds
 from lib_trainer.errors import UserError
+from lib_trainer.keeping import dtype_named
 from lib_trainer.training import optimizers
 
 
@@ -22,8 +23,7 @@ def trial(name: str, args_text: str, precision: str = "fp32") -> None:
     if row.needs_cuda:
         optimizers.arguments(known, args_text)
         return
-    dtype = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[precision]
-    weights = [torch.nn.Parameter(torch.ones(2, 2, dtype=dtype)) for _ in range(2)]
+    weights = [torch.nn.Parameter(torch.ones(2, 2, dtype=dtype_named(precision))) for _ in range(2)]
     optimizer = optimizers.build(known, args_text, [{"name": "unet", "params": weights, "lr": 1.0}])
     # A fresh LoRA's first gradient of `down` is 0, since its `up` is.
     weights[0].grad, weights[1].grad = torch.ones_like(weights[0]), torch.zeros_like(weights[1])
