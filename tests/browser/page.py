@@ -60,8 +60,17 @@ class Page:
         if "open" not in (button.get_attribute("class") or "").split():
             button.click()
 
+    def uncover(self, name: str) -> None:
+        """Opens the folds in which a control stands, the outermost first."""
+        self.driver.execute_script("""
+            const closed = [];
+            for (let node = document.getElementById(arguments[0]); node; node = node.parentElement)
+                closed.unshift(...node.querySelectorAll(":scope > .label-wrap:not(.open)"));
+            closed.forEach((fold) => fold.click());""", name)
+
     def box(self, name: str) -> WebElement:
         """The box to type into, by the control's element id."""
+        self.uncover(name)
         return self.see(f"#{name} :is(textarea, input:not([type=range]):not([type=checkbox]))")
 
     def put(self, name: str, text: str) -> WebElement:
