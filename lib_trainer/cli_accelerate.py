@@ -111,7 +111,7 @@ class Tracker:
         from accelerate import Accelerator
         from accelerate.utils import is_tensorboard_available
 
-        from lib_trainer.training import optimizers
+        from lib_trainer.training.learning import optimizers
 
         if not is_tensorboard_available():
             raise UserError("log_with = 'tensorboard': it is not installed, so no log is written; install it with "

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from lib_trainer.cli_arguments import print_json
 from lib_trainer.errors import UserError
-from lib_trainer.training import losses_file
 from lib_trainer.training.resume.search import JOBS
+from lib_trainer.training.statistics import losses_file
 
 DONE = 0
 

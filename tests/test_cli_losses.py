@@ -12,8 +12,8 @@ import pytest
 from lib_trainer import cli
 from lib_trainer.data.scan import Item
 from lib_trainer.data.subsets import Subset
-from lib_trainer.training import losses_file
-from lib_trainer.training.watch import Seen, Watch
+from lib_trainer.training.statistics import losses_file
+from lib_trainer.training.statistics.watch import Seen, Watch
 
 
 def written(folder: Path, step: int) -> None:

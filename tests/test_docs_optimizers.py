@@ -4,8 +4,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from lib_trainer.training.optimizers import OPTIMIZERS
-from lib_trainer.training.schedules import SCHEDULES
+from lib_trainer.training.learning.optimizers import OPTIMIZERS
+from lib_trainer.training.learning.schedules import SCHEDULES
 
 PAGE = (Path(__file__).parents[1] / "docs" / "OPTIMIZERS.md").read_text(encoding="utf8")
 

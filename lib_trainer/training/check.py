@@ -11,10 +11,11 @@ from typing import Any
 
 from lib_trainer.errors import Problems, UserError
 from lib_trainer.host import Checkpoint, Host
-from lib_trainer.training import base, config_rules, config_values, noise_schedule, wishes
+from lib_trainer.training import base, config_rules, config_values, wishes
 from lib_trainer.training.checks import files, hardware, lora, objective, pictures, previews, resume
 from lib_trainer.training.checks.findings import Findings
 from lib_trainer.training.config import TrainConfig
+from lib_trainer.training.loss import noise_schedule
 from lib_trainer.training.settings.loss import LossSettings
 
 
@@ -103,6 +104,6 @@ def _base(config: TrainConfig, host: Host, findings: Findings) -> None:
 
 def _traps(config: TrainConfig, checkpoint: Checkpoint | None) -> list[str]:
     """Returns what is allowed but rarely meant."""
-    from lib_trainer.training import traps
+    from lib_trainer.training.checks import traps
 
     return traps.warnings_for(config) + ([*traps.of_family(config, checkpoint.family)] if checkpoint else [])

@@ -20,7 +20,7 @@ from lib_trainer.training import check
 from lib_trainer.training.checks import caches
 from lib_trainer.training.checks.findings import Findings
 from lib_trainer.training.config import TrainConfig
-from lib_trainer.training.held_out import seed_of
+from lib_trainer.training.statistics.held_out import seed_of
 
 
 @dataclass(frozen=True)

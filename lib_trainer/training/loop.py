@@ -19,14 +19,17 @@ from lib_trainer import seeds
 from lib_trainer.data.dataset import Batch
 from lib_trainer.errors import UserError
 from lib_trainer.host import HostModel
-from lib_trainer.training import diagnosis, losses_file, previews, saving, states, step, validation
-from lib_trainer.training.diagnosis import Failure
+from lib_trainer.training import previews, step
 from lib_trainer.training.events import Continued, Event, LossBands, Paused, Stepped, Warned
-from lib_trainer.training.learner import Learner
+from lib_trainer.training.learning.learner import Learner
+from lib_trainer.training.outputs import saving
+from lib_trainer.training.resume import states
 from lib_trainer.training.run import Run, patiently
-from lib_trainer.training.told import Told
-from lib_trainer.training.watch import SCALE_EVERY, Seen
-from lib_trainer.training.watch import due as statistics_are_due
+from lib_trainer.training.statistics import diagnosis, losses_file, validation
+from lib_trainer.training.statistics.diagnosis import Failure
+from lib_trainer.training.statistics.told import Told
+from lib_trainer.training.statistics.watch import SCALE_EVERY, Seen
+from lib_trainer.training.statistics.watch import due as statistics_are_due
 from lib_trainer.training.world import share
 
 

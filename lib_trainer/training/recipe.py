@@ -15,22 +15,24 @@ from lib_trainer.data.dataset import Dataset
 from lib_trainer.data.holdout import hold_out
 from lib_trainer.errors import UserError
 from lib_trainer.host import Host, Lease
-from lib_trainer.training import caching, check, job_folder, loop, optimizers, outset, result, room, states, wishes
-from lib_trainer.training.base_hash import BaseHash
+from lib_trainer.training import caching, check, loop, outset, wishes
 from lib_trainer.training.checks.findings import Findings
 from lib_trainer.training.config import TrainConfig
 from lib_trainer.training.controls import Controls
-from lib_trainer.training.evaluation import LiveView
 from lib_trainer.training.events import Event, Started, Warned
-from lib_trainer.training.held_out import HeldOut, seed_of
-from lib_trainer.training.learner import Learner
+from lib_trainer.training.learning import optimizers
+from lib_trainer.training.learning.evaluation import LiveView
+from lib_trainer.training.learning.learner import Learner
+from lib_trainer.training.outputs import job_folder, result, room
+from lib_trainer.training.outputs.base_hash import BaseHash
 from lib_trainer.training.progress import Length, Progress
-from lib_trainer.training.resume import run_record
-from lib_trainer.training.resume_state import AdapterState
+from lib_trainer.training.resume import run_record, states
+from lib_trainer.training.resume.stateful import AdapterState
 from lib_trainer.training.run import Run, patiently
 from lib_trainer.training.shown import Shown
+from lib_trainer.training.statistics.held_out import HeldOut, seed_of
+from lib_trainer.training.statistics.watch import Watch
 from lib_trainer.training.step import Inputs
-from lib_trainer.training.watch import Watch
 from lib_trainer.training.world import ALONE, World
 
 _TOLD = 50

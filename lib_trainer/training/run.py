@@ -20,16 +20,16 @@ from lib_trainer.errors import ModelChanged
 from lib_trainer.host import Checkpoint, Host, HostModel, Lease
 from lib_trainer.lora.network import Network, places
 from lib_trainer.training import beneath
-from lib_trainer.training.base_hash import BaseHash
 from lib_trainer.training.beneath import Beneath
 from lib_trainer.training.config import TrainConfig
 from lib_trainer.training.controls import Controls
 from lib_trainer.training.events import Continued, Event, Paused
-from lib_trainer.training.held_out import HeldOut
+from lib_trainer.training.outputs.base_hash import BaseHash
 from lib_trainer.training.progress import Length, Progress
 from lib_trainer.training.resume.run_record import RunRecord
-from lib_trainer.training.resume_state import Stateful
-from lib_trainer.training.watch import Watch
+from lib_trainer.training.resume.stateful import Stateful
+from lib_trainer.training.statistics.held_out import HeldOut
+from lib_trainer.training.statistics.watch import Watch
 from lib_trainer.training.world import ALONE, World
 
 T = TypeVar("T")

@@ -19,10 +19,10 @@ from lib_trainer.data import loading
 from lib_trainer.data.dataset import Batch, Sample
 from lib_trainer.data.loading import Loaded, Loader
 from lib_trainer.host import Conditioning, HostModel
-from lib_trainer.training import noise as noises
-from lib_trainer.training import noise_schedule, objective, weighting
 from lib_trainer.training.config import TrainConfig
-from lib_trainer.training.noise import Noise
+from lib_trainer.training.loss import noise as noises
+from lib_trainer.training.loss import noise_schedule, objective, weighting
+from lib_trainer.training.loss.noise import Noise
 
 _LATENT_CHANNELS, _PIXELS_PER_LATENT = 4, 8
 """Of the VAEs of every family."""

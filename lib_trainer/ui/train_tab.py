@@ -48,8 +48,8 @@ class TrainTab:
     """The tab's controls and what happens when they are used; made once per page by `build`."""
 
     def __init__(self, app: App, samplers: Sequence[str], first: Draft) -> None:
-        from lib_trainer.training.optimizers import OPTIMIZERS
-        from lib_trainer.training.schedules import SCHEDULES
+        from lib_trainer.training.learning.optimizers import OPTIMIZERS
+        from lib_trainer.training.learning.schedules import SCHEDULES
 
         self._app = app
         self._saved = SavedSettings(app.host.paths.settings / "train")

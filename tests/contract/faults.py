@@ -19,7 +19,7 @@ from lib_trainer.data import cache, scan, verify
 from lib_trainer.host import Conditioning, Host, HostModel, Lease, Picture, PreviewRequest
 from lib_trainer.keeping import AS_IT_IS, Keeping
 from lib_trainer.lora import whole
-from lib_trainer.training.learner import Learner
+from lib_trainer.training.learning.learner import Learner
 
 
 class Accident(Exception):

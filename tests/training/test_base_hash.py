@@ -6,7 +6,7 @@ import json
 import os
 from pathlib import Path
 
-from lib_trainer.training.base_hash import BaseHash, Hashes
+from lib_trainer.training.outputs.base_hash import BaseHash, Hashes
 
 
 def test_hash_is_right_and_kept(tmp_path: Path) -> None:

@@ -31,8 +31,8 @@ from lib_trainer.hosts.standalone.host import StandaloneHost
 from lib_trainer.lora import network
 from lib_trainer.training import step
 from lib_trainer.training.config import TrainConfig
-from lib_trainer.training.learner import Learner
-from lib_trainer.training.noise import Noise
+from lib_trainer.training.learning.learner import Learner
+from lib_trainer.training.loss.noise import Noise
 from tests import tiny_checkpoint
 from tests.data_tests.items import item
 

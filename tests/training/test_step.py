@@ -19,8 +19,9 @@ from lib_trainer.host import HostModel
 from lib_trainer.hosts.standalone.host import StandaloneHost
 from lib_trainer.lora import network
 from lib_trainer.lora.network import Network, NetworkSpec
-from lib_trainer.training import noise, step
+from lib_trainer.training import step
 from lib_trainer.training.config import TrainConfig
+from lib_trainer.training.loss import noise
 
 PLACED = Look(Placement((64, 64), (64, 64), (0, 0), 0.0))
 SHAPE = (4, 8, 8)

@@ -39,8 +39,8 @@ def hardware(config: TrainConfig) -> Iterator[str]:
     """What this machine cannot do at all; the model's own device is asked in `check_model`."""
     import torch
 
-    from lib_trainer.training import optimizers
     from lib_trainer.training.checks.trial import trial
+    from lib_trainer.training.learning import optimizers
 
     accelerated = torch.cuda.is_available() or torch.backends.mps.is_available()
     if config.precision == "fp16" and not accelerated:

@@ -4,9 +4,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from lib_trainer.host import Checkpoint
-from lib_trainer.training import noise_schedule
 from lib_trainer.training.checks.findings import Findings
 from lib_trainer.training.config import TrainConfig
+from lib_trainer.training.loss import noise_schedule
 
 
 def measuring(config: TrainConfig, findings: Findings) -> Iterator[str]:
@@ -18,7 +18,7 @@ def measuring(config: TrainConfig, findings: Findings) -> Iterator[str]:
 
 def faults(config: TrainConfig, checkpoint: Checkpoint) -> Iterator[str]:
     """Returns what does not go with the checkpoint's prediction, one sentence each."""
-    from lib_trainer.training.weighting import EPSILON, V
+    from lib_trainer.training.loss.weighting import EPSILON, V
 
     prediction = noise_schedule.prediction_of(config, checkpoint)
     if config.scale_v_pred_loss and prediction != V:

@@ -7,7 +7,7 @@ from lib_trainer.errors import UserError
 from lib_trainer.host import Host
 from lib_trainer.training.checks.findings import Findings
 from lib_trainer.training.config import TrainConfig
-from lib_trainer.training.job_folder import is_same_run
+from lib_trainer.training.outputs.job_folder import is_same_run
 from lib_trainer.training.resume import agreement, search
 from lib_trainer.training.resume.state_folder import State
 

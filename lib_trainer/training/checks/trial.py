@@ -6,7 +6,7 @@ import torch
 from lib_trainer import seeds
 from lib_trainer.errors import UserError
 from lib_trainer.keeping import dtype_named
-from lib_trainer.training import optimizers
+from lib_trainer.training.learning import optimizers
 
 
 def trial(name: str, args_text: str, precision: str = "fp32") -> None:

@@ -126,7 +126,7 @@ def _optimizer(told: Mapping[str, Any], record: Record) -> None:
 
 def _optimizer_name(path: str) -> str:
     """Returns our name of a class: the table's, the bare one of torch, otherwise the whole path."""
-    from lib_trainer.training.optimizers import OPTIMIZERS
+    from lib_trainer.training.learning.optimizers import OPTIMIZERS
 
     name = path.rpartition(".")[2]
     of_class = (row for row, facts in OPTIMIZERS.items() if facts.path.rpartition(":")[2] == name)

@@ -15,7 +15,7 @@ _ANY_LENGTH = 10**9
 
 
 def _optimizer(config: TrainConfig) -> Iterator[str]:
-    from lib_trainer.training import optimizers
+    from lib_trainer.training.learning import optimizers
 
     for field, read, text in (("optimizer", optimizers.find, config.optimizer),
                               ("optimizer_args", optimizers.parse_args, config.optimizer_args)):
@@ -29,8 +29,8 @@ _RATES = ("learning_rate", "unet_lr", "text_encoder_lr", "text_encoder2_lr")
 
 
 def _rates(config: TrainConfig) -> Iterator[str]:
-    from lib_trainer.training import schedules
-    from lib_trainer.training.rates import parse_part, parse_rate
+    from lib_trainer.training.learning import schedules
+    from lib_trainer.training.learning.rates import parse_part, parse_rate
 
     rates = []
     for name in _RATES:
@@ -56,8 +56,8 @@ def _rates(config: TrainConfig) -> Iterator[str]:
 
 
 def _schedule(config: TrainConfig) -> Iterator[str]:
-    from lib_trainer.training import schedule_classes, schedules
-    from lib_trainer.training.rates import Rate
+    from lib_trainer.training.learning import schedule_classes, schedules
+    from lib_trainer.training.learning.rates import Rate
 
     if schedules.is_class(config.scheduler):
         try:
@@ -80,7 +80,7 @@ def _schedule(config: TrainConfig) -> Iterator[str]:
 
 
 def _combinations(config: TrainConfig) -> Iterator[str]:
-    from lib_trainer.training import optimizers, schedules
+    from lib_trainer.training.learning import optimizers, schedules
 
     try:
         name, row = optimizers.find(config.optimizer)

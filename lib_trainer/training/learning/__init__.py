@@ -1,0 +1,1 @@
+"""What learns and how fast: parameter groups, optimisers, rates over the run, averages."""

@@ -1,0 +1,63 @@
+"""The end of a run: the result with its card, a state where one is wished for, and what to write in a prompt."""
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from lib_trainer.errors import UserError
+from lib_trainer.lora import card
+from lib_trainer.training import previews
+from lib_trainer.training.checks.files import SUFFIX, output_folder
+from lib_trainer.training.config import TrainConfig
+from lib_trainer.training.events import Event, Finished, Warned
+from lib_trainer.training.learning.learner import Learner
+from lib_trainer.training.outputs import record, saving
+from lib_trainer.training.resume import states
+from lib_trainer.training.run import Run
+
+
+def finish(run: Run, learner: Learner, began: float) -> Iterator[Event]:
+    """Saves the result, unless the person threw it away or nothing was learned.
+
+    The state comes first: a run that is killed before its file is whole goes on from there and writes the file.
+
+    Args:
+        run: the run, which has ended or was stopped.
+        learner: what has learned.
+        began: when, in monotonic seconds.
+    """
+    stopped = bool(run.controls.stopping)
+    if run.controls.stopping == "discard" or run.step == 0:
+        run.record.close(run.folder)
+        yield nothing(run.config, began, stopped, run.step)
+        return
+    if run.config.state_at_end or (stopped and states.switched_on(run.config)):
+        yield from states.save(run)
+    with learner.evaluating():
+        yield from saving.save(run, run.config.name, final=True)
+        if run.step == run.length.total and previews.due(run):
+            yield from previews.draw(run)
+    path: Path = output_folder(run.config, run.host) / f"{run.config.name}{SUFFIX}"
+    if run.world.is_main:
+        yield from _card(run, path)
+        if not stopped:
+            run.record.close(run.folder)
+    yield Finished(
+        step=run.step, file=str(path), name=run.config.name, tag=record.prompt_tag(run.config.name),
+        trigger=record.trigger_words(run.config, run.items), stopped=stopped, seconds=time.monotonic() - began,
+    )
+
+
+def _card(run: Run, path: Path) -> Iterator[Event]:
+    try:
+        card.write(path, record.card(run), run.preview)
+    except UserError as fault:
+        yield Warned(f"The LoRA is saved, but not all of its card in the WebUI's list could be made: {fault}")
+
+
+def nothing(config: TrainConfig, began: float, stopped: bool, step: int = 0) -> Finished:
+    """Returns the end of a run that leaves no file."""
+    return Finished(
+        step=step, file="", name=config.name, tag="", trigger="", stopped=stopped, seconds=time.monotonic() - began
+    )
