@@ -1,6 +1,7 @@
 """Going on with a run from the tab: the list of states, and the offer to go on with one that broke off."""
 from __future__ import annotations
 
+from collections.abc import Callable
 from html import escape
 from typing import TYPE_CHECKING, Any
 
@@ -33,23 +34,25 @@ def choices(paths: HostPaths) -> list[str]:
 class ResumePart:
     """The offer on the first screen, and what happens when a state is chosen in the form."""
 
-    def __init__(self, jobs: Jobs, paths: HostPaths, form: Form) -> None:
-        self._jobs, self._paths, self._form = jobs, paths, form
+    def __init__(self, jobs: Jobs, paths: HostPaths, form: Form, mark: Callable[[], str]) -> None:
+        """Makes the part; `mark` returns what tells JavaScript that something was pressed, new each time."""
+        self._jobs, self._paths, self._form, self._mark = jobs, paths, form, mark
 
     def lay_out(self) -> None:
         """Makes the controls; `connect` joins them."""
         self.offer = gr.HTML("", elem_id="train_lora_offer")
         self.go_on = gr.Button("Continue this training", elem_id="train_lora_go_on", visible=False)
 
-    def connect(self, problems: Component, look: gr.Button, **quiet: Any) -> None:
+    def connect(self, problems: Component, mark: Component, look: gr.Button, **quiet: Any) -> None:
         """Joins the controls.
 
         Args:
-            problems: where faults are told. look: a button that is pressed when a page begins.
+            problems: where faults are told. mark: what tells JavaScript of a press.
+            look: a button that is pressed when a page begins.
         """
         offer = [self.offer, self.go_on]
         look.click(self.on_look, None, offer, **quiet)
-        self.go_on.click(self.on_go_on, None, [problems, *offer, *self._form.inputs], **quiet)
+        self.go_on.click(self.on_go_on, None, [problems, mark, *offer, *self._form.inputs], **quiet)
         self._form.controls["resume"].input(
             self.on_choose, [self._form.controls["resume"]], [problems, *self._form.inputs], **quiet)
 
@@ -64,14 +67,14 @@ class ResumePart:
         """Goes on with the run that was offered, with its own settings, and shows them."""
         state = self._interrupted()
         if state is None:
-            return ["", *self.on_look(), *self._form.updates({})]
+            return ["", self._mark(), *self.on_look(), *self._form.updates({})]
         values = {**_known(state), "resume": str(state.folder)}
         try:
             self._jobs.start(TrainConfig.from_dict(values))
         except UserError as error:
-            return [notes.problems_of(error), *(gr.update(), gr.update()), *self._form.updates(values)]
+            return [notes.problems_of(error), self._mark(), *(gr.update(), gr.update()), *self._form.updates(values)]
         began = notes.note("Training has begun; you may draw with txt2img meanwhile.")
-        return [began, "", gr.update(visible=False), *self._form.updates(values)]
+        return [began, self._mark(), "", gr.update(visible=False), *self._form.updates(values)]
 
     def on_choose(self, text: str) -> list[Any]:
         """Fills the form with the settings of a chosen state, so that only what is meant is changed."""

@@ -64,7 +64,7 @@ class TrainTab:
         self._buttons = RunButtons(app.jobs)
         self.files = SettingsFold(app.host, self.form, self._saved, self._labels, self._fill)
         self._queue = QueuePart(app.jobs, self._buttons.pressed)
-        self._resume = ResumePart(app.jobs, app.host.paths, self.form)
+        self._resume = ResumePart(app.jobs, app.host.paths, self.form, self._buttons.pressed)
         self._buckets = BucketFold(self._report)
         self._caches = CacheRow(app)
 
@@ -130,7 +130,7 @@ class TrainTab:
         self.enqueue.click(self.on_enqueue, draft, [self.problems, self._buttons.mark], **_QUIET)
         self._buttons.connect(self.problems, **_QUIET)
         self._queue.connect(self.problems, self._buttons.mark, **_QUIET)
-        self._resume.connect(self.problems, self.restore, **_QUIET)
+        self._resume.connect(self.problems, self._buttons.mark, self.restore, **_QUIET)
         self._buckets.connect(self.looked, **_QUIET)
         self._caches.connect(**_QUIET)
         self._drop.files.upload(

@@ -86,7 +86,8 @@ def test_a_run_that_broke_off_is_offered_and_goes_on(app: App, tab: TrainTab, pi
     assert in_form(tab, tab._resume.on_choose("auto")[1:]) == {}
     assert "no such state" in tab._resume.on_choose("none")[0]
 
-    told, no_offer, _, *updates = tab._resume.on_go_on()
+    told, mark, no_offer, _, *updates = tab._resume.on_go_on()
+    assert mark
     assert "begun" in told and no_offer == "" and in_form(tab, updates)["resume"] == str(state)
     assert tab._resume.on_look()[0] == ""  # it is being trained
     assert app.jobs.current and app.jobs.current.wait(600)
@@ -108,3 +109,12 @@ def test_the_page_has_a_place_for_both(shared_app: App) -> None:
     ids = {component["props"].get("elem_id") for component in made["components"]}
     assert {"train_lora_enqueue", "train_lora_queue_wish", "train_lora_resume", "train_lora_go_on"} <= ids
     assert any('id="train_lora_queue"' in str(component["props"].get("value")) for component in made["components"])
+
+
+@pytest.mark.parametrize("button", ["generate", "enqueue", "go_on"])
+def test_whatever_starts_a_training_wakes_the_run_view(shared_app: App, button: str) -> None:
+    made = build(shared_app).get_config_file()
+    numbers = {component["props"].get("elem_id"): component["id"] for component in made["components"]}
+    answers = [found["outputs"] for found in made["dependencies"]
+               if numbers[f"train_lora_{button}"] in {target[0] for target in found["targets"]}]
+    assert len(answers) == 1 and numbers["train_lora_pressed"] in answers[0]
