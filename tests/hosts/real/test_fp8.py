@@ -11,24 +11,27 @@ from tests.hosts.real.pixels import differ, same
 from tests.hosts.real.server import HostFailed, Server
 
 PROMPT = "1girl, blue background"
+_A1111 = ({"fp8_storage": "Enable"}, {"fp8_storage": "Disable"})
 OPTIONS = {
-    "a1111": ("fp8_storage", "Enable", "Disable"),
-    "forge": ("forge_unet_storage_dtype", "float8-e4m3fn", "Automatic"),
-    "reforge": ("fp8_storage", "Enable", "Disable"),
+    "a1111": _A1111,
+    "forge": tuple({"forge_unet_storage_dtype": kind, "forge_inference_memory": memory}
+                   for kind, memory in (("float8-e4m3fn", 1025), ("Automatic", 1024))),
+    "reforge": _A1111,
 }
+"""On and off. By its API Forge heeds the kind of storage only together with a change of memory."""
 
 
 @pytest.fixture
 def in_8_bits(host: Server) -> Iterator[dict[str, object]]:
     """The host with its option on; returns the tensors of the model as it was before."""
-    name, on, off = OPTIONS[host.program.kind]
+    on, off = OPTIONS[host.program.kind]
     host.draw(PROMPT)
     before = model_state.whole(host)
-    host.post("/sdapi/v1/options", {name: on})
+    host.post("/sdapi/v1/options", on)
     try:
         yield before
     finally:
-        host.post("/sdapi/v1/options", {name: off})
+        host.post("/sdapi/v1/options", off)
         host.draw(PROMPT)
 
 

@@ -87,9 +87,9 @@ def test_weights_in_captions(host: Server, pictures: Path, tmp_path: Path) -> No
 
 
 def test_validation_stops_early_and_losses_are_listed(host: Server, pictures: Path) -> None:
+    """The rate is too small to change anything, so the first measurement stays the best on every checkpoint."""
     run = trained(host, pictures, "held out", epochs=50, validation_split=0.34, validate_every_steps=1,
-                  early_stopping=2, learning_rate="0.05", optimizer="SGDNesterov", max_grad_norm=0,
-                  train_text_encoder=False)
+                  early_stopping=2, learning_rate="1e-30", train_text_encoder=False)
     measured, over = run.of("Validated"), run.of("EndedEarly")[0]
     best = min(measured[1:], key=lambda event: event["loss"])
     assert (over["best_step"], over["step"]) == (best["step"], best["step"] + 2)
