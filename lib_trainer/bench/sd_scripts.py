@@ -64,11 +64,12 @@ class Compared:
 
     Attributes:
         first_step: from Start with the model loaded, and from the start of sd-scripts' command, to the end of step 1.
-        step: of the settled steps.
+        step: of the settled steps, by the clock. processor: of the same steps, of all processors together.
     """
 
     first_step: dict[str, float]
     step: dict[str, float]
+    processor: dict[str, float]
 
     def to_json(self) -> dict[str, Any]:
         """Returns the figures with their ratios."""
@@ -102,6 +103,8 @@ def compare(jobs: Jobs, rival: Rival, recipe: Recipe, report: Report) -> Compare
     return Compared(
         first_step={side: statistics.median(run.first for run in found) for side, found in runs.items()},
         step={side: statistics.median(step for run in found for step in run.steps) for side, found in runs.items()},
+        processor={side: statistics.median(step for run in found for step in run.processor)
+                   for side, found in runs.items()},
     )
 
 
@@ -139,7 +142,7 @@ def _theirs(rival: Rival, recipe: Recipe, folder: Path, pictures: Path, turn: in
         times, said = _watched(process, recipe.steps)
     if process.returncode or len(times) < recipe.steps:
         raise UserError(f"sd-scripts ended with code {process.returncode} after {len(times)} of {recipe.steps} steps: "
-                        f"{said[-600:]}")
+                        f"{said.strip()[-600:]}")
     return ShortRun.of(begin, times)
 
 
@@ -159,10 +162,17 @@ def _command(rival: Rival, recipe: Recipe, folder: Path, pictures: Path, turn: i
     return [str(rival.python), "train_network.py", *written, "--enable_bucket", "--cache_latents", "--sdpa"]
 
 
-def _watched(process: subprocess.Popen[bytes], steps: int) -> tuple[list[float], str]:
-    """Reads a program's output to its end; returns when each step was first shown, and what was said."""
+def _watched(process: subprocess.Popen[bytes], steps: int) -> tuple[list[tuple[float, float]], str]:
+    """Reads a program's output to its end.
+
+    Returns:
+        when each step was first shown, with the processor's seconds till then, and what was said at last.
+    """
+    import psutil
+
     shown = re.compile(rf"steps:.*?\b(\d+)/{steps} \[")
-    times: dict[int, float] = {}
+    program = psutil.Process(process.pid)
+    times: dict[int, tuple[float, float]] = {}
     line, said = b"", ""
     assert process.stdout is not None
     while byte := process.stdout.read(1):
@@ -173,7 +183,8 @@ def _watched(process: subprocess.Popen[bytes], steps: int) -> tuple[list[float],
                 continue
         text = line.decode("utf8", "replace")
         if found := shown.search(text):
-            times.setdefault(int(found[1]), time.monotonic())
+            used = program.cpu_times()
+            times.setdefault(int(found[1]), (time.monotonic(), used.user + used.system))
         if byte in b"\r\n":
             said, line = f"{said}\n{text}"[-4000:], b""
     process.wait()
