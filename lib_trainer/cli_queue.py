@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lib_trainer import cli_recipe, cli_training
+from lib_trainer import cli_recipe
 from lib_trainer.cli_arguments import pair, print_json
 from lib_trainer.job_queue import FAILED, FILE, RUNNING, WAITING, Entry, QueueFile
 
@@ -69,6 +69,8 @@ def _line(entry: Entry) -> str:
 
 
 def _add(arguments: argparse.Namespace, start: Start) -> int:
+    from lib_trainer import cli_training
+
     imported, values = cli_recipe.read(arguments.config, dict(pair(text, "--set") for text in arguments.set))
     app = start(arguments)
     config = cli_training.checked(imported.problems, values, app.host)
@@ -88,6 +90,8 @@ def _move(arguments: argparse.Namespace) -> int:
 
 def _run(arguments: argparse.Namespace, start: Start) -> int:
     """Trains all that waits; 1 tells that one of them failed."""
+    from lib_trainer import cli_training
+
     app = start(arguments)
     queue, shown = app.jobs.queue, 0
     before = {entry.number for entry in queue.entries() if entry.state not in (WAITING, RUNNING)}
