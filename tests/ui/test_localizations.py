@@ -5,7 +5,6 @@ import json
 import re
 
 import pytest
-from tests.ui import page_texts
 
 from lib_trainer.bootstrap import App
 from lib_trainer.data.bucket_report import BucketReport
@@ -18,6 +17,7 @@ from lib_trainer.data.subsets import Subset
 from lib_trainer.training.forecast import Forecast
 from lib_trainer.training.interchange.imported import COMMAND, FORMATS, KINDS, Imported
 from lib_trainer.ui import bucket_fold, cache_row, checkpoint_line, dataset_card, interchange_fold, page, resume_part
+from tests.ui import page_texts
 
 AT_RUN_TIME = {"Paused. Press Continue to go on.", "Waiting for its turn", "picture", "pictures", "grid", "grids"}
 """Texts without values that the training, txt2img and the plot show."""
