@@ -10,7 +10,7 @@ from lib_trainer.data.bucket_report import BucketReport
 from lib_trainer.errors import Problems, UserError
 from lib_trainer.host import Host
 from lib_trainer.jobs import Jobs
-from lib_trainer.training import caching, forecast
+from lib_trainer.training import forecast
 from lib_trainer.training.config import TrainConfig
 
 _OURS = ("order", "start", "count", "bucket", "folder")
@@ -47,6 +47,8 @@ def add_reports(router: APIRouter, host: Host, jobs: Jobs) -> None:
     @router.get("/cache")
     def cache() -> dict[str, Any]:
         """How many files the caches have on the disk, and their bytes."""
+        from lib_trainer.training import caching
+
         return {kind: vars(size) for kind, size in caching.sizes(host.paths).items()}
 
     @router.post("/cache/clear")
