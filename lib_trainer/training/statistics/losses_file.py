@@ -11,10 +11,12 @@ import os
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lib_trainer.errors import UserError
-from lib_trainer.training.statistics.watch import Band, Watched
+
+if TYPE_CHECKING:
+    from lib_trainer.training.statistics.watch import Band, Watched
 
 NAME = "losses.json"
 _COLUMNS = ("loss", "uses", "file", "caption")
