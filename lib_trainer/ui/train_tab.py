@@ -230,7 +230,9 @@ class TrainTab:
     def _report(self, settings: dict[str, Any]) -> BucketReport | None:
         from lib_trainer.training import forecast
 
-        return forecast.forecast(TrainConfig.read(settings)[0], self._app.host).report if settings["images"] else None
+        if not any(settings[name] for name in ("images", "datasets", "metadata_file")):
+            return None
+        return forecast.forecast(TrainConfig.read(settings)[0], self._app.host).report
 
     def _lists(self) -> dict[str, Sequence[str]]:
         """The words to choose from that lie on the disk, as they are now."""

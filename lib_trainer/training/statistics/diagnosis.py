@@ -137,5 +137,6 @@ def _half(run: Run) -> str:
 
 
 def _safe(run: Run) -> str:
-    saved = [Path(path).stem for path in run.record.files]
+    # Names are put down before a file is written, so one whose writing failed is not there.
+    saved = [Path(path).stem for path in run.record.files if Path(path).is_file()]
     return f"The last file that was saved, {saved[-1]}, is whole." if saved else "No file was saved before."
