@@ -55,7 +55,7 @@ class BucketFold:
 
     def lay_out(self) -> None:
         """Makes the controls."""
-        with gr.Accordion("Buckets: what is seen of every picture", open=False, elem_id="train_lora_buckets"):
+        with gr.Accordion("Buckets: what is seen of every picture", open=False, elem_id="train_lora_bucket_report"):
             with gr.Row():
                 self.order = gr.Dropdown(list(ORDERS), value=next(iter(ORDERS)), label="Order", interactive=True,
                                          elem_id="train_lora_buckets_order")

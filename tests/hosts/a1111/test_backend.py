@@ -9,12 +9,14 @@ import pytest
 import torch
 from torch import nn
 
+from lib_trainer.data.cache import check_numbers
 from lib_trainer.errors import UserError
 from lib_trainer.families.sd1 import SD1
 from lib_trainer.families.sd2 import SD2
 from lib_trainer.families.sdxl import SDXL
 from lib_trainer.hosts.a1111 import backend, loaded, obstacles
 from tests import tiny_checkpoint
+from tests.data_tests.items import item
 from tests.hosts.a1111.case import A1111Case
 
 
@@ -145,14 +147,14 @@ def test_settings_that_forbid_training_are_named(
             pass
 
 
-def test_a_vae_without_numbers_says_so(case: A1111Case) -> None:
+def test_a_vae_without_numbers_is_told_with_the_picture(case: A1111Case) -> None:
     bias = case.model.first_stage_model.quant_conv.bias
     kept = bias.detach().clone()
     with case.host.borrow_model() as lease, lease.turn() as model:
         bias.data.fill_(float("nan"))
         try:
-            with pytest.raises(UserError, match="--no-half-vae"):
-                model.encode_images(torch.zeros(1, 3, 64, 64))
+            with pytest.raises(UserError, match=r"zko\.png"):
+                check_numbers(*model.encode_images(torch.zeros(1, 3, 64, 64)), [item("zko.png")])
         finally:
             bias.data.copy_(kept)
 

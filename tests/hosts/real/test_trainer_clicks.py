@@ -45,7 +45,7 @@ def test_a_command_the_buckets_and_the_queue_by_clicking(
     page.unfold("train_lora_group_previews")
     page.put("train_lora_preview_prompts", "1girl --w 64 --h 64 --s 2 --d 7")
     page.until("the card", lambda: "3" in page.text("#train_lora_dataset"))
-    page.unfold("train_lora_buckets")
+    page.unfold("train_lora_bucket_report")
     page.press("train_lora_buckets_show")
     page.until("the report", lambda: len(page.driver.find_elements(
         By.CSS_SELECTOR, "#train_lora_buckets_shown .tl-crops img")) == 3)

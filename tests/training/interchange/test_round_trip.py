@@ -93,8 +93,8 @@ def test_what_both_know_survives(values: dict[str, Any]) -> None:
 @settings(max_examples=40)
 def test_kohya_ss_settings_survive(values: dict[str, Any]) -> None:
     values["seed"] = values.get("seed") or 7  # its window takes 0 as none
-    if "caption_prefix" in values:  # and no spaces in its additional parameters
-        values["caption_prefix"] = values["caption_prefix"].replace(" ", "_")
+    for name in values.keys() & {"caption_prefix", "log_prefix"}:  # and no spaces in its additional parameters
+        values[name] = values[name].replace(" ", "_")
     config = imported(values)
     written = export(config, GUI)
     again = reading.read_text(written.text)
