@@ -7,6 +7,7 @@ file is read again when the run is over.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ import torch
 
 from lib_trainer.hosts.standalone import kept
 from lib_trainer.hosts.standalone.compiled import CompiledUNet
+from lib_trainer.hosts.standalone.loaded import LoadedModel
 from lib_trainer.hosts.standalone.loader import describe, identity_of, load
 from lib_trainer.hosts.standalone.lock import FifoLock
 from lib_trainer.keeping import AS_IT_IS, Keeping
@@ -60,7 +62,7 @@ class ModelSlot:
         self._arranged = ExitStack()
         self._compiled = CompiledUNet()
         self._fits = fits(path, device)
-        self.model = load(path, device, dtype, rests=not self._fits)
+        self.model = _aside(lambda: load(path, device, dtype, rests=not self._fits))
         self._arranged.enter_context(kept.arranged(self.model, AS_IT_IS, self._fits))
 
     def unet(self) -> Callable[..., Any]:
@@ -80,7 +82,7 @@ class ModelSlot:
             could, self._fits = self._fits, fits(path, self.device)
             try:
                 dtype = kept.dtype_for(self._keeping, self.dtype)
-                self.model = load(path, self.device, dtype, rests=not self._fits)
+                self.model = _aside(lambda: load(path, self.device, dtype, rests=not self._fits))
             finally:
                 if self.model is former:
                     self._fits = could
@@ -149,3 +151,13 @@ class ModelSlot:
         wanted = former or self.model.checkpoint.path
         if wanted and not (self._is_plain and wanted == self.model.checkpoint.path):
             self.read(wanted)
+
+
+def _aside(work: Callable[[], LoadedModel]) -> LoadedModel:
+    """Loads in a thread of its own, whose OpenMP workers end with it.
+
+    Workers that outlive the loading outnumber the cores together with those of a training's thread, and OpenMP then
+    puts all of them to sleep between two operations: a step on two cores took a tenth longer.
+    """
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(work).result()
