@@ -73,7 +73,7 @@ def _add(arguments: argparse.Namespace, start: Start) -> int:
 
     imported, values = cli_recipe.read(arguments.config, dict(pair(text, "--set") for text in arguments.set))
     app = start(arguments)
-    config = cli_training.checked(imported.problems, values, app.host)
+    config, _ = cli_training.checked(imported.problems, values, app.host)
     print(_line(app.jobs.enqueue(config.to_dict())))
     return _OK
 

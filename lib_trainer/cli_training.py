@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from lib_trainer.bootstrap import App
     from lib_trainer.host import Host
     from lib_trainer.jobs import Job
+    from lib_trainer.training.checks.findings import Findings
     from lib_trainer.training.config import TrainConfig
     from lib_trainer.training.controls import Controls
     from lib_trainer.training.world import World
@@ -43,7 +44,7 @@ def run(
     try:
         imported, values = cli_recipe.read(settings, changes)
         app = start()
-        job = app.jobs.start(checked(imported.problems, values, app.host))
+        job = app.jobs.start(*checked(imported.problems, values, app.host))
     except UserError as error:
         if as_json:
             problems = error.problems if isinstance(error, Problems) else [str(error)]
@@ -52,8 +53,8 @@ def run(
     return follow(job, as_json, world.rank if world else 0)
 
 
-def checked(problems: list[str], values: Mapping[str, Any], host: Host) -> TrainConfig:
-    """Returns the config when nothing is wrong with it.
+def checked(problems: list[str], values: Mapping[str, Any], host: Host) -> tuple[TrainConfig, Findings]:
+    """Returns the config, and what was found, when nothing is wrong with it.
 
     Args:
         problems: what is wrong with the file already.
@@ -64,12 +65,12 @@ def checked(problems: list[str], values: Mapping[str, Any], host: Host) -> Train
     """
     faults = list(problems)
     try:
-        config = check.read(values, host)
+        settled = check.settle(values, host)
     except UserError as error:
         faults += error.problems if isinstance(error, Problems) else [str(error)]
     if faults:
         raise Problems(faults)
-    return config
+    return settled
 
 
 def follow(job: Job, as_json: bool, rank: int = 0) -> int:

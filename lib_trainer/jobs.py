@@ -180,8 +180,13 @@ class Jobs:
             raise UserError("No training is running, so there is nothing to stop, pause or save: press Start first.")
         return current
 
-    def start(self, config: TrainConfig) -> Job:
+    def start(self, config: TrainConfig, findings: Findings | None = None) -> Job:
         """Starts a training.
+
+        Args:
+            config: the settings.
+            findings: of `check.settle` for these settings, where the caller has them already: a big data set takes
+                seconds to look through.
 
         Raises:
             Busy: another training runs. Problems: the settings cannot be trained with, all faults together.
@@ -189,7 +194,7 @@ class Jobs:
         from lib_trainer.training import check
 
         self._refuse_second()
-        findings = check.check(config, self._host)
+        findings = findings or check.check(config, self._host)
         if config.log_with and not self._logs:
             findings.warnings.append(_NO_LOGS)
         with self._lock:
@@ -231,7 +236,7 @@ class Jobs:
 
         try:
             again = {"resume": AUTO} if interrupted and self._has_broken_off(str(settings["name"])) else {}
-            job = self.start(check.read({**settings, **again}, self._host))
+            job = self.start(*check.settle({**settings, **again}, self._host))
         except Busy:
             return WAITING, ""
         except UserError as error:

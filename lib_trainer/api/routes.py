@@ -237,7 +237,7 @@ def start_training(jobs: Jobs, host: Host, values: dict[str, Any]) -> Job:
     """
     if jobs.current is not None and jobs.current.running:
         raise SecondStart(f"'{jobs.current.name}' is being trained: wait for its end or stop it, then start again.")
-    return jobs.start(check.read(values, host))
+    return jobs.start(*check.settle(values, host))
 
 
 def _state(job: Job) -> dict[str, Any]:

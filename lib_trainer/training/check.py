@@ -25,12 +25,18 @@ def read(values: Mapping[str, Any], host: Host) -> TrainConfig:
     Raises:
         Problems: all faults together.
     """
+    return settle(values, host)[0]
+
+
+def settle(values: Mapping[str, Any], host: Host) -> tuple[TrainConfig, Findings]:
+    """Returns the config of written values, and what was found when it can start.
+
+    Raises:
+        Problems: all faults together.
+    """
     fields, faults, bad = config_values.read(dataclasses.fields(TrainConfig), values)
     config = TrainConfig(**fields)
-    faults = faults + config_rules.faults(config, bad) + examine(config, host, bad).faults
-    if faults:
-        raise Problems(faults)
-    return config
+    return config, _passed(config, examine(config, host, bad), faults + config_rules.faults(config, bad))
 
 
 def check(config: TrainConfig, host: Host) -> Findings:
@@ -39,9 +45,12 @@ def check(config: TrainConfig, host: Host) -> Findings:
     Raises:
         Problems: all faults together.
     """
-    findings = examine(config, host)
-    faults = config_rules.faults(config) + findings.faults
-    if faults:
+    return _passed(config, examine(config, host), config_rules.faults(config))
+
+
+def _passed(config: TrainConfig, findings: Findings, faults: list[str]) -> Findings:
+    """Returns the findings, with what is allowed but rarely meant, when nothing is at fault."""
+    if faults := faults + findings.faults:
         raise Problems(faults)
     findings.warnings += _traps(config, findings.checkpoint)
     return findings

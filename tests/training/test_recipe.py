@@ -16,36 +16,15 @@ from lib_trainer.errors import Problems, UserError
 from lib_trainer.hosts.standalone.host import StandaloneHost
 from lib_trainer.lora import file
 from lib_trainer.training import events as ev
-from lib_trainer.training import recipe
 from lib_trainer.training.config import TrainConfig
 from lib_trainer.training.controls import Controls
 from lib_trainer.txt2img_host import GenerateRequest
 from tests.conftest import Settings
-
-Watch = Callable[[ev.Event], None]
-
-
-def train(
-    config: TrainConfig, host: StandaloneHost, watch: Watch = lambda event: None, controls: Controls | None = None
-) -> list[ev.Event]:
-    """Runs a training; `watch` sees each event before the training goes on."""
-    seen = []
-    for event in recipe.run(config, host, controls or Controls()):
-        seen.append(event)
-        watch(event)
-    return seen
-
-
-def of(kind: type[ev.Event], events: list[ev.Event]) -> list:
-    return [event for event in events if isinstance(event, kind)]
+from tests.training.runs import of, tensors, train
 
 
 def loras(host: StandaloneHost) -> list[str]:
     return sorted(path.name for path in host.paths.loras.iterdir() if path.suffix not in (".json", ".png"))
-
-
-def tensors(host: StandaloneHost, name: str = "zko") -> dict[str, torch.Tensor]:
-    return file.load(host.paths.loras / f"{name}.safetensors").tensors
 
 
 def model_hash(host: StandaloneHost, name: str = "zko") -> str:

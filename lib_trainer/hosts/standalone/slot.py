@@ -62,7 +62,7 @@ class ModelSlot:
         self._arranged = ExitStack()
         self._compiled = CompiledUNet()
         self._fits = fits(path, device)
-        self.model = _aside(lambda: load(path, device, dtype, rests=not self._fits))
+        self.model = self._load(path, dtype)
         self._arranged.enter_context(kept.arranged(self.model, AS_IT_IS, self._fits))
 
     def unet(self) -> Callable[..., Any]:
@@ -82,7 +82,7 @@ class ModelSlot:
             could, self._fits = self._fits, fits(path, self.device)
             try:
                 dtype = kept.dtype_for(self._keeping, self.dtype)
-                self.model = _aside(lambda: load(path, self.device, dtype, rests=not self._fits))
+                self.model = self._load(path, dtype)
             finally:
                 if self.model is former:
                     self._fits = could
@@ -91,6 +91,15 @@ class ModelSlot:
                         former.placement.bring(*former.placement.parts)
             self._is_plain = self.model.compute_dtype == self.dtype
             self._arrange()
+
+    def _load(self, path: Path, dtype: torch.dtype) -> LoadedModel:
+        """Loads in a thread of its own, whose OpenMP workers end with it.
+
+        Workers that outlive the loading outnumber the cores together with those of a training's thread, and OpenMP then
+        puts all of them to sleep between two operations: a step on two cores took a tenth longer.
+        """
+        with ThreadPoolExecutor(1) as thread:
+            return thread.submit(load, path, self.device, dtype, rests=not self._fits).result()
 
     def _arrange(self) -> None:
         """Makes the model in memory what the run wants."""
@@ -151,13 +160,3 @@ class ModelSlot:
         wanted = former or self.model.checkpoint.path
         if wanted and not (self._is_plain and wanted == self.model.checkpoint.path):
             self.read(wanted)
-
-
-def _aside(work: Callable[[], LoadedModel]) -> LoadedModel:
-    """Loads in a thread of its own, whose OpenMP workers end with it.
-
-    Workers that outlive the loading outnumber the cores together with those of a training's thread, and OpenMP then
-    puts all of them to sleep between two operations: a step on two cores took a tenth longer.
-    """
-    with ThreadPoolExecutor(1) as thread:
-        return thread.submit(work).result()

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.hosts.real import server, training
+from tests.hosts.real.page import HostPage
 from tests.hosts.real.server import Program, Server
 
 DEMO = server.ROOT / "lib_trainer" / "assets" / "demo"
@@ -74,3 +75,17 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for file in sorted(source.iterdir())[:6]:
         shutil.copy(file, folder / file.name)
     return folder
+
+
+@pytest.fixture
+def page(host: Server) -> Iterator[HostPage]:
+    """A new browser on the host's page."""
+    from tests.browser.conftest import start_browser
+
+    driver = start_browser()
+    try:
+        page = HostPage(driver, host)
+        page.open()
+        yield page
+    finally:
+        driver.quit()

@@ -1,12 +1,8 @@
 """The loop by clicking, in the page of a real host: train, draw meanwhile, stop, "to prompt", layer by layer."""
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
-
-from tests.browser.conftest import start_browser
 from tests.browser.test_loop import LINE
 from tests.hosts.real import training
 from tests.hosts.real.page import HostPage
@@ -14,17 +10,6 @@ from tests.hosts.real.pixels import differ, same
 from tests.hosts.real.server import Server
 
 PROMPT = "1girl, blue background"
-
-
-@pytest.fixture
-def page(host: Server) -> Iterator[HostPage]:
-    driver = start_browser()
-    try:
-        page = HostPage(driver, host)
-        page.open()
-        yield page
-    finally:
-        driver.quit()
 
 
 def step(page: HostPage) -> int:

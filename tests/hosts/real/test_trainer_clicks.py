@@ -2,30 +2,16 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
 from selenium.webdriver.common.by import By
 
-from tests.browser.conftest import start_browser
 from tests.hosts.real.page import HostPage
 from tests.hosts.real.server import Server
 
 COMMAND = ("accelerate launch train_network.py --network_module networks.lora --network_dim 6 --network_alpha 3 "
            "--network_train_unet_only --learning_rate 1e-3 --max_train_steps 6 --resolution 64 --dataset_repeats 1 "
            "--validation_split 0.34 --validate_every_n_steps 2 --sample_at_first --sample_every_n_steps 3")
-
-
-@pytest.fixture
-def page(host: Server) -> Iterator[HostPage]:
-    driver = start_browser()
-    try:
-        page = HostPage(driver, host)
-        page.open()
-        yield page
-    finally:
-        driver.quit()
 
 
 def test_a_command_the_buckets_and_the_queue_by_clicking(

@@ -8,7 +8,6 @@ from dataclasses import replace
 import pytest
 import torch
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
 
 from lib_trainer.families.sd1 import SD1
 from lib_trainer.host import Target
@@ -74,13 +73,7 @@ def test_checkpointing_meets_the_same_masks(kind: str) -> None:
     for recompute in (False, True):
         found, network = with_dropout(kind, EVERY)
         with turn(found, network):
-            losses = []
-            for target in found:
-                x = trained.input_for(target)
-                out = checkpoint(target.module, x, use_reentrant=False) if recompute else target.module(x)
-                losses.append(out.square().sum())
-            sum(losses).backward()
-        gradients.append([p.grad for layer in network.layers.values() for p in layer.parameters()])
+            gradients.append(trained.gradients(found, network, recompute))
     assert any(gradient is not None and gradient.any() for gradient in gradients[0])
     for one, other in zip(*gradients, strict=True):
         assert (one is None and other is None) or torch.equal(one, other)

@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from lib_trainer.families.sd1 import SD1
 from lib_trainer.host import Target
@@ -96,3 +97,14 @@ def input_for(target: Target) -> Tensor:
 def outputs(found: list[Target]) -> dict[str, Tensor]:
     """Runs every layer."""
     return {target.name: target.module(input_for(target)) for target in found}
+
+
+def gradients(found: list[Target], network: Network, recompute: bool) -> list[Tensor | None]:
+    """Returns the gradients of all factors of an attached network, with or without checkpointing every layer."""
+    losses = []
+    for target in found:
+        x = input_for(target)
+        out = checkpoint(target.module, x, use_reentrant=False) if recompute else target.module(x)
+        losses.append(out.square().sum())
+    torch.stack(losses).sum().backward()
+    return [factor.grad for layer in network.layers.values() for factor in layer.parameters()]
