@@ -19,6 +19,7 @@ from lib_trainer.training.settings.data import DataSettings
 from lib_trainer.training.settings.logs import LogSettings
 from lib_trainer.training.settings.loss import LossSettings
 from lib_trainer.training.settings.memory import MemorySettings
+from lib_trainer.training.settings.method import MethodSettings
 from lib_trainer.training.settings.network import NetworkSettings
 from lib_trainer.training.settings.previews import PreviewSettings
 from lib_trainer.training.settings.rates import RateSettings
@@ -32,7 +33,8 @@ from lib_trainer.training.settings.validation import ValidationSettings
 class TrainConfig(
     # The last base's fields come first.
     PreviewSettings, ValidationSettings, LogSettings, StateSettings, SavingSettings, MemorySettings, LossSettings,
-    RateSettings, NetworkSettings, CaptionSettings, DataSettings, StartSettings,
+    RateSettings, NetworkSettings, CaptionSettings, DataSettings, MethodSettings,
+    StartSettings,
 ):
     """Everything a person can set. Empty text and 0 mean "automatic" only where the help says so."""
 

@@ -45,6 +45,19 @@ class Started(Event):
 
 
 @dataclass(frozen=True)
+class PhaseStarted(Event):
+    """A training of several runs begins its next part; the `Started` that follows belongs to it.
+
+    Attributes:
+        number: of the part, from 1. of: parts in all. title: what is done in it, such as "Copier of the picture after".
+    """
+
+    number: int
+    of: int
+    title: str
+
+
+@dataclass(frozen=True)
 class Cached(Event):
     """Progress before the steps: `what` is "pictures" (being looked at), "latents" or "captions" (being cached).
 

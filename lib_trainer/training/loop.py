@@ -135,7 +135,7 @@ def _turn(
         if drawn:
             run.network.begin_turn(dropping)
             with model.checkpointing() if run.config.gradient_checkpointing else nullcontext():
-                losses = step.losses(run.config, inputs, model, drawn)
+                losses = inputs.objective.losses(run.config, inputs, model, drawn)
                 learner.backward(losses.weighted.sum() / samples)
             told.add(drawn, losses)
         return finish(model) if finish else _Done()

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
@@ -37,12 +37,14 @@ class Inputs:
         text_grad: whether the text encoder's adapters learn.
         autocast: dtype to compute in, None = as the model is.
         without_adapters: while open, the model is as it was before the training; for samples that keep the base.
+        objective: what is drawn and learned.
     """
 
     loader: Loader
     text_grad: bool
     autocast: torch.dtype | None
     without_adapters: Callable[[], AbstractContextManager[object]] = nullcontext
+    objective: Objective = field(default_factory=lambda: DENOISING)
 
 
 @dataclass(frozen=True)
@@ -111,7 +113,7 @@ def ahead(
 
     def read(pair: tuple[int, Batch]) -> Drawn | None:
         epoch, batch = pair
-        return draw(config, inputs.loader.load(batch), epoch) if batch.samples else None
+        return inputs.objective.draw(config, inputs.loader.load(batch), epoch) if batch.samples else None
 
     return loading.ahead(batches, read)
 
@@ -250,3 +252,20 @@ def _sample_weights(samples: Sequence[Sample]) -> Tensor | None:
     """Returns the weight of every sample, its subset's, (B,) on the CPU; None = all 1."""
     weights = [sample.item.subset.loss_weight for sample in samples]
     return torch.tensor(weights) if any(weight != 1.0 for weight in weights) else None
+
+
+@dataclass(frozen=True)
+class Objective:
+    """What a micro-batch draws at random, and what it is to learn.
+
+    Attributes:
+        draw: as `draw`; needs no turn, and follows from the seed, the epoch and the samples alone.
+        losses: as `losses`; called inside a turn with the adapters attached.
+    """
+
+    draw: Callable[[TrainConfig, Loaded, int], Drawn]
+    losses: Callable[[TrainConfig, Inputs, HostModel, Drawn], Losses]
+
+
+DENOISING: Objective = Objective(draw, losses)
+"""The usual one: to tell the noise (or velocity) of the noised pictures."""

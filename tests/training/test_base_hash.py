@@ -32,6 +32,14 @@ def test_a_changed_file_is_hashed_again(tmp_path: Path) -> None:
     assert BaseHash(path, tmp_path).result() != first
 
 
+def test_begun_when_asked_it_says_the_same(tmp_path: Path) -> None:
+    path = tmp_path / "model.safetensors"
+    path.write_bytes(b"a")
+    waiting = BaseHash(path, tmp_path, ahead=False)
+    assert not (tmp_path / "checkpoint_hashes.json").exists()
+    assert waiting.result() == waiting.result() == BaseHash(path, tmp_path).result()
+
+
 def test_nothing_to_hash(tmp_path: Path) -> None:
     assert BaseHash(None, tmp_path).result() == BaseHash(tmp_path / "gone", tmp_path).result() == Hashes()
 

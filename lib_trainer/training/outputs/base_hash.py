@@ -30,17 +30,28 @@ class Hashes:
 
 
 class BaseHash:
-    """The hash of one checkpoint, begun at once and waited for when it is asked."""
+    """The hash of one checkpoint, waited for when it is asked."""
 
-    def __init__(self, path: Path | None, cache: Path) -> None:
+    def __init__(self, path: Path | None, cache: Path, ahead: bool = True) -> None:
+        """Settles what is to be hashed.
+
+        Args:
+            path: the checkpoint; None = it has no file.
+            cache: folder where the hash is kept.
+            ahead: whether to begin at once. A training on the processor needs the cores itself: there it is begun when
+                it is asked for.
+        """
         self._path = path
         self._kept = cache / _KEPT
         self._hashes = Hashes()
         self._thread = threading.Thread(target=self._compute, name="checkpoint hash", daemon=True)
-        self._thread.start()
+        if ahead:
+            self._thread.start()
 
     def result(self) -> Hashes:
         """Returns the hashes; waits for them when they are not ready."""
+        if self._thread.ident is None:
+            self._thread.start()
         self._thread.join()
         return self._hashes
 

@@ -11,7 +11,7 @@ from typing import TypeVar
 T = TypeVar("T", bool, int, float, str)
 
 GROUPS = (
-    "Start", "Data", "Captions", "Network", "Network details", "Blocks", "Steps and learning rate",
+    "Start", "Method", "Data", "Captions", "Network", "Network details", "Blocks", "Steps and learning rate",
     "Noise and loss", "Memory", "Saving", "Resume", "Validation", "Previews",
 )
 """The folds of the form, in the order a trainer of LoRAs expects; "Start" is the first screen."""

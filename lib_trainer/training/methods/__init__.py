@@ -1,0 +1,1 @@
+"""The methods of training: what is learned from what, and in how many runs."""
