@@ -92,7 +92,7 @@ def _asked(arguments: argparse.Namespace, host: Host) -> Asked:
     from lib_trainer.compare.block_groups import parse_range
     from lib_trainer.compare.pictures import Settings
     from lib_trainer.host import PreviewRequest
-    from lib_trainer.training.checks.lora import find_lora
+    from lib_trainer.lora.finding import find_lora
 
     file = find_lora(arguments.lora, host)
     if file is None:

@@ -27,8 +27,8 @@ from lib_trainer.errors import UserError
 from lib_trainer.host import Host
 from lib_trainer.lora import file as lora_file
 from lib_trainer.lora import keys
+from lib_trainer.lora.finding import find_lora
 from lib_trainer.lora.norms import NormsCache
-from lib_trainer.training.checks.lora import find_lora
 
 _PROMPT = Body(embed=True)
 _LAYOUTS = {str(length): names for length, names in LAYOUTS.items()}

@@ -8,8 +8,8 @@ from fastapi import APIRouter, Body
 
 from lib_trainer.errors import Problems, UserError
 from lib_trainer.host import Host
+from lib_trainer.lora.finding import find_lora
 from lib_trainer.training import config_values
-from lib_trainer.training.checks.lora import find_lora
 from lib_trainer.training.config import TrainConfig
 from lib_trainer.training.interchange import reading
 from lib_trainer.training.interchange.imported import FORMATS, KINDS

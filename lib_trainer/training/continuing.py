@@ -15,8 +15,8 @@ from lib_trainer.host import Host, HostModel, Target
 from lib_trainer.lora import file, network
 from lib_trainer.lora.adapters import making
 from lib_trainer.lora.choice import Choice, NetworkSpec, choose
+from lib_trainer.lora.finding import find_lora
 from lib_trainer.lora.network import Network
-from lib_trainer.training.checks.lora import find_lora
 from lib_trainer.training.config import TrainConfig
 from lib_trainer.training.network_settings import spec
 

@@ -11,9 +11,9 @@ import torch
 from lib_trainer.errors import Problems, UserError
 from lib_trainer.hosts.standalone.host import StandaloneHost
 from lib_trainer.lora import file
+from lib_trainer.lora.finding import find_lora
 from lib_trainer.training import check
 from lib_trainer.training.checks.hardware import check_model
-from lib_trainer.training.checks.lora import find_lora
 from lib_trainer.training.config import TrainConfig
 from tests.conftest import Settings
 

@@ -2,22 +2,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 from lib_trainer.errors import UserError
 from lib_trainer.host import Checkpoint, Host
-from lib_trainer.training.checks.files import SUFFIX
+from lib_trainer.lora.finding import find_lora
 from lib_trainer.training.config import TrainConfig
-
-
-def find_lora(text: str, host: Host) -> Path | None:
-    """Returns the LoRA file of a path, or of a name in the host's folder and its sub-folders; None if there is none."""
-    for path in (Path(text), host.paths.loras / text, host.paths.loras / f"{text}{SUFFIX}"):
-        if path.is_file():
-            return path
-    wanted = f"{Path(text).name.removesuffix(SUFFIX)}{SUFFIX}"
-    return next((path for path in sorted(host.paths.loras.rglob("*" + SUFFIX)) if path.name == wanted), None)
-
 
 FIELDS = ("algorithm", "block_dims", "block_alphas", "conv_block_dims", "conv_block_alphas", "block_lrs", "base_loras",
           "block_lr_zero_threshold", "rank", "alpha", "conv_rank", "conv_alpha")

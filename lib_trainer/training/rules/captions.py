@@ -4,7 +4,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from lib_trainer.training.rules.name import FORBIDDEN
+from lib_trainer.lora.finding import FORBIDDEN
 
 if TYPE_CHECKING:
     from lib_trainer.training.config import TrainConfig

@@ -20,7 +20,7 @@ from lib_trainer.compare.cost import duration
 from lib_trainer.compare.subject import lora_names, with_weights
 from lib_trainer.errors import UserError
 from lib_trainer.host import Host, PreviewRequest
-from lib_trainer.training.checks.lora import find_lora
+from lib_trainer.lora.finding import find_lora
 from lib_trainer.ui.block_weight import analysis_boxes, analysis_view
 from lib_trainer.ui.block_weight.analysis_boxes import AnalysisBoxes
 from lib_trainer.ui.notes import note, problems, problems_of

@@ -17,8 +17,7 @@ from lib_trainer.errors import Problems, UserError
 from lib_trainer.host import Host
 from lib_trainer.lora import file as lora_file
 from lib_trainer.lora import keys
-from lib_trainer.training.checks.lora import find_lora
-from lib_trainer.training.rules.name import name_faults
+from lib_trainer.lora.finding import find_lora, name_faults
 from lib_trainer.ui.notes import problems_of, warnings
 
 if TYPE_CHECKING:

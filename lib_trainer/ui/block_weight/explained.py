@@ -12,8 +12,8 @@ from lib_trainer.blocks.windows import ALWAYS, Window
 from lib_trainer.errors import UserError
 from lib_trainer.host import TRAINING_NAME, Host
 from lib_trainer.lora import file as lora_file
+from lib_trainer.lora.finding import find_lora
 from lib_trainer.training.checks.files import SUFFIX
-from lib_trainer.training.checks.lora import find_lora
 from lib_trainer.ui.block_weight.bars import ABSENT, bars
 from lib_trainer.ui.notes import problems, problems_of, warnings
 
