@@ -14,7 +14,7 @@ from lib_trainer.lora import file
 if TYPE_CHECKING:
     from torch import Tensor
 
-_DTYPES = {
+DTYPES = {
     "F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16",
     "F8_E4M3": "float8_e4m3fn", "F8_E5M2": "float8_e5m2",
     "I64": "int64", "I32": "int32", "I16": "int16", "I8": "int8", "U8": "uint8", "BOOL": "bool",
@@ -27,6 +27,7 @@ class TensorReader:
 
     Attributes:
         names: its tensor names, in the order of their bytes.
+        entries: dtype (as safetensors writes it) and shape of each, in the same order.
         metadata: text by text.
     """
 
@@ -38,6 +39,8 @@ class TensorReader:
         """
         self._entries, self.metadata, self._start = file.header_entries(path)
         self.names = sorted(self._entries, key=lambda name: self._entries[name]["data_offsets"][0])
+        self.entries: file.Header = {
+            name: (self._entries[name]["dtype"], tuple(self._entries[name]["shape"])) for name in self.names}
         self._path = path
         self._file = path.open("rb")
 
@@ -58,7 +61,7 @@ class TensorReader:
         import torch
 
         entry = self._entries[name]
-        dtype = getattr(torch, _DTYPES.get(entry["dtype"], ""), None)
+        dtype = getattr(torch, DTYPES.get(entry["dtype"], ""), None)
         if dtype is None:
             raise UserError(f"The tensor '{name}' of the file '{self._path}' has the dtype '{entry['dtype']}', which "
                             "cannot be read: convert the file to F16 or F32.")

@@ -6,7 +6,7 @@ what any algorithm may carry beside them (`dora_scale`, `diff_b`, `bias`).
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -59,6 +59,10 @@ class Parts:
         if self.scale is not None:
             return self.scale
         return 1.0 if rank is None or self.alpha is None else self.alpha / rank
+
+    def to_double(self) -> Parts:
+        """Returns the same in float64: what is written into files is rounded once."""
+        return replace(self, tensors={part: tensor.double() for part, tensor in self.tensors.items()})
 
     def to_meta(self) -> Parts:
         """Returns the same without numbers: whether shapes fit is found out without computing anything."""

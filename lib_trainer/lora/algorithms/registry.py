@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from lib_trainer.errors import UserError
@@ -117,7 +118,8 @@ def change(name: str, parts: Parts, weight: Tensor) -> Change:
     Args:
         name: kohya layer name, for the sentence.
         parts: the layer's tensors, on the weight's device.
-        weight: the model's own weight (outputs, inputs[, k, k]), or (channels) of a norm.
+        weight: the model's own weight (outputs, inputs[, k, k]), or (channels) of a norm. Where it is float64 (and the
+            parts are, `Parts.to_double`) the change is worked out in that, else in float32.
 
     Raises:
         UserError: the tensors do not fit the weight, or nothing in them is known.
@@ -128,7 +130,7 @@ def change(name: str, parts: Parts, weight: Tensor) -> Change:
         raise UserError(f"The LoRA's layer '{name}' has the tensors {', '.join(sorted(parts.names))}, which are of "
                         "no known kind of network. Use LoRA, LoCon, LoHa, LoKr, GLoRA, OFT, (IA)3 or a difference.")
     try:
-        delta = None if algorithm is None else _weight_change(algorithm, parts, weight.float())
+        delta = None if algorithm is None else _weight_change(algorithm, parts, _wide(weight))
     except (RuntimeError, IndexError) as error:
         shapes = ", ".join(f"{part} {list(tensor.shape)}" for part, tensor in parts.tensors.items())
         raise UserError(
@@ -137,6 +139,10 @@ def change(name: str, parts: Parts, weight: Tensor) -> Change:
             "on, or choose another LoRA."
         ) from error
     return Change(delta, sum(biases[1:], biases[0]).flatten() if biases else None)
+
+
+def _wide(weight: Tensor) -> Tensor:
+    return weight if weight.dtype == torch.float64 else weight.float()
 
 
 def _weight_change(algorithm: Algorithm, parts: Parts, weight: Tensor) -> Tensor:
