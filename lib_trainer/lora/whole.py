@@ -11,6 +11,8 @@ import errno
 import os
 import secrets
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
@@ -28,15 +30,36 @@ def write(path: Path, content: bytes, overwrite: bool = False) -> None:
     Raises:
         UserError: the name is taken, the disk is full or the folder cannot be written.
     """
+    with writing(path, len(content), overwrite) as file:
+        file.write(content)
+
+
+@contextmanager
+def writing(path: Path, size: int, overwrite: bool = False) -> Iterator[BinaryIO]:
+    """Yields a file to be written piece by piece; it gets its name when the block ends well, and is gone otherwise.
+
+    Args:
+        path: the final file; a missing folder is made.
+        size: bytes that it will have, for the sentence of a full disk.
+        overwrite: as for `write`.
+
+    Raises:
+        UserError: as `write`; whatever else the block raises passes through.
+    """
     temporary = path.parent / f".{path.name}.{secrets.token_hex(4)}.tmp"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         _remove_stale(path)
-        _write(temporary, content)
+        with temporary.open("xb") as file:
+            with contextlib.suppress(OSError):  # a file system without locks must not stop a save
+                _lock(file)
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
         _publish(temporary, path, overwrite)
     except OSError as error:
         lost_race = isinstance(error, FileExistsError) and path.exists()
-        raise (taken(path) if lost_race else _cannot_write(path, len(content), error)) from error
+        raise (taken(path) if lost_race else _cannot_write(path, size, error)) from error
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
@@ -45,15 +68,6 @@ def write(path: Path, content: bytes, overwrite: bool = False) -> None:
 def taken(path: Path) -> UserError:
     """Returns the error of a name that is taken."""
     return UserError(f"The file '{path}' exists and is never overwritten. Choose another name, or move that file.")
-
-
-def _write(temporary: Path, content: bytes) -> None:
-    with temporary.open("xb") as file:
-        with contextlib.suppress(OSError):  # a file system without locks must not stop a save
-            _lock(file)
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
 
 
 def _publish(temporary: Path, path: Path, overwrite: bool) -> None:
