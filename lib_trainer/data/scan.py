@@ -48,6 +48,7 @@ class Item:
         caption: what it trains with when nothing is shuffled or dropped; may be empty.
         width: pixels of the upright picture. height: likewise.
         captioned: whether a caption that is not empty was written for it.
+        partner: the second picture of its pair, see `pairs`; None = it stands alone.
     """
 
     subset: Subset
@@ -56,6 +57,7 @@ class Item:
     width: int
     height: int
     captioned: bool
+    partner: Item | None = None
 
     @property
     def path(self) -> Path:
@@ -76,6 +78,16 @@ class Item:
     def is_reg(self) -> bool:
         """Whether it is a regularisation picture."""
         return self.subset.is_reg
+
+    @property
+    def is_picture(self) -> bool:
+        """Whether there is a file; prompts that are trained on in place of a picture have none."""
+        return self.subset.concept is None
+
+    @property
+    def shown(self) -> str:
+        """What a person knows it by: its file, or the line of prompts."""
+        return str(self.path) if self.subset.concept is None else self.subset.concept.label
 
     @property
     def folder(self) -> str:
@@ -109,7 +121,7 @@ class Scan:
 
 
 @dataclass(frozen=True)
-class _Source:
+class Source:
     """A folder whose pictures are a subset; `place` is what goes before their names in keys."""
 
     listing: Listing
@@ -189,7 +201,7 @@ def scan(
         pictures, foreign = _pictures(source.listing, endings)
         gathered.skipped += foreign
         captions = by_stem(name for name in source.listing.files if ending(name) == extension)
-        gather(pictures, source.listing.folder, partial(_read, source, captions), gathered)
+        gather(pictures, source.listing.folder, partial(read, source, captions), gathered)
     problems = sentences.unreadable_captions(
         {fault: [path.with_suffix(extension) for path in paths] for fault, paths in gathered.unreadable.items()})
     if not gathered.items and not problems:
@@ -217,7 +229,7 @@ def gather(names: Iterable[str], folder: Path, read: Callable[[str], Found], gat
 
 def _sources(
     shared: Subset, listing: Listing, endings: Collection[str], named_folders: bool
-) -> tuple[list[_Source], list[Skipped], list[str]]:
+) -> tuple[list[Source], list[Skipped], list[str]]:
     """Decides between the two layouts and tells what the choice leaves out."""
     named = {name: parsed for name in listing.folders if named_folders and (parsed := repeats_and_caption(name))}
     why = ("its name does not begin with a number of repeats and '_'; rename it to 10_caption to use it"
@@ -226,11 +238,11 @@ def _sources(
                if name not in named and _holds_pictures(listing.folder / name, endings)]
     if not named:
         warnings = _flat_by_mistake(shared) if named_folders else []
-        return [_Source(listing, shared)], skipped, warnings
+        return [Source(listing, shared)], skipped, warnings
     skipped += [Skipped(listing.folder / name, "it lies beside N_caption folders; move it into one of them to use it")
                 for name in listing.files if ending(name) in endings]
     return [
-        _Source(list_folder(listing.folder / name),
+        Source(list_folder(listing.folder / name),
                 replace(shared, name=name, repeats=count, class_tokens=caption), f"{name}/")
         for name, (count, caption) in named.items()
     ], skipped, []
@@ -261,7 +273,7 @@ def _pictures(listing: Listing, endings: Collection[str]) -> tuple[list[str], li
     return pictures, foreign
 
 
-def _read(source: _Source, captions: dict[str, str], name: str) -> Found:
+def read(source: Source, captions: dict[str, str], name: str) -> Found:
     """Reads header and caption of one picture."""
     path = source.listing.folder / name
     try:
