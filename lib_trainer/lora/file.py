@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from lib_trainer.blocks.layers import block_of
 from lib_trainer.blocks.layouts import BLOCKS_26
 from lib_trainer.errors import UserError
-from lib_trainer.lora import keys, whole
+from lib_trainer.lora import header_check, keys, whole
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -188,28 +188,28 @@ def header_entries(path: Path) -> tuple[dict[str, Any], dict[str, str], int]:
     try:
         header = json.loads(text)
         metadata = dict(header.pop("__metadata__", {}))
-        ends = [_end(entry) for entry in header.values()]
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        header_check.check_types(header, metadata)
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise UserError(
             f"The file '{path}' is not a safetensors file, or it is damaged: its header cannot be read. "
             "Choose an intact LoRA saved as .safetensors."
         ) from error
-    wanted = 8 + length + max(ends, default=0)
-    if wanted != size:
-        raise UserError(
-            f"The file '{path}' is damaged: {size} bytes where its {len(ends)} tensors need {wanted}. "
-            "It was probably not copied completely; fetch it again."
-        )
+    _check(path, header, size - 8 - length)
     return header, metadata, 8 + length
 
 
-def _end(entry: Mapping[str, Any]) -> int:
-    """Returns where a tensor's bytes end, after checking that its header entry is complete.
+def _check(path: Path, header: Mapping[str, Any], area: int) -> None:
+    """Checks the entries against each other and against the bytes that are there.
 
     Raises:
-        KeyError, TypeError, ValueError: it is not.
+        UserError: they cannot be true.
     """
-    _, end = entry["data_offsets"]
-    if not isinstance(entry["dtype"], str) or not all(isinstance(side, int) for side in (*entry["shape"], end)):
-        raise TypeError("dtype, shape or offsets are of the wrong type")
-    return int(end)
+    wanted = max((entry["data_offsets"][1] for entry in header.values()), default=0)
+    if wanted != area:
+        raise UserError(
+            f"The file '{path}' is damaged: {area} bytes where its {len(header)} tensors need {wanted}. "
+            "It was probably not copied completely; fetch it again."
+        )
+    if found := header_check.faults(header, area):
+        raise UserError(f"The file '{path}' is damaged: {header_check.in_words(found)}. Nothing of it was read; use an "
+                        "intact copy.")
