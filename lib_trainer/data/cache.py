@@ -263,7 +263,7 @@ def _units(pictures: Sequence[Placed], size: int, seed: int) -> Iterator[_Unit]:
 
 
 def _straight(picture: Placed, seed: int) -> list[Look]:
-    item = picture.item
+    item = picture.first or picture.item
     return looks.straight(item.subset.pictures, item.path, (item.width, item.height), picture.placement, seed)
 
 

@@ -16,23 +16,29 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
-from typing import overload
 
 from lib_trainer import seeds
 from lib_trainer.data import looks, steps
 from lib_trainer.data.balance import balance
 from lib_trainer.data.buckets import Buckets, Placement, Size
 from lib_trainer.data.captions import Moment
+from lib_trainer.data.lazily import Lazily
 from lib_trainer.data.picture_rules import Look
 from lib_trainer.data.scan import Item
 
 
 @dataclass(frozen=True, slots=True)
 class Placed:
-    """A picture and what is done to it."""
+    """A picture and what is done to it.
+
+    Attributes:
+        item: the picture. placement: its scaling and crop.
+        first: the first picture of its pair, whose crops and colours it takes; None = it has its own.
+    """
 
     item: Item
     placement: Placement
+    first: Item | None = None
 
 
 @dataclass(frozen=True)
@@ -44,6 +50,7 @@ class Sample:
         caption: what it is shown with, after shuffling and dropping.
         repeat_index: which of its uses in the epoch, from 0.
         key: stable name of this use, for generators: the same in every epoch and on every machine.
+        partner: the second picture of its pair with the same look; None = it stands alone.
     """
 
     item: Item
@@ -51,6 +58,7 @@ class Sample:
     caption: str
     repeat_index: int
     key: str
+    partner: Sample | None = None
 
     @property
     def placement(self) -> Placement:
@@ -220,7 +228,7 @@ class Plan:
         """Returns how often picture number `number` of `pictures` is used per epoch."""
         return self._starts[number + 1] - self._starts[number]
 
-    def batches(self, epoch: int) -> Epoch:
+    def batches(self, epoch: int) -> Lazily[list[int], Batch]:
         """Returns the batches of an epoch (counted from 1), made one at a time as they are asked for."""
         rng = seeds.python(self.seed, "order", epoch)
         found: list[list[int]] = []
@@ -231,7 +239,12 @@ class Plan:
                 rng.shuffle(shuffled)
                 found += [shuffled[start : start + size] for start in range(0, len(shuffled), size)]
         rng.shuffle(found)
-        return Epoch(self, epoch, found)
+
+        def made(number: int, uses: list[int]) -> Batch:
+            moment = self.moment(epoch, number)
+            return Batch([self.sample(moment, use) for use in uses])
+
+        return Lazily(found, made)
 
     def moment(self, epoch: int, batch: int) -> Moment:
         """Returns when batch number `batch` (from 0) of an epoch is trained."""
@@ -246,8 +259,25 @@ class Plan:
         key = f"{item.key}#{repeat}"
         look = looks.draw(item.subset.pictures, item.path, (item.width, item.height), picture.placement, self.seed,
                           moment.epoch, key)
+        return self._shown(item, look, moment, repeat, key)
+
+    def _shown(self, item: Item, look: Look, moment: Moment, repeat: int, key: str) -> Sample:
+        """Returns a use, and that of the partner: it looks the same, and of its caption the same tags are moved.
+
+        The model is told the size of the first picture for both, so that a size is no part of the difference.
+        """
         rng = seeds.python(self.seed, "caption", moment.epoch, key)
-        return Sample(item, look, item.subset.captions.apply(item.caption, rng, moment), repeat, key)
+        caption, second = item.subset.captions.apply(item.caption, rng, moment), item.partner
+        if second is None:
+            return Sample(item, look, caption, repeat, key)
+        partner = self._shown(replace(second, width=item.width, height=item.height), look, moment, repeat, key)
+        return Sample(item, look, caption, repeat, key, partner)
+
+    @property
+    def partners(self) -> list[Placed]:
+        """The second pictures of all pairs, bucket by bucket as `pictures`."""
+        return [Placed(picture.item.partner, picture.placement, picture.item)
+                for picture in self.pictures if picture.item.partner]
 
     @property
     def notes(self) -> list[str]:
@@ -261,35 +291,8 @@ class Plan:
     def captions(self) -> list[str]:
         """Everything that can become of the captions that do not vary (`CaptionRules.varies`), sorted."""
         found: set[str] = set()
-        for picture in self.pictures:
-            rules = picture.item.subset.captions
-            if not rules.varies(picture.item.caption):
-                found.update(rules.forms(picture.item.caption))
+        for item in (picture.item for picture in [*self.pictures, *self.partners]):
+            rules = item.subset.captions
+            if not rules.varies(item.caption):
+                found.update(rules.forms(item.caption))
         return sorted(found)
-
-
-class Epoch(Sequence[Batch]):
-    """The batches of one epoch, a sequence that makes its elements when they are asked for."""
-
-    def __init__(self, plan: Plan, epoch: int, uses: list[list[int]], first: int = 0) -> None:
-        """Makes the sequence of the epoch's batches from number `first` on, each given by the numbers of its uses."""
-        self._plan, self._epoch, self._uses, self._first = plan, epoch, uses, first
-
-    def __len__(self) -> int:
-        return len(self._uses)
-
-    @overload
-    def __getitem__(self, index: int) -> Batch: ...
-
-    @overload
-    def __getitem__(self, index: slice) -> Epoch: ...
-
-    def __getitem__(self, index: int | slice) -> Batch | Epoch:
-        if isinstance(index, slice):
-            start, _, step = index.indices(len(self._uses))
-            if step != 1:
-                raise ValueError(f"Batches are cut without steps, not {index}.")
-            return Epoch(self._plan, self._epoch, self._uses[index], self._first + start)
-        number = range(len(self._uses))[index] + self._first
-        moment = self._plan.moment(self._epoch, number)
-        return Batch([self._plan.sample(moment, use) for use in self._uses[index]])

@@ -34,6 +34,7 @@ class Loaded:
         pixels: (N, 3, H, W) in [-1, 1] of the N pictures to be encoded, in their order; None = none of them.
         masks: where the pictures count, (B, 1, h, w) float32 in 0..1; None = everywhere, in all of them.
         states: cached text states; None = the captions are to be encoded in the turn.
+        partners: the same of the second pictures of the pairs; None = the pictures stand alone.
     """
 
     batch: Batch
@@ -41,6 +42,7 @@ class Loaded:
     pixels: torch.Tensor | None
     masks: torch.Tensor | None
     states: Conditioning | None
+    partners: Loaded | None = None
 
     def moments(self, model: HostModel) -> Moments:
         """Returns mean and standard deviation (B, C, h, w) of the batch, encoding what is not cached. Call in a turn.
@@ -87,7 +89,7 @@ class Loader:
         self._latents, self._texts, self._masks = latents, texts, masks or MaskFolders()
 
     def load(self, batch: Batch) -> Loaded:
-        """Reads one batch.
+        """Reads one batch: all of its pictures have a partner, or none has.
 
         Raises:
             UserError: a picture or mask can no longer be read.
@@ -105,7 +107,9 @@ class Loader:
             else:
                 masks.append(kept.mask)
         states = self._texts.conditioning([sample.caption for sample in batch.samples]) if self._texts else None
-        return Loaded(batch, latents, torch.stack(pixels) if pixels else None, _stacked(masks), states)
+        second = [sample.partner for sample in batch.samples if sample.partner]
+        partners = self.load(Batch(second)) if second else None
+        return Loaded(batch, latents, torch.stack(pixels) if pixels else None, _stacked(masks), states, partners)
 
     def _read(self, sample: Sample) -> tuple[torch.Tensor, torch.Tensor | None]:
         item, rules = sample.item, sample.item.subset.pictures
