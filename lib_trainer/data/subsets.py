@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from lib_trainer.data.captions import CaptionRules
+from lib_trainer.data.concepts import Concept
 from lib_trainer.data.picture_rules import PictureRules
 
 
@@ -27,6 +28,7 @@ class Subset:
         class_tokens: caption of its pictures that have none. metadata: whether captions come from a metadata file.
         keeps_base: whether its pictures are trained towards what the model predicts without the adapters, so that the
             class stays as it was (sd-scripts' `diff_output_preservation`).
+        concept: prompts in place of a picture: its one item has no file; None = pictures.
     """
 
     name: str
@@ -40,3 +42,4 @@ class Subset:
     class_tokens: str = ""
     metadata: bool = False
     keeps_base: bool = False
+    concept: Concept | None = None
