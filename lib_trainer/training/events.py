@@ -50,11 +50,53 @@ class PhaseStarted(Event):
 
     Attributes:
         number: of the part, from 1. of: parts in all. title: what is done in it, such as "Copier of the picture after".
+        folder: of the whole training.
     """
 
     number: int
     of: int
     title: str
+    folder: str = ""
+
+
+@dataclass(frozen=True)
+class Worked(Event):
+    """Progress of a part that works on files: `what` is being done, `done` of `total` units."""
+
+    what: str
+    done: int
+    total: int
+
+
+@dataclass(frozen=True)
+class WorkDone(Event):
+    """A part that works on files has come to its end: what there is to be known of it.
+
+    Attributes:
+        file: what was written, "" = nothing. facts: numbers of the result. rows: a table of it. notes: sentences.
+    """
+
+    file: str
+    facts: dict[str, Any]
+    rows: list[dict[str, Any]]
+    notes: list[str]
+
+
+@dataclass(frozen=True)
+class CopyScored(Event):
+    """How far a copier's samples are on the way from what the model draws by itself to the picture.
+
+    Attributes:
+        step: updates done. score: of the picture that is copied worst; 0 = like the model by itself, 1 = the picture.
+        scores: by picture (its file). threshold: the score from which it counts as copied, 0 = none is set.
+        copied: measurements in a row that have reached it.
+    """
+
+    step: int
+    score: float
+    scores: dict[str, float]
+    threshold: float
+    copied: int
 
 
 @dataclass(frozen=True)

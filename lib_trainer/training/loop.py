@@ -52,7 +52,7 @@ def train(run: Run, inputs: step.Inputs, learner: Learner) -> Iterator[Event]:
     mine = ((epoch, share(batch, run.world)) for epoch, update in read for batch in update)
     with closing(step.ahead(run.config, inputs, mine)) as drawn:
         for epoch, update in updates:
-            if run.step == run.length.total or run.controls.stopping or run.held_out.is_over:
+            if run.step == run.length.total or run.controls.stopping or run.is_over:
                 break
             stepped = yield from _update(run, inputs, learner, update, drawn)
             if stepped is None:

@@ -27,7 +27,7 @@ from lib_trainer.training.outputs.base_hash import BaseHash
 from lib_trainer.training.progress import Length, Progress
 from lib_trainer.training.resume import run_record, states
 from lib_trainer.training.resume.stateful import AdapterState
-from lib_trainer.training.run import Run, patiently
+from lib_trainer.training.run import Judge, Run, patiently
 from lib_trainer.training.statistics.held_out import HeldOut, seed_of
 from lib_trainer.training.statistics.watch import Watch
 from lib_trainer.training.step import Inputs
@@ -54,9 +54,27 @@ def run(
     Raises:
         UserError: something went wrong that the person can mend.
     """
+    yield from told(findings.warnings)
+    with host.borrow_model(findings.base, wishes.keeping(config)) as lease:
+        yield from on(lease, config, host, controls, findings, world)
+
+
+def on(
+    lease: Lease, config: TrainConfig, host: Host, controls: Controls, findings: Findings, world: World = ALONE,
+    judge: Judge | None = None,
+) -> Iterator[Event]:
+    """Trains the adapters of one LoRA on a model that is lent already; see `run`.
+
+    Args:
+        lease: on the model of the findings, kept as the settings want it.
+        config, host, controls, findings, world: as `run`; the warnings of the findings are not told again.
+        judge: looks at what the run tells, and may end it.
+
+    Raises:
+        UserError: something went wrong that the person can mend.
+    """
     began = time.monotonic()
-    yield from _told(findings.warnings)
-    with host.borrow_model(findings.base, wishes.keeping(config)) as lease, _out_of_memory():
+    with _out_of_memory():
         datasets = yield from _verified(findings, controls, host, world)
         made = yield from patiently(controls, 0, lambda: _adapters(config, host, lease))
         if made is None or controls.stopping:
@@ -65,8 +83,10 @@ def run(
         if made.unmatched:
             yield Warned(f"{len(made.unmatched)} tensors of {config.continue_from!r} have no layer in this model and "
                          f"are left out, such as {made.unmatched[0]}.")
-        yield from _told(made.told)
+        yield from told(made.told)
         state, learner = _set_out(config, host, controls, lease, findings, datasets, made, world)
+        if judge is not None:
+            state.judge, state.stateful["judge"] = judge, judge
         alone = run_record.held(state.folder) if world.is_main else nullcontext()
         with alone, host.live(LiveView(state.network, learner.evaluating)):
             if findings.found and findings.found.state:
@@ -75,8 +95,16 @@ def run(
             inputs = yield from _inputs(state, learner, made.autocast)
             controls.agree()
             if not controls.stopping:
-                yield from loop.train(state, inputs, learner)
-            yield from result.finish(state, learner, began)
+                yield from _judged(state, loop.train(state, inputs, learner))
+            yield from _judged(state, result.finish(state, learner, began))
+
+
+def _judged(state: Run, events: Iterator[Event]) -> Iterator[Event]:
+    """Passes events on; whoever judges the run sees each of them before what comes after it."""
+    for event in events:
+        yield event
+        if state.judge is not None:
+            yield from state.judge.see(state, event)
 
 
 @contextmanager
@@ -91,7 +119,8 @@ def _out_of_memory() -> Iterator[None]:
         ) from error
 
 
-def _told(warnings: Iterable[str]) -> Iterator[Event]:
+def told(warnings: Iterable[str]) -> Iterator[Event]:
+    """Tells what the person should know before the start: each sentence once, and of very many the first ones."""
     sentences = list(dict.fromkeys(warnings))
     yield from (Warned(sentence) for sentence in sentences[:_TOLD])
     if len(sentences) > _TOLD:
@@ -137,8 +166,8 @@ def _set_out(
     )
     if findings.found:
         states.check_same(findings.found, made.checkpoint, items, plan, length)
-    room.check(config, host, made.network, length, findings.found)
-    folder, written = job_folder.prepare(config, host, findings.found, findings.changes, world)
+    room.check(room.needs(config, host, made.network, length, findings.found))
+    folder, written = job_folder.prepare(config, host, findings, world)
     state = Run(
         config=config, host=host, controls=controls, lease=lease, checkpoint=made.checkpoint,
         items=items, plan=plan, length=length,

@@ -10,7 +10,7 @@ from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, Protocol, TypeVar
 
 import torch
 
@@ -38,6 +38,26 @@ _LOOK_AGAIN = 1.0
 """Seconds between two looks whether the host's model is back."""
 
 
+class Judge(Protocol):
+    """Looks at what a run tells, and may say more of it or that it has learned enough.
+
+    What it remembers is part of the run's states, so a run that goes on is judged as if it had never ended.
+    """
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the run has learned enough: it ends after the present update, as if that were its last."""
+
+    def see(self, run: Run, event: Event) -> Iterator[Event]:
+        """Looks at an event of the run before what comes after it; yields what it has to say."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """Returns what it remembers."""
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> object:
+        """Takes it back."""
+
+
 @dataclass
 class Run:
     """One run.
@@ -58,6 +78,7 @@ class Run:
         stateful: what must be remembered to continue, by name.
         world: the processes that train together.
         preview: the first picture of the last previews, None before any.
+        judge: looks at what it tells, None = nobody.
         state_step: the update whose state was written last. state_written_at: when, in monotonic seconds.
     """
 
@@ -87,6 +108,7 @@ class Run:
     world: World = ALONE
     beneath: list[Beneath] = field(default_factory=list)
     preview: Path | None = None
+    judge: Judge | None = None
     state_step: int = 0
     state_written_at: float = field(default_factory=time.monotonic)
 
@@ -99,6 +121,11 @@ class Run:
     def started_at(self) -> float:
         """Unix seconds of its very beginning."""
         return self.record.started_at
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it ends before its last update, since nothing more is to be learned."""
+        return self.held_out.is_over or (self.judge is not None and self.judge.is_over)
 
     @property
     def epoch_ended(self) -> bool:

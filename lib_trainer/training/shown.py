@@ -2,7 +2,19 @@
 from __future__ import annotations
 
 from lib_trainer.host import JobDisplay
-from lib_trainer.training.events import Cached, Continued, Event, Finished, Paused, Previewed, Saved, Started, Stepped
+from lib_trainer.training.events import (
+    Cached,
+    Continued,
+    Event,
+    Finished,
+    Paused,
+    PhaseStarted,
+    Previewed,
+    Saved,
+    Started,
+    Stepped,
+    Worked,
+)
 
 _DOING = {"pictures": "Looking at the pictures", "latents": "Caching latents", "captions": "Caching captions"}
 
@@ -13,16 +25,22 @@ class Shown:
     def __init__(self, display: JobDisplay) -> None:
         self._display = display
         self._total = 0
+        self._part = ""
 
     def show(self, event: Event) -> None:
         """Shows an event; those that change nothing to be seen are passed over."""
-        if isinstance(event, Started):
+        if isinstance(event, PhaseStarted):
+            self._part = f"{event.number} of {event.of}: {event.title}. "
+            self._display.show(0, 0, self._part)
+        elif isinstance(event, Started):
             self._total = event.total_steps
-            self._display.show(0, self._total, f"Training {event.name} on {event.model}")
+            self._display.show(0, self._total, f"{self._part}Training {event.name} on {event.model}")
+        elif isinstance(event, Worked):
+            self._display.show(event.done, event.total, f"{self._part}{event.what}: {event.done}/{event.total}")
         elif isinstance(event, Cached):
             self._display.show(event.done, event.total, f"{_DOING[event.what]}: {event.done}/{event.total}")
         elif isinstance(event, Stepped):
-            self._display.show(event.step, event.total, event.text)
+            self._display.show(event.step, event.total, self._part + event.text)
         elif isinstance(event, Previewed):
             self._display.show(event.step, self._total, f"Previews of step {event.step}")
         elif isinstance(event, Saved):

@@ -12,7 +12,7 @@ from lib_trainer.host import HostPaths
 from lib_trainer.jobs import Jobs
 from lib_trainer.training.config import TrainConfig
 from lib_trainer.training.resume import search
-from lib_trainer.training.resume.state_folder import State
+from lib_trainer.training.resume.search import Found
 from lib_trainer.training.resume.words import AUTO
 from lib_trainer.ui import notes
 from lib_trainer.ui.form import FIELDS, Form
@@ -58,17 +58,17 @@ class ResumePart:
 
     def on_look(self) -> list[Any]:
         """Offers the newest run if it broke off."""
-        state = self._interrupted()
-        if state is None:
+        found = self._interrupted()
+        if found is None:
             return ["", gr.update(visible=False)]
-        return [unfinished(state.name, state.step, state.facts["position"]["total"]), gr.update(visible=True)]
+        return [unfinished(str(found.settings["name"]), *found.progress), gr.update(visible=True)]
 
     def on_go_on(self) -> list[Any]:
         """Goes on with the run that was offered, with its own settings, and shows them."""
-        state = self._interrupted()
-        if state is None:
+        found = self._interrupted()
+        if found is None:
             return ["", self._mark(), *self.on_look(), *self._form.updates({})]
-        values = {**_known(state), "resume": str(state.folder)}
+        values = {**_known(found), "resume": str(found.state.folder if found.state else found.folder)}
         try:
             self._jobs.start(TrainConfig.from_dict(values))
         except UserError as error:
@@ -84,19 +84,17 @@ class ResumePart:
             found = search.find(text, "", self._paths)
         except UserError as error:
             return [notes.problems_of(error), *self._form.updates({})]
-        state = found.state if found else None
-        values = {**_known(state), "resume": text} if state else {}
+        values = {**_known(found), "resume": text} if found and found.state else {}
         return ["", *self._form.updates(values)]
 
-    def _interrupted(self) -> State | None:
+    def _interrupted(self) -> Found | None:
         current = self._jobs.current
         if current is not None and current.running:
             return None
         try:
-            found = search.interrupted(self._paths)
+            return search.interrupted(self._paths)
         except UserError:
             return None  # what cannot be read cannot be offered; naming it under Resume tells why
-        return found.state if found else None
 
 
 def unfinished(name: str, step: int, total: int) -> str:
@@ -105,6 +103,6 @@ def unfinished(name: str, step: int, total: int) -> str:
             f'<b>{escape(name)}</b> <i>{step} / {total}</i></div>')
 
 
-def _known(state: State) -> dict[str, Any]:
-    """Returns a state's settings as far as this version knows them."""
-    return {name: value for name, value in state.config.items() if name in FIELDS}
+def _known(found: Found) -> dict[str, Any]:
+    """Returns the settings of what was found as far as this version knows them."""
+    return {name: value for name, value in found.settings.items() if name in FIELDS}

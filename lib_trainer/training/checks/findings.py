@@ -21,6 +21,7 @@ class Findings:
         datasets: the same by data set, with their sizes; empty where folders, resolution or checkpoint are at fault.
         base: the file of the checkpoint to train on, None = the loaded one. checkpoint: its facts, None = at fault.
         found: the run to go on with, None = a new one begins. changes: settings that act otherwise than before.
+        folder: where a new run puts its files, None = a new folder of its name among the jobs.
     """
 
     faults: list[str] = field(default_factory=list)
@@ -31,3 +32,4 @@ class Findings:
     checkpoint: Checkpoint | None = None
     found: Found | None = None
     changes: list[str] = field(default_factory=list)
+    folder: Path | None = None

@@ -1,7 +1,9 @@
 """The run to go on with: whether it is there, and whether the settings are those it was trained with."""
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from lib_trainer.errors import UserError
 from lib_trainer.host import Host
@@ -9,7 +11,7 @@ from lib_trainer.training.checks.findings import Findings
 from lib_trainer.training.config import TrainConfig
 from lib_trainer.training.outputs.job_folder import is_same_run
 from lib_trainer.training.resume import agreement, search
-from lib_trainer.training.resume.state_folder import State
+from lib_trainer.training.resume.search import Found
 
 
 def resume(config: TrainConfig, host: Host, findings: Findings) -> None:
@@ -24,10 +26,13 @@ def resume(config: TrainConfig, host: Host, findings: Findings) -> None:
         return
     findings.found = found
     findings.warnings += found.passed_over
+    if found.is_of_phases:
+        _phases(config, found, findings)
+        return
     if found.state is None:
         findings.warnings.append(f"The run in {str(found.folder)!r} had not written a state yet, so it begins anew.")
         return
-    _settings(config, found.state, findings)
+    settings(config, found.state.config, f"step {found.state.step + 1}", findings)
 
 
 def own_files(config: TrainConfig, findings: Findings) -> frozenset[Path]:
@@ -38,12 +43,29 @@ def own_files(config: TrainConfig, findings: Findings) -> frozenset[Path]:
     return frozenset(path for path in map(Path, found.record.files) if found.record.is_own(path))
 
 
-def _settings(config: TrainConfig, state: State, findings: Findings) -> None:
-    changed, forbidden = agreement.settings(state.config, config)
+def _phases(config: TrainConfig, found: Found, findings: Findings) -> None:
+    """A training of several runs: as a whole it goes on under its own name, and each run knows where it was."""
+    if not is_same_run(config, found):
+        name = found.record.name if found.record else ""
+        findings.faults.append(f"resume = {config.resume!r}: this is the training {name!r} of several runs, which goes "
+                               f"on under its own name only: set the name to {name!r}, or begin anew.")
+        return
+    settings(config, found.settings, f"part {found.progress[0] + 1}", findings)
+
+
+def settings(config: TrainConfig, before: Mapping[str, Any], where: str, findings: Findings) -> None:
+    """Compares the settings with those of what it goes on with.
+
+    Args:
+        config: the settings. before: the former ones, by field name.
+        where: from where on the present ones act, such as "step 7".
+        findings: faults, changes and warnings are added.
+    """
+    changed, forbidden = agreement.settings(before, config)
     findings.faults += [
         f"resume = {config.resume!r}: {change}: this must stay as it was when the state was written; put it back, or "
         "begin anew." for change in forbidden
     ]
-    findings.changes = [f"from step {state.step + 1} on {change}" for change in agreement.acting(changed)]
+    findings.changes = [f"from {where} on {change}" for change in agreement.acting(changed)]
     if findings.changes:
         findings.warnings.append(f"Going on with other settings: {'; '.join(findings.changes)}.")

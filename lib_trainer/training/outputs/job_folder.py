@@ -6,42 +6,44 @@ from pathlib import Path
 
 from lib_trainer.errors import UserError
 from lib_trainer.host import Host
+from lib_trainer.training.checks.findings import Findings
 from lib_trainer.training.config import TrainConfig
 from lib_trainer.training.resume.run_record import RunRecord
-from lib_trainer.training.resume.search import JOBS, Found
+from lib_trainer.training.resume.search import CONFIG, JOBS, Found
 from lib_trainer.training.world import World
 
 
 def prepare(
-    config: TrainConfig, host: Host, found: Found | None, changes: list[str], world: World
+    config: TrainConfig, host: Host, findings: Findings, world: World
 ) -> tuple[Path, RunRecord]:
     """Makes or finds the job's folder, in one process; writes the settings and the run's record into it.
 
     Args:
         config: the settings. host: where the folder lies.
-        found: what the run goes on with, None = it begins.
-        changes: settings that differ from those of the state.
+        findings: what the run goes on with, and settings that differ from those of its state.
         world: the processes that train together; none of them writes before all have looked at what is there.
 
     Raises:
         UserError: the folder cannot be made or written.
     """
     world.gather(None)
-    made = _prepared(config, host, found, changes) if world.is_main else None
+    made = _prepared(config, host, findings) if world.is_main else None
     first = world.gather(made)[0]
     if first is None:
         raise RuntimeError("Process 0 has made no folder.")
     return first
 
 
-def _prepared(
-    config: TrainConfig, host: Host, found: Found | None, changes: list[str]
-) -> tuple[Path, RunRecord]:
+def _prepared(config: TrainConfig, host: Host, findings: Findings) -> tuple[Path, RunRecord]:
+    found = findings.found
     record = _record(config, found)
-    folder = found.folder if found and is_same_run(config, found) else _new(config.name, host)
+    folder = found.folder if found and is_same_run(config, found) else findings.folder or _new(config.name, host)
     before = list(found.state.facts.get("changes", [])) if found and found.state else []
-    record.changes, record.finished = before + changes, False
-    config.dump(folder / "config.json")
+    if found and record.phases:
+        before = record.changes
+    record.changes, record.finished = before + findings.changes, False
+    _make(folder)
+    config.dump(folder / CONFIG)
     record.write(folder)
     return folder, record
 
@@ -70,10 +72,22 @@ def _new(name: str, host: Host) -> Path:
     for number in itertools.count(1):
         folder = host.paths.outputs / JOBS / (name if number == 1 else f"{name}-{number}")
         try:
-            folder.mkdir(parents=True)
+            _make(folder, new=True)
         except FileExistsError:
             continue
-        except OSError as error:
-            raise UserError(f"The folder {folder} cannot be made ({error.strerror}): make room or rights.") from None
         return folder
     raise AssertionError("itertools.count never ends")
+
+
+def _make(folder: Path, new: bool = False) -> None:
+    """Makes a folder.
+
+    Raises:
+        UserError: it cannot be made. FileExistsError: it is to be new and is there.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=not new)
+    except FileExistsError:
+        raise
+    except OSError as error:
+        raise UserError(f"The folder {folder} cannot be made ({error.strerror}): make room or rights.") from None

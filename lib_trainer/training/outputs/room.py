@@ -2,6 +2,8 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from lib_trainer.errors import Problems
@@ -18,26 +20,48 @@ _STATE_BYTES = 4 * 4
 """Of a state, per number that is trained: the number itself, two averages of an optimiser and one of the adapters."""
 
 
-def check(config: TrainConfig, host: Host, made: Network, length: Length, found: Found | None = None) -> None:
-    """Checks that the disks have room for all that the run will write: files in one folder, states in another.
+@dataclass(frozen=True)
+class Need:
+    """What will be written to a folder: so many files (`what`, such as "states") of so many bytes each."""
 
-    Args:
-        config: the settings. host: where the folders lie. made: the adapters. length: of the whole run.
-        found: what it goes on with; files that it has written already need no more room.
+    folder: Path
+    count: int
+    each: int
+    what: str
+
+
+def check(needs: Sequence[Need]) -> None:
+    """Checks that the disks have room for all that will be written.
 
     Raises:
         Problems: they have not; says how much is missing.
     """
+    faults = []
+    by_disk: dict[int, list[Need]] = {}
+    for need in needs:
+        by_disk.setdefault(_existing(need.folder).stat().st_dev, []).append(need)
+    for on_disk in by_disk.values():
+        free = shutil.disk_usage(_existing(on_disk[0].folder)).free
+        if sum(need.count * need.each for need in on_disk) > free:
+            faults.append(_too_small(on_disk, free))
+    if faults:
+        raise Problems(faults)
+
+
+def needs(config: TrainConfig, host: Host, made: Network, length: Length, found: Found | None = None) -> list[Need]:
+    """Returns what a run will write: files in one folder, states in another.
+
+    Args:
+        config: the settings. host: where the folders lie. made: the adapters. length: of the whole run.
+        found: what it goes on with; files that it has written already need no more room.
+    """
     learned = sum(factor.numel() for layer in made.layers.values() for factor in layer.parameters())
     there = sum(Path(file).exists() for file in found.record.files) if found and found.record else 0
-    wanted = [
-        (output_folder(config, host), 1 + max(0, files_kept(config, length) - there),
-         made.numbers * DTYPES[config.save_precision].itemsize, "files"),
-        (host.paths.outputs, states.most(config, length), learned * _STATE_BYTES, "states"),
+    return [
+        Need(output_folder(config, host), 1 + max(0, files_kept(config, length) - there),
+             made.numbers * DTYPES[config.save_precision].itemsize, "files"),
+        Need(host.paths.outputs, states.most(config, length), learned * _STATE_BYTES, "states"),
     ]
-    if faults := [sentence for folder, count, each, what in wanted
-                  if (sentence := _too_small(folder, count, each, what))]:
-        raise Problems(faults)
 
 
 def files_kept(config: TrainConfig, length: Length) -> int:
@@ -52,11 +76,13 @@ def files_kept(config: TrainConfig, length: Length) -> int:
     return by_epoch + by_step + bool(config.early_stopping)
 
 
-def _too_small(folder: Path, count: int, each: int, what: str) -> str:
-    """Returns why a folder's disk is too small, "" when it is not."""
-    existing = next(place for place in (folder, *folder.parents) if place.exists())
-    free = shutil.disk_usage(existing).free
-    if count * each <= free:
-        return ""
-    return (f"The disk of {str(folder)!r} has {free / 1e6:.0f} MB left, but the run writes {count} {what} of "
-            f"{each / 1e6:.0f} MB: free space, save less often, or choose another folder.")
+def _existing(folder: Path) -> Path:
+    return next(place for place in (folder, *folder.parents) if place.exists())
+
+
+def _too_small(needs: Sequence[Need], free: int) -> str:
+    """Says what does not fit on a disk."""
+    written = " and ".join(f"{need.count} {need.what} of {need.each / 1e6:.0f} MB" for need in needs if need.count)
+    folders = ", ".join(dict.fromkeys(repr(str(need.folder)) for need in needs if need.count))
+    return (f"The disk of {folders} has {free / 1e6:.0f} MB left, but the run writes {written}: free space, save less "
+            "often, or choose another folder.")

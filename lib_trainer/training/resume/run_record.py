@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from lib_trainer.errors import UserError
 from lib_trainer.lora import file, whole
@@ -34,6 +35,8 @@ class RunRecord:
         finished: whether it has come to its end, or the person threw its result away.
         origin: folder of another run's state that it began from, "" = from the beginning.
         changes: settings that were changed on the way, one sentence each.
+        phases: parts of a training of several runs; 0 = one run.
+        done: what its finished parts have left, by the part's key, ready for JSON (see `methods/phases.py`).
     """
 
     name: str
@@ -44,6 +47,8 @@ class RunRecord:
     finished: bool = False
     origin: str = ""
     changes: list[str] = field(default_factory=list)
+    phases: int = 0
+    done: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def write(self, folder: Path) -> None:
         """Writes the record into the job's folder, whole or not at all.

@@ -1,9 +1,11 @@
 """Finding what a person wants to go on with: by path, by name, or the newest run of a name."""
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from lib_trainer.errors import UserError
 from lib_trainer.host import HostPaths
@@ -14,6 +16,9 @@ from lib_trainer.training.resume.words import AUTO
 
 JOBS = "train-lora"
 """Folder of the jobs inside the host's outputs."""
+
+CONFIG = "config.json"
+"""The settings of a job, in its folder."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +35,28 @@ class Found:
     record: RunRecord | None
     state: State | None
     passed_over: tuple[str, ...] = ()
+
+    @property
+    def is_of_phases(self) -> bool:
+        """Whether it is a training of several runs; their states lie in folders of their own, inside this one."""
+        return self.record is not None and self.record.phases > 0
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The settings it was trained with, by field name; none where nothing was kept."""
+        if self.state is not None:
+            return self.state.config
+        try:
+            return dict(json.loads((self.folder / CONFIG).read_text(encoding="utf8")))
+        except (OSError, ValueError, TypeError):
+            return {}
+
+    @property
+    def progress(self) -> tuple[int, int]:
+        """How far it is: updates done and in all, or parts done and in all where it takes several runs."""
+        if self.record is not None and self.record.phases:
+            return len(self.record.done), self.record.phases
+        return (self.state.step, int(self.state.facts["position"]["total"])) if self.state else (0, 0)
 
 
 def find(text: str, name: str, paths: HostPaths) -> Found | None:
@@ -52,7 +79,7 @@ def find(text: str, name: str, paths: HostPaths) -> Found | None:
         if (path / state_folder.FACTS).is_file():
             return _of_state(path)
         if (path / run_record.NAME).is_file():
-            return _of_job(path)
+            return of_job(path)
         if sd_scripts_state.is_one(path):
             raise UserError(sd_scripts_state.refusal(path))
     newest = _newest_run(text, paths)
@@ -73,15 +100,18 @@ def all_states(paths: HostPaths) -> list[Path]:
 
 
 def interrupted(paths: HostPaths) -> Found | None:
-    """Returns the newest run if it was neither finished nor is running, and has a state to go on from."""
+    """Returns the newest training if it was neither finished nor is running, and something is there to go on from.
+
+    A run that is part of another training lies inside that one's folder and is never offered by itself.
+    """
     folders = sorted(_job_folders(paths), key=_last_written)
     if not folders:
         return None
     record = run_record.read(folders[-1])
     if record is None or record.finished or run_record.is_held(folders[-1]):
         return None
-    found = _of_job(folders[-1])
-    return found if found.state else None
+    found = of_job(folders[-1])
+    return found if found.state or (found.is_of_phases and found.settings) else None
 
 
 def _age(path: Path) -> tuple[float, str]:
@@ -90,7 +120,11 @@ def _age(path: Path) -> tuple[float, str]:
 
 
 def _last_written(folder: Path) -> float:
-    return max([_time(folder / run_record.NAME), *(_time(path / state_folder.FACTS) for path in states(folder))])
+    """When a job was last heard of; the runs inside one of several runs count."""
+    record = run_record.read(folder)
+    inside = [path.parent for path in folder.glob(f"*/{run_record.NAME}")] if record and record.phases else []
+    return max([_time(one / run_record.NAME) for one in (folder, *inside)]
+               + [_time(path / state_folder.FACTS) for one in (folder, *inside) for path in states(one)])
 
 
 def _time(path: Path) -> float:
@@ -108,14 +142,14 @@ def _job_folders(paths: HostPaths) -> list[Path]:
 def _newest_run(name: str, paths: HostPaths) -> Found | None:
     named = [folder for folder in _job_folders(paths)
              if (record := run_record.read(folder)) is not None and record.name == name]
-    return _of_job(max(named, key=_last_written)) if named else None
+    return of_job(max(named, key=_last_written)) if named else None
 
 
 def _of_state(folder: Path) -> Found:
     return Found(folder.parent, run_record.read(folder.parent), state_folder.read(folder))
 
 
-def _of_job(folder: Path) -> Found:
+def of_job(folder: Path) -> Found:
     """Returns a job's newest state that is whole; what its run began from where it has none."""
     record = run_record.read(folder)
     damaged: list[str] = []

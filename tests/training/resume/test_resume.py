@@ -256,7 +256,7 @@ def test_states_count_for_the_room_on_the_disk(
 ) -> None:
     usage = shutil.disk_usage(host.paths.outputs)
     monkeypatch.setattr(shutil, "disk_usage", lambda folder: usage._replace(free=3_000_000))
-    with pytest.raises(UserError, match="writes 3 states of"):
+    with pytest.raises(UserError, match="and 3 states of"):
         train(settings(rank=16), host)
     train(settings(rank=16, state_every_minutes=0), host)
 
