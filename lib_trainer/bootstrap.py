@@ -5,7 +5,7 @@ The faces (page, API, command line) get an `App` and never learn which host is b
 from __future__ import annotations
 
 import functools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -91,7 +91,7 @@ def standalone(
     """
     from lib_trainer.hosts.standalone.host import StandaloneHost
 
-    paths = standalone_paths(loras_dir, outputs_dir)
+    paths = replace(standalone_paths(loras_dir, outputs_dir), checkpoints=models_dir.absolute())
     for folder in (models_dir, paths.loras, paths.outputs, paths.settings, paths.cache):
         _make(folder)
     host = StandaloneHost(

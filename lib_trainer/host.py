@@ -40,12 +40,14 @@ class HostPaths:
         outputs: where pictures go; a job's folder (previews, log, config) is `outputs/train-lora/<name>`.
         settings: where this extension keeps its settings, block presets and user files.
         cache: where latent and text caches may be written.
+        checkpoints: where checkpoints lie and new ones are written; None = the host cannot tell.
     """
 
     loras: Path
     outputs: Path
     settings: Path
     cache: Path
+    checkpoints: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -76,7 +78,7 @@ class Target:
     Attributes:
         name: kohya layer name, such as "lora_unet_mid_block_attentions_0_proj_in".
         module: the host's layer (Linear-, Conv2d- or norm-like: has `weight`, is called with one tensor).
-        rows: for a projection fused into a bigger weight, the output rows that are this layer's; None = all.
+        rows: of a projection fused into a bigger weight, the output rows that are this layer's; None = all.
     """
 
     name: str
@@ -91,8 +93,8 @@ class Conditioning:
     Attributes:
         hidden: text states (B, T, C).
         pooled: pooled vector (B, P) where the family has one.
-        sizes: (B, 6) float32 in pixels where the family has size ids: the picture's own height and width, top and left
-            of the crop, height and width of what is trained on.
+        sizes: (B, 6) float32 in pixels where the family has size ids: original height and width, top and left of the
+            crop, height and width of what is trained on.
     """
 
     hidden: torch.Tensor
@@ -109,9 +111,8 @@ class PreviewRequest:
         seed: seed of the picture, >= 0.
         width: pixels, a multiple of 8; 0 = the checkpoint's own size. `height` likewise.
         sampler: sampler name of the host; "" = the host's default.
-        like_txt2img: take everything but seed and prompt from the last picture drawn in the host's txt2img tab (hires
-            fix, styles, scripts' settings included); an empty prompt then means that picture's own. Hosts without a
-            txt2img tab of their own ignore it.
+        like_txt2img: take everything but seed and prompt from the last picture of the host's txt2img tab (hires fix,
+            styles, scripts included), whose prompt stands for an empty one. Hosts without such a tab ignore it.
         explicit: names of fields that are not taken from there all the same.
         prediction: "epsilon" or "v", "" = as the checkpoint says. `zero_terminal_snr`: likewise "on", "off" or "auto".
     """
@@ -133,11 +134,7 @@ class PreviewRequest:
 
 @dataclass(frozen=True)
 class Picture:
-    """A drawn picture with its infotext and what the person must be told about it (unknown preset ...).
-
-    Attributes:
-        file: where the host saved it; None for previews, which their caller saves.
-    """
+    """A drawn picture, its infotext, what the person must be told, and where the host saved it (not so of previews)."""
 
     image: Image
     infotext: str
@@ -166,8 +163,7 @@ class HostModel(Protocol):
         """Every layer that may be trained on (attention, text encoder, convolutions), in model order."""
 
     def other_targets(self) -> list[Target]:
-        """Layers that no training adapts but a LoRA file may change: norms, the time embedding, the first and last."""
-        ...
+        """Layers that no training adapts but a LoRA may change: norms, the time embedding, the first and last."""
 
     def encode_images(self, pixels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Returns mean and standard deviation (B, 4, h, w) float32 of the VAE posterior, unscaled; NaN = overflow.
@@ -186,8 +182,7 @@ class HostModel(Protocol):
             clip_skip: 1 = last layer, 2 = the one before, ...; final LayerNorm applied.
             chunks: 1, 2 or 3 pieces of 75 tokens (kohya's max_token_length 75, 150, 225): states (B, 75*chunks+2, C).
             grad: whether gradients must flow into the encoder's adapters.
-            weighted: whether `(word:1.3)`, `(word)` and `[word]` multiply the states of their tokens; BREAK and all
-                else stays literal.
+            weighted: whether `(word:1.3)`, `(word)`, `[word]` multiply the states of their tokens; all else is literal.
         """
 
     def predict(self, noisy: torch.Tensor, timesteps: torch.Tensor, cond: Conditioning) -> torch.Tensor:
@@ -289,6 +284,9 @@ class Host(Protocol):
 
     def lora_saved(self, file: Path) -> None:
         """Tells the host that a LoRA file was added or replaced: it is listed, and nothing of a former one is used."""
+
+    def checkpoint_saved(self, file: Path) -> None:
+        """Tells the host that a checkpoint file was added: it is listed."""
 
     def presets(self) -> Presets:
         """The block-weight presets as the file says now."""

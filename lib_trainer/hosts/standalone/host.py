@@ -178,6 +178,9 @@ class StandaloneHost:
     def lora_saved(self, file: Path) -> None:
         """Nothing to do: the folder is read, and files are compared, at every generation."""
 
+    def checkpoint_saved(self, file: Path) -> None:
+        """Nothing to do: the folder is read whenever the list is asked for."""
+
     def loras(self) -> list[str]:
         """Names of the LoRAs that a tag can name, sorted."""
         return self._shelf.names()

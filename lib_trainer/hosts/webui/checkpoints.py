@@ -17,6 +17,13 @@ def files() -> list[Path]:
     return sorted(found, key=lambda path: path.name.lower())
 
 
+def refresh() -> None:
+    """Has the host read its folders of checkpoints again."""
+    from modules import sd_models
+
+    sd_models.list_models()
+
+
 def selected() -> Path | None:
     """Returns the file of the checkpoint that the person selected; a single picture may have loaded another one."""
     from modules import sd_models

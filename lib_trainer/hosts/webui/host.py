@@ -130,6 +130,10 @@ class WebUIHost:
             self.backend.forget_lora(file)
             lists.refresh_loras()
 
+    def checkpoint_saved(self, file: Path) -> None:
+        """Has the host list a new checkpoint."""
+        checkpoints.refresh()
+
     def samplers(self) -> list[str]:
         """Names of the samplers, the default first."""
         return lists.samplers()

@@ -16,7 +16,7 @@ def folders() -> HostPaths:
     Raises:
         UserError: one cannot be made.
     """
-    from modules.paths_internal import data_path, default_output_dir
+    from modules.paths_internal import data_path, default_output_dir, models_path
     from modules.shared import cmd_opts
 
     home = Path(data_path).absolute() / HOME
@@ -25,6 +25,7 @@ def folders() -> HostPaths:
         outputs=_asked("lora_trainer_outputs_dir") or Path(default_output_dir).absolute(),
         settings=_asked("lora_trainer_settings_dir") or home,
         cache=_asked("lora_trainer_cache_dir") or home / "cache",
+        checkpoints=Path(models_path).absolute() / "Stable-diffusion",
     )
     for folder in (paths.loras, paths.outputs, paths.settings, paths.cache):
         try:

@@ -18,6 +18,7 @@ def test_folders_are_the_hosts(person: Person, host: WebUIHost, tmp_path: Path) 
     assert (paths.loras, paths.outputs) == (tmp_path / "models" / "Lora", tmp_path / "outputs")
     assert (paths.settings, paths.cache) == (tmp_path / "lora-trainer", tmp_path / "lora-trainer" / "cache")
     assert all(folder.is_dir() for folder in (paths.loras, paths.outputs, paths.settings, paths.cache))
+    assert paths.checkpoints == tmp_path / "models" / "Stable-diffusion"
 
 
 def test_options_of_ours_move_folders(person: Person, tmp_path: Path) -> None:
@@ -48,6 +49,20 @@ def test_a_saved_lora_is_listed_and_what_was_known_of_it_dropped(person: Person,
     host.lora_saved(file)
     assert "zunko" in networks.available_networks
     assert isinstance(host.backend, EmbeddedBackend) and host.backend.forgotten == [file]
+
+
+def test_a_saved_checkpoint_is_listed(person: Person, host: WebUIHost) -> None:
+    from modules import sd_models
+
+    file = Path(sd_models.model_path) / "merged.safetensors"
+    file.write_bytes(person.files[0].read_bytes())
+    try:
+        assert file not in host.checkpoints()
+        host.checkpoint_saved(file)
+        assert file in host.checkpoints()
+    finally:
+        file.unlink()
+        host.checkpoint_saved(file)
 
 
 def test_the_selected_checkpoint_is_the_persons(person: Person) -> None:
