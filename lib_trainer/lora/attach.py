@@ -55,6 +55,7 @@ class Attachable(Generic[LayerT]):
     def __init__(self, members: Sequence[LayerT]) -> None:
         self.layers: dict[str, LayerT] = {layer.name: layer for layer in members}
         self._handles: list[torch.utils.hooks.RemovableHandle] = []
+        self._by_sample: Tensor | None = None
 
     @property
     def is_attached(self) -> bool:
@@ -66,6 +67,23 @@ class Attachable(Generic[LayerT]):
         given = multipliers or {}
         for name, layer in self.layers.items():
             layer.multiplier = given.get(name, 1.0)
+
+    def act_at(self, strengths: Tensor | None) -> None:
+        """Gives every sample of the coming batches a strength of its own, on top of the layers' multipliers.
+
+        It holds until the network leaves the model or another is given, hence also when checkpointing runs the pass
+        again. For U-Nets: what reaches their layers has the samples along its first axis.
+
+        Args:
+            strengths: (B,), on the model's device; None = all 1.
+        """
+        self._by_sample = strengths
+
+    def _weighed(self, delta: Tensor) -> Tensor:
+        """Returns what a layer adds, (B, ...), times the samples' strengths."""
+        if self._by_sample is None:
+            return delta
+        return delta * self._by_sample.to(delta.dtype).view(-1, *(1,) * (delta.dim() - 1))
 
     @contextmanager
     def silent(self) -> Iterator[None]:
@@ -95,15 +113,19 @@ class Attachable(Generic[LayerT]):
             for name, layer in self.layers.items():
                 target = found[name]
                 layer.meet(target)
-                self._handles.append(target.module.register_forward_hook(_hook(layer, target.rows)))
+                hook = _hook(layer, target.rows, self._weighed)
+                self._handles.append(target.module.register_forward_hook(hook))
             yield self
         finally:
+            self._by_sample = None
             for handle in self._handles:
                 handle.remove()
             self._handles.clear()
 
 
-def _hook(layer: Layer, rows: slice | None) -> Callable[[torch.nn.Module, tuple[Any, ...], Tensor], Tensor | None]:
+def _hook(
+    layer: Layer, rows: slice | None, weighed: Callable[[Tensor], Tensor]
+) -> Callable[[torch.nn.Module, tuple[Any, ...], Tensor], Tensor | None]:
     """Returns the forward hook that adds a layer's delta to (the rows of) its target's output.
 
     The delta takes the output's dtype, so a host that casts between its layers sees the dtypes it is used to.
@@ -112,12 +134,12 @@ def _hook(layer: Layer, rows: slice | None) -> Callable[[torch.nn.Module, tuple[
     def add(module: torch.nn.Module, args: tuple[Any, ...], output: Tensor) -> Tensor | None:
         if layer.multiplier == 0.0:
             return None
-        return output + layer.delta(args[0], layer.multiplier).to(output.dtype)
+        return output + weighed(layer.delta(args[0], layer.multiplier).to(output.dtype))
 
     def add_rows(module: torch.nn.Module, args: tuple[Any, ...], output: Tensor) -> Tensor | None:
         if layer.multiplier == 0.0:
             return None
-        delta = layer.delta(args[0], layer.multiplier).to(output.dtype)
+        delta = weighed(layer.delta(args[0], layer.multiplier).to(output.dtype))
         axis = layer.channel_axis
         start, stop, _ = rows.indices(output.shape[axis])  # type: ignore[union-attr]
         trailing = (0, 0) * (0 if axis == -1 else output.dim() - 2)

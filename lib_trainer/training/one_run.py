@@ -22,6 +22,7 @@ from lib_trainer.training.events import Event, Started, Warned
 from lib_trainer.training.learning import optimizers
 from lib_trainer.training.learning.evaluation import LiveView
 from lib_trainer.training.learning.learner import Learner
+from lib_trainer.training.methods import objectives
 from lib_trainer.training.outputs import job_folder, result, room
 from lib_trainer.training.outputs.base_hash import BaseHash
 from lib_trainer.training.progress import Length, Progress
@@ -204,4 +205,5 @@ def _started(state: Run) -> Started:
 def _inputs(state: Run, learner: Learner, autocast: torch.dtype | None) -> Generator[Event, None, Inputs]:
     captions = sorted({*state.plan.captions, *state.held_out.captions})
     loader = yield from caching.filled(state, captions, learner.text_encoder_learns)
-    return Inputs(loader, learner.text_encoder_learns, autocast, state.network.silent)
+    return Inputs(loader, learner.text_encoder_learns, autocast, state.network.silent, state.network.act_at,
+                  objectives.of(state.config.method))

@@ -37,6 +37,7 @@ class Inputs:
         text_grad: whether the text encoder's adapters learn.
         autocast: dtype to compute in, None = as the model is.
         without_adapters: while open, the model is as it was before the training; for samples that keep the base.
+        act_at: gives every sample (B,) a strength at which the adapters of the U-Net act, until the turn ends.
         objective: what is drawn and learned.
     """
 
@@ -44,6 +45,7 @@ class Inputs:
     text_grad: bool
     autocast: torch.dtype | None
     without_adapters: Callable[[], AbstractContextManager[object]] = nullcontext
+    act_at: Callable[[Tensor | None], None] = lambda strengths: None
     objective: Objective = field(default_factory=lambda: DENOISING)
 
 
@@ -56,12 +58,14 @@ class Drawn:
         timesteps: (B,) int64.
         posterior: (B, 4, h, w) normal numbers for the VAE's samples.
         noise: what the latents are noised with.
+        strengths: (B,) at which the adapters act on the samples; None = all 1.
     """
 
     loaded: Loaded
     timesteps: Tensor
     posterior: Tensor
     noise: Noise
+    strengths: Tensor | None = None
 
     @property
     def samples(self) -> Sequence[Sample]:
@@ -152,13 +156,26 @@ def losses(config: TrainConfig, inputs: Inputs, model: HostModel, drawn: Drawn) 
     cond = (drawn.samples, drawn.loaded.states)
     predicted = predict(config, inputs, model, *cond, noised.noisy, noised.timesteps)
     target = _with_base(config, inputs, model, drawn, noised)
+    return compare(config, drawn, noised, predicted, target, masks(model, drawn))
+
+
+def compare(
+    config: TrainConfig, drawn: Drawn, noised: Noised, predicted: Tensor, target: Tensor, mask: Tensor | None
+) -> Losses:
+    """Returns the losses of predictions, with all weights that the settings ask for.
+
+    Args:
+        config: the settings. drawn: the batch, for the weights of its samples. noised: for those of its timesteps.
+        predicted, target: (B, 4, h, w).
+        mask: where the samples count, (B, 1, h, w); None = everywhere.
+    """
     threshold = None
     if config.loss_type in ("huber", "smooth_l1"):
         threshold = objective.huber_threshold(config, noised.alphas, noised.timesteps)
-    plain = objective.mean(objective.elements(config.loss_type, predicted, target, threshold), masks(model, drawn))
+    plain = objective.mean(objective.elements(config.loss_type, predicted, target, threshold), mask)
     weights = _sample_weights(drawn.samples)
     by_timestep = weighting.of_timesteps(config, noised.prediction, noised.alphas)
-    weighted = plain if weights is None else plain * weights.to(model.device)
+    weighted = plain if weights is None else plain * weights.to(plain.device)
     return Losses(weighted if by_timestep is None else weighted * by_timestep, plain.detach())
 
 

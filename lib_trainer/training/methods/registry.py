@@ -1,7 +1,7 @@
 """The methods by the name that the setting `method` gives them.
 
-A method may have a course of its own (several runs one after the other, with work on files between them), and what a
-micro-batch draws and learns may be its own (`objective`). To add a method is to add a row.
+A method may have a course of its own: several runs one after the other, with work on files between them. What a
+micro-batch draws and learns is in `objectives`. To add a method is to add a row.
 """
 from __future__ import annotations
 
@@ -33,6 +33,9 @@ class Method:
 
 METHODS: dict[str, Method] = {
     "lora": Method(),
+    "addift": Method(),
+    "leco": Method(),
+    "ileco": Method(),
 }
 """The methods, those of `settings.method.METHODS`."""
 
