@@ -73,6 +73,15 @@ def unet_layer(path: str, family: Family) -> str | None:
     return PREFIX + (path if family.named_as_ldm else named).replace(".", "_")
 
 
+def diffusers_path(path: str) -> str | None:
+    """Returns where diffusers' U-Net has a module.
+
+    Args:
+        path: module path in the original U-Net, such as "input_blocks.4.1.proj_in".
+    """
+    return _OUTSIDE.get(path) or _diffusers_path(path)
+
+
 def _diffusers_path(path: str) -> str | None:
     found = _LDM.fullmatch(path)
     if found is None:

@@ -109,13 +109,12 @@ def family(shapes: Mapping[str, Sequence[int]], metadata: Mapping[str, str]) -> 
         for beginning, found in _FAMILY_BY_METADATA:
             if metadata.get(field, "").startswith(beginning):
                 return found
-    layers = {split(tensor)[0] for tensor in shapes}
-    if any(layer.startswith(("lora_te1_", "lora_te2_")) for layer in layers):
-        return "sdxl"
-    for layer, parts in by_layer(shapes).items():
+    layers = by_layer(shapes)
+    for layer, parts in layers.items():
         if _CONTEXT_LAYER.match(canonical(layer)) and (width := _inputs(parts)) in _FAMILY_BY_CONTEXT:
             return _FAMILY_BY_CONTEXT[width]
-    return None
+    # After the widths: diffusers calls the one encoder of SD 1.x "te1" as well when it writes kohya's names.
+    return "sdxl" if any(layer.startswith(("lora_te1_", "lora_te2_")) for layer in layers) else None
 
 
 def _inputs(parts: Mapping[str, Sequence[int]]) -> int:
