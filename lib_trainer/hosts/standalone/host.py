@@ -79,8 +79,9 @@ class StandaloneHost:
         Raises:
             UserError: the checkpoint or one of the files cannot be used.
         """
-        for field in fields(paths):
-            getattr(paths, field.name).mkdir(parents=True, exist_ok=True)
+        for folder in (getattr(paths, field.name) for field in fields(paths)):
+            if folder is not None:
+                folder.mkdir(parents=True, exist_ok=True)
         _require("presets file", presets_file, "presets")
         _require("file of elemental rules", elements_file, "rules")
         self._paths = paths
