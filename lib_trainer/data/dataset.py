@@ -23,6 +23,7 @@ from lib_trainer.data.balance import balance
 from lib_trainer.data.buckets import Buckets, Placement, Size
 from lib_trainer.data.captions import Moment
 from lib_trainer.data.lazily import Lazily
+from lib_trainer.data.pairs import sides
 from lib_trainer.data.picture_rules import Look
 from lib_trainer.data.scan import Item
 
@@ -109,8 +110,8 @@ class Dataset:
     place: str = ""
 
     def without(self, files: Collection[Path]) -> Dataset:
-        """Returns the data set without the pictures of some files."""
-        return replace(self, items=[item for item in self.items if item.path not in files])
+        """Returns the data set without the pictures of some files, and without pairs that have one of them."""
+        return replace(self, items=[item for item in self.items if not any(one.path in files for one in sides([item]))])
 
 
 @dataclass
@@ -291,8 +292,9 @@ class Plan:
     def captions(self) -> list[str]:
         """Everything that can become of the captions that do not vary (`CaptionRules.varies`), sorted."""
         found: set[str] = set()
-        for item in (picture.item for picture in [*self.pictures, *self.partners]):
-            rules = item.subset.captions
+        for item in sides(picture.item for picture in self.pictures):
+            rules, concept = item.subset.captions, item.subset.concept
+            found.update(concept.prompts if concept else ())
             if not rules.varies(item.caption):
                 found.update(rules.forms(item.caption))
         return sorted(found)

@@ -49,6 +49,11 @@ class Paired:
     warnings: list[str]
 
 
+def sides(items: Iterable[Item]) -> list[Item]:
+    """Returns all pictures: those that stand alone, and both of every pair."""
+    return [side for item in items for side in (item, item.partner) if side]
+
+
 def first_sides(items: Iterable[Item]) -> list[Item]:
     """Returns the first picture of every pair as a picture that stands alone."""
     return [replace(item, partner=None) for item in items]

@@ -207,7 +207,11 @@ def scan(
     if not gathered.items and not problems:
         reasons = [f"{skip.path.name}: {skip.reason}." for skip in gathered.skipped[:3]]
         raise UserError(sentences.no_picture(listing, reasons, named_folders))
-    warnings += _warnings(gathered, [source.listing for source in sources], extension, shared.is_reg)
+    bare = [item.path for item in gathered.items if not item.caption]
+    warnings += sentences.captions(bare, gathered.empty, gathered.long, extension, shared.is_reg)
+    if not any(item.captioned for item in gathered.items):
+        stems = {stem_of(item.path.name) for item in gathered.items}
+        warnings += sentences.other_extension(stems, [source.listing for source in sources], extension)
     return Scan(gathered.items, gathered.skipped, problems, warnings)
 
 
@@ -293,16 +297,3 @@ def read(source: Source, captions: dict[str, str], name: str) -> Found:
 
 def _first(captions: dict[str, str], *stems: str) -> str | None:
     return next((captions[stem] for stem in stems if stem in captions), None)
-
-
-def _warnings(gathered: Gathered, listings: Iterable[Listing], extension: str, is_reg: bool) -> list[str]:
-    items = gathered.items
-    others: list[str] = []
-    if not any(item.captioned for item in items):
-        others = sentences.other_extension({Path(item.file).stem for item in items}, listings, extension)
-    return [
-        *sentences.empty_captions([path.with_suffix(extension) for path in gathered.empty]),
-        *sentences.bare_pictures([item.path for item in items if not item.caption], extension, is_reg),
-        *sentences.long_captions([path.with_suffix(extension) for path in gathered.long]),
-        *others,
-    ]

@@ -16,6 +16,21 @@ def unreadable_captions(by_fault: dict[str, list[Path]]) -> list[str]:
             for fault, paths in by_fault.items()]
 
 
+def captions(
+    bare: Sequence[Path], empty: Sequence[Path], long: Sequence[Path], extension: str, is_reg: bool
+) -> list[str]:
+    """What is missing in captions, or not used of them.
+
+    Args:
+        bare: pictures without any caption. empty, long: pictures whose caption file has no text, or several lines.
+        extension: ending of caption files. is_reg: whether these are regularisation pictures.
+    """
+    return [
+        *empty_captions([path.with_suffix(extension) for path in empty]), *bare_pictures(bare, extension, is_reg),
+        *long_captions([path.with_suffix(extension) for path in long]),
+    ]
+
+
 def empty_captions(paths: Sequence[Path]) -> list[str]:
     """Caption files without text; sd-scripts ends the run there."""
     return [f"{named(paths, 'caption file')} without any text: treated as if missing; write a caption or delete it."
