@@ -36,7 +36,6 @@ def by_layer(file: checkpoint.Tensors, path: Path, family: str) -> Callable[[str
         if found is None:
             raise UserError(f"The checkpoint '{path.name}' has no layer '{layer}': it is no {model.label} checkpoint, "
                             "or not a whole one. Choose the one that the LoRA was trained on.")
-        tensor = file.read(found.weight.key)
-        return tensor[found.weight.rows(tensor.shape[0])]
+        return found.weight.of(file.read(found.weight.key))
 
     return weight

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from lib_trainer.errors import UserError
 from lib_trainer.families import ldm
@@ -15,6 +16,9 @@ from lib_trainer.families.family import Family
 from lib_trainer.families.sd1 import SD1
 from lib_trainer.families.sd2 import SD2
 from lib_trainer.families.sdxl import SDXL
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 FAMILIES = {family.name: family for family in (SD1, SD2, SDXL)}
 
@@ -31,6 +35,9 @@ TEXT: dict[str, tuple[tuple[str, str, str], ...]] = {
 _ENDINGS = (
     (".in_proj_weight", "weight"), (".in_proj_bias", "bias"), (".weight", "weight"), (".bias", "bias"),
 )
+_PROJECTION = "text_projection"
+"""OpenCLIP's projection of the pooled text, a bare tensor that stands to the right of what it multiplies."""
+
 _OLD_TEXT = ("encoder.", "final_layer_norm.")
 """Beginnings below an HF encoder in files that leave out `text_model.`."""
 
@@ -41,16 +48,19 @@ class Place:
 
     Attributes:
         key: tensor name. third: 0, 1 or 2 where the layer is that third of the rows; None = all of them.
+        transposed: whether the file has it the other way about, (inputs, outputs).
     """
 
     key: str
     third: int | None = None
+    transposed: bool = False
 
-    def rows(self, outputs: int) -> slice:
-        """Returns the layer's rows of a tensor with this many."""
-        if self.third is None:
-            return slice(None)
-        return slice(self.third * outputs // 3, (self.third + 1) * outputs // 3)
+    def of(self, tensor: Tensor) -> Tensor:
+        """Returns the layer's own part of the tensor, a view, as the layer has it: (outputs, inputs ...)."""
+        if self.transposed:
+            return tensor.T
+        rows = tensor.shape[0] // 3
+        return tensor if self.third is None else tensor[self.third * rows:(self.third + 1) * rows]
 
 
 @dataclass(frozen=True)
@@ -86,6 +96,8 @@ def layers(names: Iterable[str], family: Family) -> dict[str, Layer]:
     weights: dict[str, Place] = {}
     biases: dict[str, Place] = {}
     for key in names:
+        for layer in _projection(key, family):
+            weights[layer] = Place(key, transposed=True)
         for ending, kind in _ENDINGS:
             if key.endswith(ending):
                 found = _named(key[:-len(ending)], family)
@@ -107,6 +119,12 @@ def find(known: Mapping[str, Layer], layer: str, family: Family) -> Layer | None
     path = ldm.unet_path(layer, family)
     usual = ldm.unet_layer(path, family) if path else None
     return known.get(usual) if usual else None
+
+
+def _projection(key: str, family: Family) -> list[str]:
+    """Returns the layer's name when a tensor is the projection of an OpenCLIP encoder that pools."""
+    return [f"{prefix}_{_PROJECTION}" for prefix, build, root in TEXT[family.name]
+            if family.has_size_ids and build == _OPEN_CLIP and key == root + _PROJECTION]
 
 
 def _named(module: str, family: Family) -> dict[str, int | None]:
