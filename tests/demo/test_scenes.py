@@ -86,10 +86,11 @@ def test_sample_dataset_is_complete() -> None:
 
 
 def test_pairs_differ_in_the_eyes_only() -> None:
-    opened = sorted((DATASET / "pairs").glob("open_*.png"))
+    opened = sorted((DATASET / "pairs").glob("*_open.png"))
     assert len(opened) >= 3
     for path in opened:
         first = np.asarray(Image.open(path).convert("RGB")).astype(int)
         second = np.asarray(Image.open(path.with_name(path.name.replace("open", "closed"))).convert("RGB")).astype(int)
         rows, columns = np.nonzero(np.abs(first - second).sum(-1))
+        assert "eyes" not in path.with_suffix(".txt").read_text()
         assert len(rows) and rows.min() > 18 and rows.max() < 48 and columns.min() > 10 and columns.max() < 54

@@ -2,7 +2,8 @@
 
 `train/8_zunko`: the concept with varied backgrounds, eyes, mouths and objects, captions starting with the trigger word
 and naming all but the look itself. `reg/1_1girl`: ordinary characters with full captions, so that the look does not
-leak into them. `pairs`: the same ordinary scenes with open and with closed eyes, everything else equal to the pixel.
+leak into them. `pairs`: the same ordinary scenes with open and with closed eyes, everything else equal to the pixel;
+one caption for both, which says nothing of the eyes.
 """
 
 from __future__ import annotations
@@ -39,7 +40,13 @@ def _write_pairs(target: Path, rng: np.random.Generator) -> None:
         seed = int(rng.integers(2**31))
         for eyes in ("open", "closed"):
             picture = scenes.draw(replace(scene, eyes=eyes), PICTURE, np.random.default_rng(seed))
-            picture.save(target / f"{eyes}_{number:02}.png", optimize=True)
+            picture.save(target / f"{number:02}_{eyes}.png", optimize=True)
+        (target / f"{number:02}_open.txt").write_text(pair_caption(scene) + "\n")
+
+
+def pair_caption(scene: scenes.Scene) -> str:
+    """The tags of a scene but that of the eyes, in which the pictures of a pair differ."""
+    return ", ".join(tag for tag in scenes.tags(scene) if tag != scenes.TAGS["eyes", scene.eyes])
 
 
 def balanced(count: int, rng: np.random.Generator, look: dict[str, str] | None = None) -> list[scenes.Scene]:
