@@ -19,7 +19,7 @@ from lib_trainer.host import Host
 from lib_trainer.job_queue import DONE, FAILED, STOPPED, WAITING, Entry, Queue
 from lib_trainer.training.config import TrainConfig
 from lib_trainer.training.controls import Controls
-from lib_trainer.training.events import Event, Failed, Started, Warned
+from lib_trainer.training.events import Event, Failed, PhaseStarted, Started, Warned
 from lib_trainer.training.resume.words import AUTO
 
 if TYPE_CHECKING:
@@ -57,6 +57,7 @@ class Job:
         self._changed = threading.Condition()
         self._running = True
         self._folder: Path | None = None
+        self._log_folder: Path | None = None
         self._logged = 0
         self._logging = world is None or world.is_main
         self._thread = threading.Thread(
@@ -71,7 +72,7 @@ class Job:
 
     @property
     def folder(self) -> Path | None:
-        """The folder with previews, config and log; None until the run has started."""
+        """The folder with previews, config and losses of the run, of several the present one; None until it began."""
         with self._changed:
             return self._folder
 
@@ -119,21 +120,23 @@ class Job:
             self._lines.append(json.dumps(numbered, ensure_ascii=False))
             if isinstance(event, Started):
                 self._folder = Path(event.folder)
+            if isinstance(event, (Started, PhaseStarted)):
+                self._log_folder = self._log_folder or Path(event.folder)
             self._changed.notify_all()
         self._log()
 
     def _log(self) -> None:
         """Appends what is not yet in the log; a full disk ends the log, never the training."""
-        if self._folder is None or not self._logging:
+        if self._log_folder is None or not self._logging:
             return
+        log = self._log_folder / LOG_NAME
         fresh = self._lines[self._logged:]
         try:
-            with (self._folder / LOG_NAME).open("a", encoding="utf8") as file:
+            with log.open("a", encoding="utf8") as file:
                 file.writelines(line + "\n" for line in fresh)
             self._logged += len(fresh)
         except OSError as error:
             self._logging = False
-            log = self._folder / LOG_NAME
             self._add(Warned(f"The log {log} cannot be written ({error.strerror}); the training goes on without it."))
 
 

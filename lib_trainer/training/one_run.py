@@ -12,6 +12,7 @@ import torch
 
 from lib_trainer.data.dataset import Dataset
 from lib_trainer.data.holdout import hold_out
+from lib_trainer.data.pairs import sides
 from lib_trainer.errors import UserError
 from lib_trainer.host import Host, Lease
 from lib_trainer.training import caching, loop, outset, wishes
@@ -62,7 +63,7 @@ def run(
 
 def on(
     lease: Lease, config: TrainConfig, host: Host, controls: Controls, findings: Findings, world: World = ALONE,
-    judge: Judge | None = None,
+    judge: Judge | None = None, is_result: bool = True,
 ) -> Iterator[Event]:
     """Trains the adapters of one LoRA on a model that is lent already; see `run`.
 
@@ -70,6 +71,7 @@ def on(
         lease: on the model of the findings, kept as the settings want it.
         config, host, controls, findings, world: as `run`; the warnings of the findings are not told again.
         judge: looks at what the run tells, and may end it.
+        is_result: whether its LoRA is what the person wants, and gets a card in the WebUI's list.
 
     Raises:
         UserError: something went wrong that the person can mend.
@@ -86,6 +88,7 @@ def on(
                          f"are left out, such as {made.unmatched[0]}.")
         yield from told(made.told)
         state, learner = _set_out(config, host, controls, lease, findings, datasets, made, world)
+        state.is_result = is_result
         if judge is not None:
             state.judge, state.stateful["judge"] = judge, judge
         alone = run_record.held(state.folder) if world.is_main else nullcontext()
@@ -136,7 +139,7 @@ def _verified(
     Raises:
         UserError: no training picture of a data set is whole.
     """
-    found = (yield from caching.verified(findings.items, controls, host.paths)) if world.is_main else []
+    found = (yield from caching.verified(sides(findings.items), controls, host.paths)) if world.is_main else []
     broken = world.gather(found)[0]
     gone = {skip.path for skip in broken}
     whole = [dataset.without(gone) for dataset in findings.datasets]

@@ -78,7 +78,7 @@ class Run:
         stateful: what must be remembered to continue, by name.
         world: the processes that train together.
         preview: the first picture of the last previews, None before any.
-        judge: looks at what it tells, None = nobody.
+        judge: looks at what it tells, None = nobody. is_result: whether its LoRA is what the person wants.
         state_step: the update whose state was written last. state_written_at: when, in monotonic seconds.
     """
 
@@ -109,6 +109,7 @@ class Run:
     beneath: list[Beneath] = field(default_factory=list)
     preview: Path | None = None
     judge: Judge | None = None
+    is_result: bool = True
     state_step: int = 0
     state_written_at: float = field(default_factory=time.monotonic)
 

@@ -10,7 +10,7 @@ from lib_trainer.host import Host
 from lib_trainer.training.checks.findings import Findings
 from lib_trainer.training.config import TrainConfig
 from lib_trainer.training.outputs.job_folder import is_same_run
-from lib_trainer.training.resume import agreement, search
+from lib_trainer.training.resume import agreement, run_record, search
 from lib_trainer.training.resume.search import Found
 
 
@@ -36,11 +36,13 @@ def resume(config: TrainConfig, host: Host, findings: Findings) -> None:
 
 
 def own_files(config: TrainConfig, findings: Findings) -> frozenset[Path]:
-    """Returns the files that the run to go on with has written itself: it may write them again."""
+    """Returns the files that the run to go on with, and runs inside it, have written: they may write them again."""
     found = findings.found
     if found is None or found.record is None or not is_same_run(config, found):
         return frozenset()
-    return frozenset(path for path in map(Path, found.record.files) if found.record.is_own(path))
+    inside = [run_record.read(path.parent) for path in found.folder.glob(f"*/{run_record.NAME}")]
+    return frozenset(path for record in (found.record, *filter(None, inside)) for path in map(Path, record.files)
+                     if record.is_own(path))
 
 
 def _phases(config: TrainConfig, found: Found, findings: Findings) -> None:

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterator
 from pathlib import Path
 
 from lib_trainer.errors import UserError
@@ -34,18 +35,49 @@ def prepare(
     return first
 
 
+def place(config: TrainConfig, host: Host, findings: Findings) -> Path:
+    """Returns the job's folder as it is, or would be if it were made now."""
+    found = findings.found
+    if found and is_same_run(config, found):
+        return found.folder
+    return findings.folder or next(path for path in _names(config.name, host) if not path.exists())
+
+
 def _prepared(config: TrainConfig, host: Host, findings: Findings) -> tuple[Path, RunRecord]:
     found = findings.found
     record = _record(config, found)
-    folder = found.folder if found and is_same_run(config, found) else findings.folder or _new(config.name, host)
+    try:
+        folder = _made(config, host, findings)
+    except OSError as error:
+        raise UserError(f"The folder {error.filename} cannot be made ({error.strerror}): make room or rights."
+                        ) from None
     before = list(found.state.facts.get("changes", [])) if found and found.state else []
-    if found and record.phases:
+    if found and found.is_of_phases:
         before = record.changes
     record.changes, record.finished = before + findings.changes, False
-    _make(folder)
     config.dump(folder / CONFIG)
     record.write(folder)
     return folder, record
+
+
+def _made(config: TrainConfig, host: Host, findings: Findings) -> Path:
+    """Makes the job's folder; a new one is nobody else's, also where two programs begin at once.
+
+    Raises:
+        OSError: it cannot be made.
+    """
+    found = findings.found
+    if findings.folder or (found and is_same_run(config, found)):
+        folder = place(config, host, findings)
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+    for path in _names(config.name, host):
+        try:
+            path.mkdir(parents=True)
+        except FileExistsError:
+            continue
+        return path
+    raise AssertionError("names never end")
 
 
 def is_same_run(config: TrainConfig, found: Found) -> bool:
@@ -63,31 +95,7 @@ def _record(config: TrainConfig, found: Found | None) -> RunRecord:
     return found.record or RunRecord(config.name)
 
 
-def _new(name: str, host: Host) -> Path:
-    """Makes `NAME`, or the first of `NAME-2`, `NAME-3` ... that is free.
-
-    Raises:
-        UserError: it cannot be made.
-    """
+def _names(name: str, host: Host) -> Iterator[Path]:
+    """Yields `NAME`, `NAME-2`, `NAME-3` ... among the jobs, for ever."""
     for number in itertools.count(1):
-        folder = host.paths.outputs / JOBS / (name if number == 1 else f"{name}-{number}")
-        try:
-            _make(folder, new=True)
-        except FileExistsError:
-            continue
-        return folder
-    raise AssertionError("itertools.count never ends")
-
-
-def _make(folder: Path, new: bool = False) -> None:
-    """Makes a folder.
-
-    Raises:
-        UserError: it cannot be made. FileExistsError: it is to be new and is there.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=not new)
-    except FileExistsError:
-        raise
-    except OSError as error:
-        raise UserError(f"The folder {folder} cannot be made ({error.strerror}): make room or rights.") from None
+        yield host.paths.outputs / JOBS / (name if number == 1 else f"{name}-{number}")

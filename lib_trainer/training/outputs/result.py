@@ -40,7 +40,8 @@ def finish(run: Run, learner: Learner, began: float) -> Iterator[Event]:
             yield from previews.draw(run)
     path: Path = output_folder(run.config, run.host) / f"{run.config.name}{SUFFIX}"
     if run.world.is_main:
-        yield from _card(run, path)
+        if run.is_result:
+            yield from _card(run, path)
         if not stopped:
             run.record.close(run.folder)
     yield Finished(
