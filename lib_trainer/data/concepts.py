@@ -30,8 +30,8 @@ class Concept:
 
     @property
     def prompts(self) -> tuple[str, ...]:
-        """Every prompt once, the target first."""
-        return tuple(dict.fromkeys((self.target, self.neutral, self.positive, self.unconditional)))
+        """Every prompt once, the target first, and the empty one, from which guidance starts."""
+        return tuple(dict.fromkeys((self.target, self.neutral, self.positive, self.unconditional, "")))
 
     @property
     def teaches_nothing(self) -> bool:

@@ -89,7 +89,7 @@ class Loader:
         self._latents, self._texts, self._masks = latents, texts, masks or MaskFolders()
 
     def load(self, batch: Batch) -> Loaded:
-        """Reads one batch: all of its pictures have a partner, or none has.
+        """Reads one batch: all of its pictures have a partner, or none has. Of prompts there is nothing to read.
 
         Raises:
             UserError: a picture or mask can no longer be read.
@@ -100,16 +100,22 @@ class Loader:
         for sample in batch.samples:
             kept = self._latents.find(sample) if self._latents else None
             latents.append(kept)
-            if kept is None:
+            if not sample.item.is_picture:
+                masks.append(None)
+            elif kept is None:
                 picture, mask = self._read(sample)
                 pixels.append(picture)
                 masks.append(mask)
             else:
                 masks.append(kept.mask)
-        states = self._texts.conditioning([sample.caption for sample in batch.samples]) if self._texts else None
+        states = self.states([sample.caption for sample in batch.samples])
         second = [sample.partner for sample in batch.samples if sample.partner]
         partners = self.load(Batch(second)) if second else None
         return Loaded(batch, latents, torch.stack(pixels) if pixels else None, _stacked(masks), states, partners)
+
+    def states(self, captions: Sequence[str]) -> Conditioning | None:
+        """Returns the cached text states of captions; None = they are to be encoded in the turn."""
+        return self._texts.conditioning(captions) if self._texts else None
 
     def _read(self, sample: Sample) -> tuple[torch.Tensor, torch.Tensor | None]:
         item, rules = sample.item, sample.item.subset.pictures

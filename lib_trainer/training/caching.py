@@ -87,7 +87,7 @@ def verified(items: Sequence[Item], controls: Controls, paths: HostPaths) -> Gen
     broken: list[Skipped] = []
     shown = _Throttle()
     with closing(KnownFiles(known_files(paths))) as known:
-        for at in verify(items, lambda: bool(controls.stopping), known):
+        for at in verify([item for item in items if item.is_picture], lambda: bool(controls.stopping), known):
             if at.skipped:
                 broken.append(at.skipped)
                 yield Warned(f"{at.skipped.path} is not used: {at.skipped.reason}.")
@@ -108,7 +108,8 @@ def filled(state: Run, captions: Sequence[str], text_encoder_learns: bool) -> Ge
         UserError: the caches do not fit into memory, a picture is gone, the VAE overflows, the disk is full.
     """
     masks = MaskFolders()
-    latents = (yield from _latents(state, masks)) if state.config.cache_latents else None
+    has_pictures = any(picture.item.is_picture for picture in state.plan.pictures)
+    latents = (yield from _latents(state, masks)) if state.config.cache_latents and has_pictures else None
     # Captions that vary are encoded at every use, those beside them (of another subset, for validation) come from here.
     cached = state.config.cache_captions and not text_encoder_learns and captions
     texts = (yield from _texts(state, captions)) if cached else None
@@ -116,7 +117,7 @@ def filled(state: Run, captions: Sequence[str], text_encoder_learns: bool) -> Ge
 
 
 def _latents(state: Run, masks: MaskFolders) -> Generator[Event, None, LatentCache]:
-    config, pictures = state.config, [*state.plan.pictures, *state.held_out.pictures]
+    config, pictures = state.config, [*state.plan.pictures, *state.plan.partners, *state.held_out.pictures]
     for warning in caches.memory(config, pictures):
         yield Warned(warning)
     folder = _swept(latents_folder(state.host.paths)) if config.cache_to_disk else None

@@ -12,11 +12,12 @@ from typing import Any
 from lib_trainer.errors import Problems, UserError
 from lib_trainer.host import Checkpoint, Host
 from lib_trainer.training import base, config_rules, config_values, wishes
-from lib_trainer.training.checks import files, hardware, lora, objective, pictures, previews, resume
+from lib_trainer.training.checks import concepts, files, hardware, lora, objective, pictures, previews, resume
 from lib_trainer.training.checks.findings import Findings
 from lib_trainer.training.config import TrainConfig
 from lib_trainer.training.loss import noise_schedule
 from lib_trainer.training.settings.loss import LossSettings
+from lib_trainer.training.settings.method import PROMPTED
 
 
 def read(values: Mapping[str, Any], host: Host) -> TrainConfig:
@@ -80,8 +81,7 @@ def examine(config: TrainConfig, host: Host, bad: frozenset[str] = frozenset()) 
         findings.faults += files.name(config, host, resume.own_files(config, findings))
     if "thumbnail" not in bad:
         findings.faults += files.thumbnail(config)
-    if not bad.intersection(("images", "datasets", "metadata_file")):
-        pictures.pictures(config, findings, not bad.intersection(pictures.SIZES))
+    _material(config, findings, bad)
     if checkpoint and config.clip_skip > 1 and not checkpoint.family.has_clip_skip:
         findings.warnings.append(f"Clip skip {config.clip_skip} does nothing: {checkpoint.family.label} always uses "
                                  "the last layer but one of its text encoders.")
@@ -93,11 +93,21 @@ def examine(config: TrainConfig, host: Host, bad: frozenset[str] = frozenset()) 
     if not bad.intersection(field.name for field in dataclasses.fields(LossSettings)):
         findings.faults += objective.faults(config, checkpoint) if checkpoint else []
         findings.warnings += objective.warnings(config, findings)
-    if config.datasets and not bad.intersection(("datasets", "early_stopping")):
+    if config.datasets and not bad.intersection(("datasets", "early_stopping")) and config.method not in PROMPTED:
         findings.faults += objective.measuring(config, findings)
     if "preview_file" not in bad:
         previews.previews(config, host, findings)
     return findings
+
+
+def _material(config: TrainConfig, findings: Findings, bad: frozenset[str]) -> None:
+    """What is learned from: pictures, or prompts."""
+    has_sizes = not bad.intersection(pictures.SIZES)
+    if config.method in PROMPTED:
+        if not bad.intersection(concepts.FIELDS):
+            concepts.concepts(config, findings, has_sizes)
+    elif not bad.intersection(("images", "datasets", "metadata_file")):
+        pictures.pictures(config, findings, has_sizes)
 
 
 def _base(config: TrainConfig, host: Host, findings: Findings) -> None:

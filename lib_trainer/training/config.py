@@ -15,6 +15,7 @@ from typing import Any
 from lib_trainer.errors import Problems
 from lib_trainer.training import config_values
 from lib_trainer.training.settings.captions import CaptionSettings
+from lib_trainer.training.settings.concepts import ConceptSettings
 from lib_trainer.training.settings.data import DataSettings
 from lib_trainer.training.settings.logs import LogSettings
 from lib_trainer.training.settings.loss import LossSettings
@@ -33,7 +34,7 @@ from lib_trainer.training.settings.validation import ValidationSettings
 class TrainConfig(
     # The last base's fields come first.
     PreviewSettings, ValidationSettings, LogSettings, StateSettings, SavingSettings, MemorySettings, LossSettings,
-    RateSettings, NetworkSettings, CaptionSettings, DataSettings, MethodSettings,
+    RateSettings, NetworkSettings, CaptionSettings, DataSettings, ConceptSettings, MethodSettings,
     StartSettings,
 ):
     """Everything a person can set. Empty text and 0 mean "automatic" only where the help says so."""

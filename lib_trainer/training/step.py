@@ -190,6 +190,13 @@ def errors(config: TrainConfig, inputs: Inputs, model: HostModel, drawn: Drawn) 
         return objective.mean(objective.elements("l2", predicted, noised.target), masks(model, drawn))
 
 
+def said(config: TrainConfig, inputs: Inputs, model: HostModel, drawn: Drawn) -> Tensor:
+    """Returns what the model says of a batch, (B, 4, h, w) without graph; call it as `losses`."""
+    with torch.no_grad():
+        noised = noise_latents(config, model, drawn)
+        return predict(config, inputs, model, drawn.samples, drawn.loaded.states, noised.noisy, noised.timesteps)
+
+
 def masks(model: HostModel, drawn: Drawn) -> Tensor | None:
     """Returns where the samples count, (B, 1, h, w) on the model's device; None = everywhere."""
     return None if drawn.loaded.masks is None else drawn.loaded.masks.to(model.device)
@@ -278,10 +285,12 @@ class Objective:
     Attributes:
         draw: as `draw`; needs no turn, and follows from the seed, the epoch and the samples alone.
         losses: as `losses`; called inside a turn with the adapters attached.
+        said: as `said`; likewise.
     """
 
     draw: Callable[[TrainConfig, Loaded, int], Drawn]
     losses: Callable[[TrainConfig, Inputs, HostModel, Drawn], Losses]
+    said: Callable[[TrainConfig, Inputs, HostModel, Drawn], Tensor] = said
 
 
 DENOISING: Objective = Objective(draw, losses)

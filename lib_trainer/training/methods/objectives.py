@@ -2,10 +2,13 @@
 from __future__ import annotations
 
 from lib_trainer.training.methods.addift import ADDIFT
+from lib_trainer.training.methods.leco import LECO
 from lib_trainer.training.step import DENOISING, Objective
 
 OBJECTIVES: dict[str, Objective] = {
     "addift": ADDIFT,
+    "leco": LECO,
+    "ileco": LECO,
 }
 """Objectives of their own by the name of the method."""
 

@@ -22,6 +22,10 @@ PARTS: dict[str, tuple[str, ...]] = {"lora": (), "addift": (PAIRS,), "leco": (PR
 """The parts of the fold that belong to a method; those of other methods do nothing in it."""
 
 
+PROMPTED = tuple(method for method, needed in NEEDS.items() if needed == "prompts")
+"""The methods that learn from prompts, without pictures."""
+
+
 @dataclass(frozen=True)
 class MethodSettings:
     """The fold "Method"."""

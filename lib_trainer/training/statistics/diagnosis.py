@@ -86,10 +86,8 @@ def _batch(
 
 
 def _said(run: Run, inputs: step.Inputs, model: HostModel, drawn: step.Drawn, silent: bool) -> Tensor:
-    with torch.no_grad(), run.network.silent() if silent else nullcontext():
-        noised = step.noise_latents(run.config, model, drawn)
-        return step.predict(run.config, inputs, model, drawn.samples, drawn.loaded.states, noised.noisy,
-                            noised.timesteps)
+    with run.network.silent() if silent else nullcontext():
+        return inputs.objective.said(run.config, inputs, model, drawn)
 
 
 def all_finite(tensors: Iterable[Tensor]) -> bool:
@@ -123,7 +121,7 @@ def check_file(name: str, tensors: Mapping[str, Tensor]) -> None:
 
 
 def _named(samples: Sequence[Sample]) -> str:
-    paths = list(dict.fromkeys(str(sample.item.path) for sample in samples))
+    paths = list(dict.fromkeys(sample.item.shown for sample in samples))
     more = f" and {len(paths) - _NAMED} more" if len(paths) > _NAMED else ""
     return ", ".join(paths[:_NAMED]) + more
 
