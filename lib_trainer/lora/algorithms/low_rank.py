@@ -48,7 +48,7 @@ def loha_rank(parts: Parts) -> int:
 
 def glora(parts: Parts, weight: Tensor) -> Tensor:
     """Returns W A + B for a weight W (outputs, inputs, ...), where A acts on the inputs and B is of W's shape."""
-    a1, a2, b1, b2 = (parts.matrix(f"{part}.weight") for part in _glora_order(parts, weight))
+    a1, a2, b1, b2 = (parts.matrix(f"{part}.weight") for part in glora_order(parts, weight))
     mid = parts.get("bm.weight")
     added = b1 @ b2 if mid is None else tucker(mid, b1.T, b2).flatten(1)
     changed = torch.einsum("oi...,ij->oj...", torch.einsum("oi...,ij->oj...", weight, a1), a2)
@@ -60,7 +60,7 @@ def glora_rank(parts: Parts) -> int:
     return min(parts["a1.weight"].shape[:2])
 
 
-def _glora_order(parts: Parts, weight: Tensor) -> tuple[str, str, str, str]:
+def glora_order(parts: Parts, weight: Tensor) -> tuple[str, str, str, str]:
     """Returns the names in the order (inputs, r), (r, inputs), (outputs, r), (r, inputs).
 
     The first LyCORIS versions named the factors the other way about; only the shapes tell.

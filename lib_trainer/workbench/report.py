@@ -1,0 +1,63 @@
+"""What an operation says of the layers it has written: a table by block, numbers of the whole, one sentence."""
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from lib_trainer.blocks.layers import block_of
+from lib_trainer.blocks.layouts import BLOCKS_26
+from lib_trainer.workbench.written import Written
+
+OTHER = "other"
+"""In place of a block's name: layers that are in none."""
+
+
+def rows(layers: Iterable[Written], arch: str | None) -> list[dict[str, Any]]:
+    """Returns a row for each block that has layers, in layout order.
+
+    Args:
+        layers: of the file.
+        arch: "sd15" or "sdxl"; None = not known, then all are in one row.
+
+    Returns:
+        block, number of layers, ranks ("8" or "2-8", "" where there is none), retained energy (0 to 1).
+    """
+    by_block: dict[str, list[Written]] = {}
+    for layer in layers:
+        by_block.setdefault((arch and block_of(layer.name, arch)) or OTHER, []).append(layer)
+    return [{"block": block, "layers": len(by_block[block]), "ranks": ranks(by_block[block]),
+             "retained": retained(by_block[block])} for block in (*BLOCKS_26, OTHER) if block in by_block]
+
+
+def facts(layers: Sequence[Written], size: int) -> dict[str, Any]:
+    """Returns numbers of the whole file.
+
+    Args:
+        layers: of the file. size: its bytes.
+    """
+    return {"bytes": size, "layers": len(layers), "rank": ranks(layers), "retained": retained(layers),
+            "as_difference": sum("diff" in layer.tensors for layer in layers)}
+
+
+def ranks(layers: Iterable[Written]) -> str:
+    """Returns the ranks of layers as people write them; "" where no layer has one."""
+    found = {layer.rank for layer in layers if layer.rank}
+    if not found:
+        return ""
+    return str(min(found)) if len(found) == 1 else f"{min(found)}-{max(found)}"
+
+
+def retained(layers: Iterable[Written]) -> float:
+    """Returns the part of the energy (squared Frobenius norm) that was written, 0 to 1."""
+    energies = [(layer.kept, layer.total) for layer in layers]
+    total = sum(total for _, total in energies)
+    return sum(kept for kept, _ in energies) / total if total else 1.0
+
+
+def summary(name: str, layers: Sequence[Written], size: int) -> str:
+    """Returns the outcome as a sentence."""
+    told = facts(layers, size)
+    rank = f" of rank {told['rank']}" if told["rank"] else ""
+    full = f", {told['as_difference']} of them as full differences" if told["as_difference"] else ""
+    kept = f"; {told['retained']:.2%} of the energy is kept" if told["retained"] < 1 else ""
+    return f"{name}: {size / 1e6:.1f} MB, {told['layers']} layers{rank}{full}{kept}."
