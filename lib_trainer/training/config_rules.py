@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lib_trainer.training.rules import captions, data, datasets, loss, name, network, previews, rates, validation
+from lib_trainer.training.rules import captions, data, datasets, loss, name, network, pairs, previews, rates, validation
 
 if TYPE_CHECKING:
     from lib_trainer.training.config import TrainConfig
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 _RULES: Rules = (
     *name.RULES,
     *data.RULES,
+    *pairs.RULES,
     *datasets.RULES,
     *captions.RULES,
     *network.RULES,

@@ -111,6 +111,7 @@ class _Reader:
         return Source(
             subset, self._found(said.get("image_dir", "")), self._found(said.get("metadata_file", "")),
             config.caption_extension, class_tokens, named_folders=False, place=place,
+            endings=datasets.endings(config),
         )
 
     def _found(self, path: str) -> str:

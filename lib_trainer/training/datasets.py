@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import TypeVar
 
 from lib_trainer.data.captions import CaptionRules
+from lib_trainer.data.pairs import Endings
 from lib_trainer.data.picture_rules import WHITE, PictureRules
 from lib_trainer.data.subsets import Subset
 from lib_trainer.errors import UserError
 from lib_trainer.training.config import TrainConfig
 from lib_trainer.training.rules import data
+from lib_trainer.training.settings.method import NEEDS
 
 T = TypeVar("T")
 
@@ -28,6 +30,8 @@ class Source:
         class_tokens: caption of pictures without a caption file.
         named_folders: whether sub-folders named N_caption are read in place of the folder itself.
         place: where it was written, such as "datasets[1].subsets[0]"; empty = the form.
+        endings: how the names of pairs end; None = its pictures are no pairs.
+        after: where the second pictures of the pairs lie; empty = beside the first ones.
     """
 
     subset: Subset
@@ -37,6 +41,8 @@ class Source:
     class_tokens: str = ""
     named_folders: bool = True
     place: str = ""
+    endings: Endings | None = None
+    after: str = ""
 
 
 @dataclass(frozen=True)
@@ -59,10 +65,16 @@ def of_form(config: TrainConfig) -> DatasetSpec:
     sources = []
     if config.images or config.metadata_file:
         sources.append(Source(subset(config), config.images, config.metadata_file, config.caption_extension,
-                              config.trigger, named_folders=not config.metadata_file))
+                              config.trigger, named_folders=not config.metadata_file, endings=endings(config),
+                              after=config.after_images))
     if config.reg_images:
         sources.append(Source(subset(config, is_reg=True), config.reg_images, "", config.caption_extension))
     return DatasetSpec(config, sources)
+
+
+def endings(config: TrainConfig) -> Endings | None:
+    """Returns how the names of pairs end, None for a method that needs none."""
+    return Endings(config.before_suffix, config.after_suffix) if NEEDS[config.method] == "pairs" else None
 
 
 def subset(config: TrainConfig, is_reg: bool = False) -> Subset:

@@ -100,8 +100,9 @@ def forecast(config: TrainConfig, host: Host) -> Forecast:
 
 def _caches(config: TrainConfig, plan: Plan, findings: Findings) -> dict[str, Any]:
     """What the caches need, and whether they fit."""
-    needed = cache_size.latents(plan.pictures) if config.cache_latents else 0
+    pictures = [*plan.pictures, *plan.partners]
+    needed = cache_size.latents(pictures) if config.cache_latents else 0
     try:
-        return {"cache_bytes": needed, "warnings": findings.warnings + caches.memory(config, plan.pictures)}
+        return {"cache_bytes": needed, "warnings": findings.warnings + caches.memory(config, pictures)}
     except UserError as error:
         return {"cache_bytes": needed, "problems": [*findings.faults, str(error)]}

@@ -3,7 +3,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from lib_trainer.data import cache_size
+from lib_trainer.data import cache_size, pairs
 from lib_trainer.data.dataset import Placed
 from lib_trainer.data.looks import face_of
 from lib_trainer.data.picture_rules import PictureRules
@@ -22,7 +22,7 @@ def looks(config: TrainConfig, findings: Findings) -> None:
 
     items = findings.items
     rules = {item.subset.pictures for item in items}
-    findings.faults += masks.faults(items)
+    findings.faults += masks.faults(pairs.sides(items))
     if items and not config.masked_loss and not config.mask_folder and any(one.mask_folder for one in rules):
         findings.faults.append("masked_loss is off, but subsets have mask folders (conditioning_data_dir): switch "
                                "'Masked loss' on, or take the folders out.")

@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from lib_trainer.data.buckets import Buckets
 from lib_trainer.data.dataset import Dataset
 from lib_trainer.data.metadata_scan import scan_metadata
+from lib_trainer.data.pairs import sides
 from lib_trainer.data.scan import Item, Scan, scan
 from lib_trainer.errors import UserError
 from lib_trainer.host import Checkpoint
 from lib_trainer.training import config_rules, dataset_file, datasets
-from lib_trainer.training.checks import caches, captions
+from lib_trainer.training.checks import caches, captions, pairs
 from lib_trainer.training.checks.findings import Findings
 from lib_trainer.training.config import TrainConfig
 from lib_trainer.training.datasets import DatasetSpec, Source
@@ -32,7 +33,7 @@ def pictures(config: TrainConfig, findings: Findings, sizes_readable: bool = Tru
     scanned = [_scanned(spec, findings) for spec in specs]
     findings.items = [item for items in scanned for item in items]
     caches.looks(config, findings)
-    findings.warnings += captions.remarks(config, findings.items)
+    findings.warnings += captions.remarks(config, sides(findings.items))
     if findings.checkpoint and sizes_readable:
         sizes = [_sizes(spec, findings.checkpoint, findings) for spec in specs]
         findings.datasets = _whole(specs, scanned, sizes)
@@ -76,7 +77,7 @@ def _scanned(spec: DatasetSpec, findings: Findings) -> list[Item]:
 def _opened(source: Source, findings: Findings) -> list[Item]:
     where = f"{source.place}: " if source.place else ""
     try:
-        found = _read(source)
+        found = pairs.read(source, _read) if source.endings else _read(source)
     except UserError as error:
         findings.faults.append(f"{where}{error}")
         return []

@@ -13,13 +13,15 @@ from dataclasses import replace
 from typing import Any
 
 from lib_trainer.data.dataset import Plan
+from lib_trainer.data.pairs import sides
 from lib_trainer.data.scan import Item
 from lib_trainer.data.subsets import Subset
 from lib_trainer.host import Checkpoint
 from lib_trainer.training.config import TrainConfig
 
 _FREE_GROUPS = ("Saving", "Resume", "Previews")
-_PLACES = frozenset({"name", "images", "reg_images", "datasets", "metadata_file", "mask_folder", "base_model"})
+_PLACES = frozenset({"name", "images", "reg_images", "datasets", "metadata_file", "mask_folder", "base_model",
+                     "after_images"})
 _FREE = frozenset({
     # Length and rates: of the updates that come.
     "epochs", "steps", "learning_rate", "unet_lr", "text_encoder_lr", "text_encoder2_lr", "block_lrs", "scheduler",
@@ -67,9 +69,9 @@ def acting(changed: Iterable[str]) -> list[str]:
 
 
 def pictures(items: Iterable[Item]) -> dict[str, str]:
-    """Returns a digest of every picture by its key: caption, size in pixels and bytes, repeats, kind."""
-    return {item.key: _digest(item.caption, item.width, item.height, _bytes(item), item.repeats, item.is_reg)
-            for item in items}
+    """Returns a digest of every picture by its key: caption, size in pixels and bytes, repeats, kind, its partner."""
+    return {item.key: _digest(*(fact for one in sides([item]) for fact in (
+        one.caption, one.width, one.height, _bytes(one), one.repeats, one.is_reg))) for item in items}
 
 
 def plan(of: Plan, probes: int = 64) -> str:
