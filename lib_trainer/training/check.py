@@ -12,7 +12,7 @@ from typing import Any
 from lib_trainer.errors import Problems, UserError
 from lib_trainer.host import Checkpoint, Host
 from lib_trainer.training import base, config_rules, config_values, wishes
-from lib_trainer.training.checks import concepts, files, hardware, lora, objective, pictures, previews, resume
+from lib_trainer.training.checks import concepts, files, hardware, lora, objective, pictures, previews, resume, unused
 from lib_trainer.training.checks.findings import Findings
 from lib_trainer.training.config import TrainConfig
 from lib_trainer.training.loss import noise_schedule
@@ -82,6 +82,7 @@ def examine(config: TrainConfig, host: Host, bad: frozenset[str] = frozenset()) 
     if "thumbnail" not in bad:
         findings.faults += files.thumbnail(config)
     _material(config, findings, bad)
+    findings.warnings += unused.told(config)
     if checkpoint and config.clip_skip > 1 and not checkpoint.family.has_clip_skip:
         findings.warnings.append(f"Clip skip {config.clip_skip} does nothing: {checkpoint.family.label} always uses "
                                  "the last layer but one of its text encoders.")

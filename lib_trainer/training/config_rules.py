@@ -7,7 +7,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lib_trainer.training.rules import captions, data, datasets, loss, name, network, pairs, previews, rates, validation
+from lib_trainer.training.rules import (
+    captions,
+    concepts,
+    data,
+    datasets,
+    loss,
+    name,
+    network,
+    pairs,
+    previews,
+    rates,
+    validation,
+)
 
 if TYPE_CHECKING:
     from lib_trainer.training.config import TrainConfig
@@ -17,6 +29,7 @@ _RULES: Rules = (
     *name.RULES,
     *data.RULES,
     *pairs.RULES,
+    *concepts.RULES,
     *datasets.RULES,
     *captions.RULES,
     *network.RULES,

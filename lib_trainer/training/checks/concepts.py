@@ -37,6 +37,9 @@ def concepts(config: TrainConfig, findings: Findings, sizes_readable: bool = Tru
                                f"to learn: {'; '.join(same[:_TOLD])}. Give two different prompts, and a guidance above "
                                "0.")
         return
+    if config.train_text_encoder and any(one.strength != 1.0 for row in found for one in row.concepts):
+        findings.faults.append("Sliders (a <-> b) and concepts of another strength than 1 are learned in the U-Net "
+                               "alone: switch 'Train text encoder' off.")
     if findings.checkpoint and sizes_readable:
         _sized(config, found, findings.checkpoint, findings)
 

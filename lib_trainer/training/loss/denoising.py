@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from itertools import pairwise
 
 from torch import Tensor
 
@@ -56,7 +57,7 @@ def denoised(
         prediction: "epsilon" or "v", what `say` returns of latents at a timestep.
     """
     latents = noise
-    for now, then in zip(timesteps, timesteps[1:], strict=False):
+    for now, then in pairwise(timesteps):
         clean, epsilon = clean_and_noise(prediction, say(latents, now).float(), latents, alphas[now])
         latents = alphas[then].sqrt() * clean + (1.0 - alphas[then]).sqrt() * epsilon
     return latents
