@@ -86,14 +86,14 @@ def write(layer: LayerSum, style: Style) -> Written:
     Raises:
         UserError: a number is too great for the dtype.
     """
-    thin = None if layer.is_norm or not layer.shape else _thin(layer, style)
+    thin = _thin(layer, style) if len(layer.shape) > 1 else None
     tensors = _as_difference(layer) if thin is None else _as_lora(layer, thin)
-    stored = {part: _stored(tensor, style.dtype, f"{layer.name}.{part}")
-              for part, tensor in (tensors | _beside(layer)).items()}
+    found = {part: stored(tensor, style.dtype, f"{layer.name}.{part}")
+             for part, tensor in (tensors | _beside(layer)).items()}
     if thin is None:
-        return Written(layer.name, stored, None, layer.is_conv)
+        return Written(layer.name, found, None, layer.is_conv)
     rank = thin.up.shape[1]
-    return Written(layer.name, {keys.ALPHA: torch.tensor(float(rank)), **stored}, rank, layer.is_conv, thin.kept,
+    return Written(layer.name, {keys.ALPHA: torch.tensor(float(rank)), **found}, rank, layer.is_conv, thin.kept,
                    thin.total)
 
 
@@ -151,8 +151,11 @@ def _beside(layer: LayerSum) -> dict[str, Tensor]:
     return {"b_norm" if layer.is_norm else "diff_b": layer.bias}
 
 
-def _stored(tensor: Tensor, dtype: torch.dtype, name: str) -> Tensor:
-    """Rounds once, from double precision.
+def stored(tensor: Tensor, dtype: torch.dtype, name: str) -> Tensor:
+    """Returns a tensor as the file holds it: on the CPU, rounded once from double precision.
+
+    Args:
+        tensor: float64. dtype: the file's. name: the tensor's, for the sentence.
 
     Raises:
         UserError: a number is too great for the dtype.

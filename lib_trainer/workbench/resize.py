@@ -1,0 +1,160 @@
+"""A LoRA at a lower rank: every layer that is a change of a matrix or kernel is decomposed and keeps its best part.
+
+LoHa, LoKr, Tucker kernels and full differences become plain factors on the way. Kinds that depend on the base model's
+weights (DoRA, OFT, GLoRA, (IA)3) stay as they are, unless the base checkpoint is named. Strength and metadata stay;
+tensors that nobody knows are carried over.
+"""
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from torch import Tensor
+
+from lib_trainer.errors import Problems, UserError
+from lib_trainer.lora import base_weights, file, keys, metadata, whole
+from lib_trainer.lora.bake import BaseWeight
+from lib_trainer.lora.checkpoint_layers import FAMILIES
+from lib_trainer.workbench import factors, kernels, layer_sum, names, reading, record, report, written
+from lib_trainer.workbench.decomposition import device_of
+from lib_trainer.workbench.layer_sum import Weighted
+from lib_trainer.workbench.operation import Operation, Outcome, Progress
+from lib_trainer.workbench.reading import ReadLora
+from lib_trainer.workbench.reduction import SVD, Reduction
+from lib_trainer.workbench.written import Style, Written
+
+
+@dataclass(frozen=True)
+class ResizeOrder:
+    """What is to be resized.
+
+    Attributes:
+        source: a LoRA file of any kind. out: the new LoRA, `.safetensors`.
+        reduction: of the kind "svd".
+        precision: of the file: "fp32", "fp16" or "bf16".
+        base: the base checkpoint, for kinds that depend on its weights; None = these stay as they are.
+        device: where to compute: "auto" or a torch device.
+        family: "sd1", "sd2" or "sdxl"; "" = as the file tells.
+    """
+
+    source: Path
+    out: Path
+    reduction: Reduction
+    precision: str = "fp32"
+    base: Path | None = None
+    device: str = "auto"
+    family: str = ""
+
+
+def run(order: ResizeOrder) -> Operation:
+    """Writes the resized LoRA.
+
+    Raises:
+        UserError: the order contradicts itself, or a file cannot be read or written.
+    """
+    check(order)
+    if order.out.exists():
+        raise whole.taken(order.out)
+    lora = reading.read(order.source, order.family)
+    stays = [layer for layer, parts in keys.by_layer(lora.tensors).items() if _stays(parts, order)]
+    with ExitStack() as stack:
+        base = _opened(stack, order, lora)
+        layers = yield from _layers(order, lora, stays, base)
+    if not any(layer.rank for layer in layers):
+        raise UserError(f"'{order.source.name}' has no layer whose rank could be changed without the base checkpoint. "
+                        "Name the checkpoint that it was trained on, or choose another LoRA.")
+    tensors = {f"{layer.name}.{part}": tensor for layer in layers for part, tensor in layer.tensors.items()}
+    tensors |= lora.carried
+    file.save(order.out, tensors, record.with_hashes(tensors, _record(order, lora, layers)))
+    return _outcome(order, lora, layers, stays)
+
+
+def check(order: ResizeOrder) -> None:
+    """Refuses an order that contradicts itself, whatever its files.
+
+    Raises:
+        UserError: it does; all faults at once.
+    """
+    faults = order.reduction.faults()
+    if order.reduction.kind != SVD:
+        faults.append(f"A resize lowers ranks, and the reduction '{order.reduction.kind}' keeps them. Choose 'svd'.")
+    if order.precision not in written.DTYPES:
+        faults.append(f"The precision '{order.precision}' is none of {', '.join(written.DTYPES)}. Choose one of them.")
+    if order.family not in ("", *FAMILIES):
+        faults.append(f"The family '{order.family}' is none of {', '.join(FAMILIES)}. Choose one of them.")
+    if faults:
+        raise Problems(faults)
+
+
+def _stays(parts: Mapping[str, Tensor], order: ResizeOrder) -> bool:
+    return order.base is None and factors.needs_base(parts)
+
+
+def _opened(stack: ExitStack, order: ResizeOrder, lora: ReadLora) -> BaseWeight | None:
+    """Opens the base checkpoint where a layer needs it.
+
+    Raises:
+        UserError: it cannot be read, or nothing tells which kind of model it is.
+    """
+    if order.base is None or not any(map(factors.needs_base, keys.by_layer(lora.tensors).values())):
+        return None
+    if lora.family is None:
+        raise UserError(f"'{order.source.name}' does not tell which kind of model it is for. Name the family (sd1, sd2 "
+                        "or sdxl).")
+    return stack.enter_context(base_weights.opened(order.base, lora.family))
+
+
+def _layers(
+    order: ResizeOrder, lora: ReadLora, stays: Sequence[str], base: BaseWeight | None
+) -> Generator[Progress, None, list[Written]]:
+    device, style = device_of(order.device), Style(order.reduction, written.DTYPES[order.precision])
+    grouped = keys.by_layer(lora.tensors)
+    layers = []
+    for number, (name, parts) in enumerate(grouped.items()):
+        yield Progress(number, len(grouped), "Resizing")
+        if name in stays:
+            layers.append(Written(name, parts, None, is_conv=False))
+            continue
+        term = factors.term(name, parts, base, device)
+        layer = layer_sum.add(name, [Weighted(term, 1.0, lora.path.name)], kernels.kernel_of(name, lora.family))
+        layers.append(written.write(layer, style))
+    return layers
+
+
+def _record(order: ResizeOrder, lora: ReadLora, layers: Sequence[Written]) -> dict[str, str]:
+    """Returns the source's metadata with the new ranks, and how they came about."""
+    reduction = order.reduction
+    before, after = _ranks_told(lora), report.ranks(layers)
+    how = (f"Dynamic resize with {reduction.dynamic}: {reduction.threshold:g} from {before} to {after}"
+           if reduction.dynamic else f"dimension is resized from {before} to {after}")
+    made_by = {"source": order.source.stem, "source_hash": lora.metadata.get(metadata.MODEL_HASH, ""),
+               "reduction": reduction.in_words(), "base": order.base.name if order.base else "",
+               "implementation": metadata.IMPLEMENTATION}
+    return record.of_changed(lora.metadata, layers, order.out.stem, how) | {
+        f"{record.PREFIX}{key}": text for key, text in made_by.items() if text}
+
+
+def _ranks_told(lora: ReadLora) -> str:
+    """Returns the former ranks: as the file's record says, else as its layers have them, else "?"."""
+    told = lora.metadata.get("ss_network_dim", "")
+    if told and told != "None":
+        return told
+    shapes = {name: {"shape": tuple(tensor.shape)} for name, tensor in lora.tensors.items()}
+    found = {rank for parts in keys.by_layer(shapes).values() if (rank := keys.rank(parts))}
+    return "-".join(str(rank) for rank in sorted({min(found), max(found)})) if found else "?"
+
+
+def _outcome(order: ResizeOrder, lora: ReadLora, layers: Sequence[Written], stays: Sequence[str]) -> Outcome:
+    size = order.out.stat().st_size
+    notes = [*lora.notes, *reading.carried_notes(lora)]
+    if stays:
+        kind = keys.algorithm(f"{stays[0]}.{part}" for part in keys.by_layer(lora.tensors)[stays[0]])
+        notes.append(f"{len(stays)} layers of the kind {kind}, such as '{stays[0]}', stay as they are: what they do "
+                     "depends on the model's weights. Name the base checkpoint to have them resized too.")
+    if not lora.naming.startswith(names.KOHYA):
+        notes.append(f"The file had the names of {lora.naming}; the new one has kohya's.")
+    arch = FAMILIES[lora.family].arch if lora.family else None
+    facts = {"summary": report.summary(order.out.name, layers, size), **report.facts(layers, size)}
+    return Outcome(order.out, facts, report.rows(layers, arch), notes)

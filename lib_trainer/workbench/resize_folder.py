@@ -1,0 +1,116 @@
+"""All LoRAs of a folder at a lower rank, file by file; one that fails is told and does not stop the others.
+
+Nothing is overwritten: a file whose name is taken is left for another time, so a batch that was ended goes on where it
+was when it is started again.
+"""
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lib_trainer.errors import Problems, UserError
+from lib_trainer.workbench import resize
+from lib_trainer.workbench.operation import Operation, Outcome, Progress
+from lib_trainer.workbench.reduction import Reduction
+from lib_trainer.workbench.resize import ResizeOrder
+
+_PARTS = 100
+"""Units of progress for each file."""
+
+
+@dataclass(frozen=True)
+class FolderOrder:
+    """A folder of LoRAs that is to be resized.
+
+    Attributes:
+        folder: it and its sub-folders are searched for `.safetensors` files.
+        out_folder: where the new ones go, in sub-folders of the same names; may be `folder` itself.
+        suffix: put after every name.
+        reduction, precision, base, device, family: of each, see `ResizeOrder`.
+    """
+
+    folder: Path
+    out_folder: Path
+    suffix: str
+    reduction: Reduction
+    precision: str = "fp32"
+    base: Path | None = None
+    device: str = "auto"
+    family: str = ""
+
+    def orders(self) -> list[ResizeOrder]:
+        """Returns an order for each file; what a former run has made is no source."""
+        return [
+            ResizeOrder(path, self._target(path), self.reduction, self.precision, self.base, self.device, self.family)
+            for path in sorted(self.folder.rglob("*.safetensors"))
+            if not path.name.startswith(".") and not self._is_result(path)
+        ]
+
+    def _target(self, path: Path) -> Path:
+        return self.out_folder / path.relative_to(self.folder).with_name(f"{path.stem}{self.suffix}.safetensors")
+
+    def _is_result(self, path: Path) -> bool:
+        """Whether a file looks as if a former run had made it: in the new files' sub-folder, or with their suffix."""
+        folder, into = self.folder.resolve(), self.out_folder.resolve()
+        if into == folder:
+            return bool(self.suffix) and path.stem.endswith(self.suffix)
+        return into.is_relative_to(folder) and path.resolve().is_relative_to(into)
+
+
+def run(order: FolderOrder) -> Operation:
+    """Resizes every file.
+
+    Raises:
+        UserError: the order contradicts itself, the folder has no LoRAs or all of them are done, or every file failed.
+    """
+    resize.check(ResizeOrder(order.folder, order.out_folder, order.reduction, order.precision, family=order.family))
+    if not order.folder.is_dir():
+        raise UserError(f"There is no folder '{order.folder}'. Give the folder that holds the LoRAs.")
+    orders = order.orders()
+    waiting = [one for one in orders if not one.out.exists()]
+    if not waiting:
+        raise UserError(f"All {len(orders)} LoRAs of '{order.folder}' have a file of the new name already, and none is "
+                        "overwritten. Choose another suffix or folder." if orders else
+                        f"The folder '{order.folder}' has no .safetensors files. Choose the folder of the LoRAs.")
+    rows = []
+    for number, one in enumerate(waiting):
+        rows.append((yield from _resized(one, order.folder, number, len(waiting))))
+    if all(row["fault"] for row in rows):
+        raise Problems([f"{row['file']}: {row['fault']}" for row in rows])
+    return _outcome(order, rows, len(orders) - len(waiting))
+
+
+def _resized(order: ResizeOrder, folder: Path, number: int, files: int) -> Generator[Progress, None, dict[str, Any]]:
+    """Resizes one file; returns its row of the table."""
+    row = {"file": str(order.source.relative_to(folder)), "layers": 0, "ranks": "", "bytes_before": 0, "bytes": 0,
+           "retained": 0.0, "fault": ""}
+    operation = resize.run(order)
+    try:
+        row["bytes_before"] = order.source.stat().st_size
+        while True:
+            inner = next(operation)
+            yield Progress(_PARTS * number + _PARTS * inner.done // inner.total, _PARTS * files, "Resizing")
+    except StopIteration as end:
+        facts = end.value.facts
+        return row | {"layers": facts["layers"], "ranks": facts["rank"], "bytes": facts["bytes"],
+                      "retained": facts["retained"]}
+    except UserError as error:
+        return row | {"fault": str(error)}
+    finally:
+        operation.close()
+
+
+def _outcome(order: FolderOrder, rows: Sequence[dict[str, Any]], done_before: int) -> Outcome:
+    well = [row for row in rows if not row["fault"]]
+    before, after = sum(row["bytes_before"] for row in well), sum(row["bytes"] for row in well)
+    notes = []
+    if done_before:
+        notes.append(f"{done_before} files were left alone: a file of the new name was there, and none is overwritten.")
+    if len(well) < len(rows):
+        notes.append(f"{len(rows) - len(well)} files could not be resized; the table says why.")
+    summary = (f"{len(well)} LoRAs resized into '{order.out_folder}': {before / 1e6:.1f} MB became "
+               f"{after / 1e6:.1f} MB.")
+    facts = {"summary": summary, "files": len(well), "failed": len(rows) - len(well), "bytes": after}
+    return Outcome(None, facts, list(rows), notes)
