@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from lib_trainer.errors import UserError
@@ -29,16 +29,13 @@ def beside(base: Path, out: Path) -> Iterator[list[Path]]:
         UserError: another file has such a name already, or the folder cannot be written.
     """
     made: list[Path] = []
-    try:
+    with ExitStack() as undone:
         for source, target in _pairs(base, out):
             if _copied(source, target):
                 made.append(target)
+                undone.callback(_remove, target)
         yield made
-    except BaseException:
-        for path in made:
-            with contextlib.suppress(OSError):
-                path.unlink()
-        raise
+        undone.pop_all()
 
 
 def _pairs(base: Path, out: Path) -> Iterator[tuple[Path, Path]]:
@@ -64,6 +61,11 @@ def _copied(source: Path, target: Path) -> bool:
         return False
     whole.write(target, content)
     return True
+
+
+def _remove(path: Path) -> None:
+    with contextlib.suppress(OSError):
+        path.unlink()
 
 
 def _text_folder(config: Path) -> Path | None:

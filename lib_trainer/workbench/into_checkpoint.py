@@ -2,12 +2,13 @@
 
 Each f is computed from the checkpoint's own W, as the WebUIs do with several LoRAs in one prompt, in double precision,
 and the result is rounded once to the file's dtype: the merged checkpoint draws what the checkpoint and the tags drew.
-One tensor is read, changed and written at a time, so the memory needed does not grow with the checkpoint.
+One tensor is read, changed and written at a time: beside the LoRAs themselves, the memory needed does not grow with the
+checkpoint.
 """
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -21,14 +22,12 @@ from lib_trainer.blocks.presets import Presets
 from lib_trainer.errors import Problems, UserError
 from lib_trainer.lora import checkpoint, checkpoint_layers, metadata, whole
 from lib_trainer.lora.checkpoint_layers import Place
-from lib_trainer.workbench import companions, streamed
-from lib_trainer.workbench.acting import Acting, opened
+from lib_trainer.workbench import companions, streamed, summands
+from lib_trainer.workbench.acting import Acting, placed
 from lib_trainer.workbench.decomposition import device_of
 from lib_trainer.workbench.operation import Operation, Outcome, Progress
+from lib_trainer.workbench.record import PREFIX
 from lib_trainer.workbench.sources import Source
-
-PREFIX = "merge."
-"""Beginning of the metadata keys that say what was merged."""
 
 _SCALED = "scaled_fp8"
 _EMA = "model_ema."
@@ -75,20 +74,22 @@ def run(order: IntoCheckpointOrder) -> Operation:
         family = checkpoint_layers.family_of(base.entries, order.base.name)
         _refuse_scaled(base, order.base)
         known = checkpoint_layers.layers(base.entries, family)
-        acting = [stack.enter_context(opened(source, family, known, order.presets, order.elements))
-                  for source in order.sources]
+        acting = []
+        for done, source in enumerate(order.sources):
+            yield Progress(done, len(order.sources), "Reading")
+            acting.append(placed(source, family, known, order.presets, order.elements))
         changes = _changes(acting)
         entries = streamed.laid_out(
             streamed.Entry(name, streamed.converted(dtype, order.precision), shape)
             for name, (dtype, shape) in base.entries.items())
         copies = stack.enter_context(companions.beside(order.base, order.out))
         file = stack.enter_context(streamed.writing(
-            order.out, entries, _metadata(order, base.metadata), order.replace))
+            order.out, entries, _metadata(order, base.metadata, acting), order.replace))
         for done, entry in enumerate(entries):
             yield Progress(done, len(entries), "Merging")
             file.write(_merged(base.read(entry.name), changes.get(entry.name, ()), device))
-        outcome = _outcome(order, acting, changes, base, copies)
-    return outcome
+        names = list(base.entries)
+    return _outcome(order, acting, changes, names, copies)
 
 
 def _check(order: IntoCheckpointOrder) -> None:
@@ -143,8 +144,9 @@ def _merged(tensor: Tensor, changes: Iterable[tuple[Acting, str, Place]], device
     return total
 
 
-def _metadata(order: IntoCheckpointOrder, former: dict[str, str]) -> dict[str, str]:
+def _metadata(order: IntoCheckpointOrder, former: dict[str, str], acting: Iterable[Acting]) -> dict[str, str]:
     """Returns the checkpoint's own record with the new title, and ours of what was merged."""
+    told = [summands.described(member.summand) for member in acting]
     record = {key: text for key, text in former.items() if key != "modelspec.hash_sha256"}
     merged = [former.get("modelspec.title", order.base.stem), *(source.path.stem for source in order.sources)]
     return record | {
@@ -152,31 +154,27 @@ def _metadata(order: IntoCheckpointOrder, former: dict[str, str]) -> dict[str, s
         "modelspec.date": datetime.now().replace(microsecond=0).isoformat(),
         "modelspec.merged_from": ", ".join(merged),
         f"{PREFIX}base": order.base.name,
-        f"{PREFIX}loras": json.dumps(list(_told(order.sources)), ensure_ascii=False),
+        f"{PREFIX}sources": json.dumps(told, ensure_ascii=False),
         f"{PREFIX}precision": order.precision,
         f"{PREFIX}implementation": metadata.IMPLEMENTATION,
     }
 
 
-def _told(sources: Iterable[Source]) -> Iterator[dict[str, object]]:
-    for source in sources:
-        with checkpoint.opened(source.path) as file:
-            digest = file.metadata.get(metadata.MODEL_HASH, "")
-        yield {"file": source.path.name, "strength": source.strength, "te": source.te, "unet": source.unet,
-               "weights": source.weights, "model_hash": digest}
-
-
 def _outcome(
-    order: IntoCheckpointOrder, acting: list[Acting], changes: Changes, base: checkpoint.Tensors, copies: list[Path]
+    order: IntoCheckpointOrder, acting: list[Acting], changes: Changes, names: list[str], copies: list[Path]
 ) -> Outcome:
     notes = [note for member in acting for note in member.notes]
     if checkpoint.is_pickle(order.base):
         notes.append(f"'{order.base.name}' is a pickle: it was read as weights alone, whatever else is in it was "
                      "neither run nor carried over.")
-    if any(name.startswith(_EMA) for name in base.entries):
+    if any(name.startswith(_EMA) for name in names):
         notes.append("The checkpoint's averaged weights (model_ema) stay as they were: programs draw with the others.")
     if copies:
         notes.append(f"Beside it now: {', '.join(path.name for path in copies)}, without which it does not load.")
-    rows = [{"file": member.source.path.name, "layers": len(member.layers), "left_out": len(member.left_out)}
+    rows = [{"file": member.summand.name, "layers": len(member.layers), "left_out": len(member.left_out)}
             for member in acting]
-    return Outcome(order.out, {"tensors": len(base.entries), "tensors_changed": len(changes)}, rows, notes)
+    size = order.out.stat().st_size
+    summary = (f"{order.out.name}: {size / 1e6:.1f} MB, {len(changes)} of {len(names)} tensors changed by "
+               f"{len(acting)} {'LoRA' if len(acting) == 1 else 'LoRAs'}.")
+    return Outcome(order.out, {"summary": summary, "bytes": size, "tensors": len(names),
+                               "tensors_changed": len(changes)}, rows, notes)
