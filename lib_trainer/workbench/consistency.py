@@ -42,8 +42,8 @@ def _fault(shapes: Mapping[str, Shape]) -> str:
     for part in (*layer_parts.NUMBERS, keys.ALPHA):
         if part in shapes and math.prod(shapes[part]) != 1:
             return f"'{part}' is {list(shapes[part])}, not one number"
-    if keys.DOWN in shapes and keys.UP in shapes and (told := _lora_fault(shapes)):
-        return told
+    if keys.DOWN in shapes and keys.UP in shapes:
+        return _lora_fault(shapes)
     return _product_fault(shapes)
 
 
@@ -56,7 +56,7 @@ def _lora_fault(shapes: Mapping[str, Shape]) -> str:
     if (down[0], up[1]) != inner:
         middle = f", mid {list(mid)}" if mid else ""
         return f"the rank of down {list(down)}{middle} and of up {list(up)} differ"
-    return "" if down[0] else "its rank is 0"
+    return _size_fault(up[0] * math.prod((mid or down)[2:]) * down[1], shapes) if down[0] else "its rank is 0"
 
 
 def _product_fault(shapes: Mapping[str, Shape]) -> str:
@@ -64,7 +64,6 @@ def _product_fault(shapes: Mapping[str, Shape]) -> str:
     algorithm = registry.find(shapes)
     if algorithm is None:
         return ""
-    told = ", ".join(f"{part} {list(shape)}" for part, shape in shapes.items() if part in algorithm.parts)
     try:
         parts = Parts(frozenset(shapes), {
             part: torch.empty(shape, device="meta") for part, shape in shapes.items()
@@ -73,10 +72,18 @@ def _product_fault(shapes: Mapping[str, Shape]) -> str:
             return "its rank is 0"
         entries = _entries(algorithm, parts)
     except (RuntimeError, IndexError, ValueError, TypeError, OverflowError):
-        return f"its tensors do not fit one another ({told})"
-    if entries > _MAX_ENTRIES:
-        return f"it would be a weight of {entries} numbers ({told}), which no layer is"
-    return ""
+        return f"its tensors do not fit one another ({_told(shapes)})"
+    return _size_fault(entries, shapes)
+
+
+def _size_fault(entries: int, shapes: Mapping[str, Shape]) -> str:
+    if entries <= _MAX_ENTRIES:
+        return ""
+    return f"it would be a weight of {entries} numbers ({_told(shapes)}), which no layer is"
+
+
+def _told(shapes: Mapping[str, Shape]) -> str:
+    return ", ".join(f"{part} {list(shape)}" for part, shape in shapes.items())
 
 
 def _entries(algorithm: registry.Algorithm, parts: Parts) -> int:

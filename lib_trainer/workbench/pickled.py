@@ -5,7 +5,10 @@ be more than the file itself has, and every tensor must be an ordinary one that 
 """
 from __future__ import annotations
 
+import pickle
+import struct
 import zipfile
+import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,6 +23,13 @@ _MAX_PICKLE = 64_000_000
 """Bytes of names and shapes: a LoRA has some hundred kilobytes."""
 
 
+_STUMBLES = (
+    pickle.UnpicklingError, ArithmeticError, AssertionError, AttributeError, EOFError, ImportError, LookupError,
+    MemoryError, OSError, RuntimeError, struct.error, TypeError, ValueError, zipfile.BadZipFile, zlib.error,
+)
+"""What torch's reader stumbles over in damaged files: it checks nothing and takes names and numbers as they come."""
+
+
 def read(path: Path) -> dict[str, Tensor]:
     """Reads the tensors of a file into memory of their own.
 
@@ -31,7 +41,7 @@ def read(path: Path) -> dict[str, Tensor]:
     size = _checked(path)
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # whatever a damaged pickle makes the reader stumble over
+    except _STUMBLES as error:
         raise UserError(
             f"'{path}' cannot be read as weights alone ({_first_line(error)}): it is damaged, or it wants to run code. "
             "Use the .safetensors version of this LoRA."

@@ -41,7 +41,7 @@ class ReadLora:
         metadata: text by text; none in a pickle.
         family: "sd1", "sd2", "sdxl"; None = nothing tells.
         carried: what belongs to no layer or is of an unknown kind, under the file's own names.
-        notes: sentences for the person.
+        notes: sentences for the person (about `carried`: `carried_notes`).
         naming: whose names the file has (`workbench.names`).
         spoken: "layer.part" -> the file's own name of the tensor.
     """
@@ -75,6 +75,8 @@ def read(path: Path, family: str = "") -> ReadLora:
     Raises:
         UserError: it is missing, damaged, no LoRA, or claims what cannot be.
     """
+    if family and family not in names.FAMILIES:
+        raise UserError(f"There is no family '{family}': choose one of {', '.join(names.FAMILIES)}.")
     if path.suffix.lower() in pickled.ENDINGS:
         tensors = pickled.read(path)
         stored = _Stored({name: tuple(tensor.shape) for name, tensor in tensors.items()}, {}, tensors.__getitem__)
@@ -101,7 +103,7 @@ def _read(path: Path, stored: _Stored, family: str, notes: list[str]) -> ReadLor
     _shape_lengths(tensors, by_name)
     notes += _scale(path, stored.metadata, tensors, {name: spoken[own] for name, own in by_name.items()})
     naming = _naming(list(spoken.values()), names.FAMILIES.get(told or ""))
-    notes += _notes(carried, spoken, told)
+    notes += _notes(spoken, told)
     return ReadLora(path, tensors, stored.metadata, told, carried, notes, naming, by_name)
 
 
@@ -205,17 +207,21 @@ def _naming(spoken: list[names.Spoken | None], family: Family | None) -> str:
     return counted.most_common(1)[0][0] if counted else names.KOHYA
 
 
-def _notes(
-    carried: Mapping[str, Tensor], spoken: Mapping[str, names.Spoken | None], family: str | None
-) -> list[str]:
+def carried_notes(lora: ReadLora) -> list[str]:
+    """Returns what is to be said about the tensors that are carried over untouched."""
+    embeddings = [name for name in lora.carried if name.startswith(NOT_LAYERS)]
+    unknown = [name for name in lora.carried if name not in embeddings]
     notes = []
-    embeddings = sum(name.startswith(NOT_LAYERS) for name in carried)
-    unknown = [name for name in carried if not name.startswith(NOT_LAYERS)]
     if embeddings:
-        notes.append(f"{embeddings} tensors of embeddings travel with this LoRA and are carried over untouched.")
+        notes.append(f"{len(embeddings)} tensors of embeddings travel with this LoRA and are carried over untouched.")
     if unknown:
         notes.append(f"{len(unknown)} tensors are of a kind that is not known here, such as '{unknown[0]}': they are "
                      "carried over untouched, and nothing is worked out with them.")
+    return notes
+
+
+def _notes(spoken: Mapping[str, names.Spoken | None], family: str | None) -> list[str]:
+    notes = []
     if len(kinds := {said.naming for said in spoken.values() if said is not None}) > 1:
         notes.append(f"The file mixes the names of several programs ({', '.join(sorted(kinds))}).")
     if family is None:
