@@ -261,3 +261,28 @@ def test_the_documentation_names_every_kind_and_what_it_takes() -> None:
         row = row.replace("all dropouts", "`network_dropout`, `rank_dropout`")
         assert {option for option in (*OPTIONS, RANK) if f"`{option}`" in row} == facts.takes, name
         assert (facts.module in row or facts.module == "lycoris.kohya") and facts.algo in row
+
+
+@every_kind
+def test_samples_have_strengths_of_their_own(kind: str) -> None:
+    """As if each were alone with the network at that strength; it ends when the network leaves the model."""
+    found, network = trained.learned(kind)
+    strengths = (0.25, -0.5)
+    alone = []
+    for strength in strengths:
+        with network.attached(found, dict.fromkeys(network.layers, strength)):
+            alone.append(trained.outputs(found))
+    with network.attached(found):
+        network.act_at(torch.tensor(strengths))
+        together = trained.outputs(found)
+        network.act_at(None)
+        plain = trained.outputs(found)
+    for name, output in together.items():
+        # The factor comes before or behind a sum of some products.
+        torch.testing.assert_close(output[0], alone[0][name][0], rtol=1e-5, atol=1e-5)
+        torch.testing.assert_close(output[1], alone[1][name][1], rtol=1e-5, atol=1e-5)
+    with network.attached(found):
+        network.act_at(torch.tensor(strengths))
+    with network.attached(found):
+        for name, output in trained.outputs(found).items():
+            assert torch.equal(output, plain[name])
