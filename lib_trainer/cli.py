@@ -133,7 +133,7 @@ def _add_generate(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_bench(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("what", nargs="?", choices=("speed", "teach", "data", "cache"), default="speed")
+    parser.add_argument("what", nargs="?", choices=("speed", "teach", "data", "cache", "workbench"), default="speed")
     parser.add_argument("--model", type=Path, help="checkpoint file (default: the demo checkpoint)")
     parser.add_argument("--pictures", type=int, help="teach: pictures drawn of each kind (50); data: how many are "
                         "listed and planned, cache: cached and read (50000)")
@@ -175,7 +175,7 @@ def _serve(arguments: argparse.Namespace) -> int:
 def _bench(arguments: argparse.Namespace) -> int:
     """Measures in a temporary folder; prints the figures as JSON, and 1 tells that they are worse than promised."""
     from lib_trainer import bootstrap
-    from lib_trainer.bench import caches, data, speed, teach
+    from lib_trainer.bench import caches, data, speed, teach, workbench
 
     def report(line: str) -> None:
         print(line, file=sys.stderr, flush=True)
@@ -183,6 +183,9 @@ def _bench(arguments: argparse.Namespace) -> int:
     with tempfile.TemporaryDirectory() as folder:
         if arguments.what == "data":
             print_json(data.measure(Path(folder) / "pictures", arguments.pictures or 50000, report).to_json())
+            return DONE
+        if arguments.what == "workbench":
+            print_json(workbench.measure(Path(folder), report).to_json())
             return DONE
         app = bootstrap.standalone(arguments.model, *(Path(folder) / name for name in ("models", "loras", "outputs")))
         if arguments.what == "cache":

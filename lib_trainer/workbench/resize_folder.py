@@ -113,4 +113,4 @@ def _outcome(order: FolderOrder, rows: Sequence[dict[str, Any]], done_before: in
     summary = (f"{len(well)} LoRAs resized into '{order.out_folder}': {before / 1e6:.1f} MB became "
                f"{after / 1e6:.1f} MB.")
     facts = {"summary": summary, "files": len(well), "failed": len(rows) - len(well), "bytes": after}
-    return Outcome(None, facts, list(rows), notes)
+    return Outcome(order.out_folder, facts, list(rows), notes)
