@@ -24,6 +24,17 @@ class Goal:
     changes: dict[str, Any] = field(default_factory=dict)
 
 
+_PICTURES: dict[str, Any] = {"method": "lora", "min_timestep": 0, "max_timestep": 1000}
+"""What goals that learn pictures have in common, so that a goal for pairs leaves nothing behind."""
+
+_PAIRS: dict[str, Any] = {
+    "method": "addift", "epochs": 10, "batch_size": 1, "rank": 4, "alpha": 1.0, "conv_rank": 0, "blocks": "",
+    "train_unet": True, "train_text_encoder": False, "reg_images": "", "validation_split": 0.0, "optimizer": "CAME",
+    "optimizer_args": "", "unet_lr": "", "scheduler": "cosine_with_min_lr", "min_lr_ratio": 0.1, "noise_offset": 0.0,
+    "min_snr_gamma": 5.0, "difference_strength": 0.25,
+}
+"""What goals that learn the difference of pairs have in common: the method's own numbers (its author's presets)."""
+
 GOALS: dict[str, Goal] = {
     "character": Goal(
         "Character",
@@ -31,7 +42,8 @@ GOALS: dict[str, Goal] = {
         "(eyes need the IN part), cost less and leave the rest of the picture alone; convolutions would add nothing. "
         "D-Adaptation finds the rate itself. Train on the anime model itself; keep captions as they are, or put the "
         "body's traits into one trigger tag.",
-        {"steps": 5000, "rank": 8, "alpha": 2.0, "conv_rank": 0, "blocks": "IN04-IN07, OUT03-OUT06",
+        {**_PICTURES,
+         "steps": 5000, "rank": 8, "alpha": 2.0, "conv_rank": 0, "blocks": "IN04-IN07, OUT03-OUT06",
          "optimizer": "DAdaptLion", "optimizer_args": "", "learning_rate": "1", "unet_lr": "", "text_encoder_lr": "",
          "scheduler": "constant"},
     ),
@@ -40,7 +52,8 @@ GOALS: dict[str, Goal] = {
         "2,500-4,000 steps on 30 or more pictures at 1024 pixels (512 breaks shapes); the base is no merge. The U-Net "
         "in 8 bits, checkpointing, cached pictures and captions and the text encoders left alone take about 5 GB while "
         "it trains. A WebUI must store the checkpoint in 8 bits itself.",
-        {"steps": 3000, "resolution": "1024", "batch_size": 1, "rank": 8, "alpha": 2.0, "conv_rank": 0, "blocks": "",
+        {**_PICTURES,
+         "steps": 3000, "resolution": "1024", "batch_size": 1, "rank": 8, "alpha": 2.0, "conv_rank": 0, "blocks": "",
          "train_unet": True, "train_text_encoder": False, "optimizer": "Lion", "optimizer_args": "",
          "learning_rate": "1e-4", "unet_lr": "", "scheduler": "constant", "base_precision": "fp8_unet",
          "gradient_checkpointing": True, "cache_latents": True, "cache_captions": True, "offload": True,
@@ -50,7 +63,8 @@ GOALS: dict[str, Goal] = {
         "Pose, situation, expression",
         "9,000 steps or more on 45-140 pictures: poses react late. All blocks and the convolutions, since a pose is "
         "shape at every size; alpha 1 keeps the many steps gentle.",
-        {"steps": 9000, "rank": 16, "alpha": 1.0, "conv_rank": 16, "conv_alpha": 1.0, "blocks": "",
+        {**_PICTURES,
+         "steps": 9000, "rank": 16, "alpha": 1.0, "conv_rank": 16, "conv_alpha": 1.0, "blocks": "",
          "optimizer": "AdamW", "optimizer_args": "", "learning_rate": "1e-4", "unet_lr": "", "text_encoder_lr": "",
          "scheduler": "constant"},
     ),
@@ -58,14 +72,16 @@ GOALS: dict[str, Goal] = {
         "Scenery, background",
         "At most 5,000 steps on about 50 photos. Plain LoRA: convolutions overfit on scenery. Keep the tags of people "
         "in the captions, and use the result with :NCNF so that it leaves the character alone.",
-        {"steps": 5000, "rank": 32, "alpha": 8.0, "conv_rank": 0, "blocks": "", "optimizer": "AdamW",
+        {**_PICTURES,
+         "steps": 5000, "rank": 32, "alpha": 8.0, "conv_rank": 0, "blocks": "", "optimizer": "AdamW",
          "optimizer_args": "", "learning_rate": "1e-4", "unet_lr": "", "text_encoder_lr": "", "scheduler": "constant"},
     ),
     "style": Goal(
         "Painting style",
         "About 4,000 steps on about 100 pictures, close-ups among them. U-Net only changes the paint and not the "
         "composition; switch the text encoder on if the composition should follow.",
-        {"steps": 4000, "rank": 32, "alpha": 16.0, "conv_rank": 0, "blocks": "", "train_unet": True,
+        {**_PICTURES,
+         "steps": 4000, "rank": 32, "alpha": 16.0, "conv_rank": 0, "blocks": "", "train_unet": True,
          "train_text_encoder": False, "optimizer": "AdamW", "optimizer_args": "", "learning_rate": "1e-4",
          "unet_lr": "", "scheduler": "constant"},
     ),
@@ -73,7 +89,8 @@ GOALS: dict[str, Goal] = {
         "Hand-held object",
         "9,000-16,000 steps on about 100 pictures with 8 repeats. A big rank and the convolutions, since an object is "
         "all detail. Rename ambiguous tags; use the result at 0.8 with :NCNF so that it does not change faces.",
-        {"steps": 12000, "repeats": 8, "rank": 64, "alpha": 1.0, "conv_rank": 64, "conv_alpha": 1.0, "blocks": "",
+        {**_PICTURES,
+         "steps": 12000, "repeats": 8, "rank": 64, "alpha": 1.0, "conv_rank": 64, "conv_alpha": 1.0, "blocks": "",
          "optimizer": "AdamW", "optimizer_args": "", "learning_rate": "1e-4", "unet_lr": "", "text_encoder_lr": "",
          "scheduler": "constant"},
     ),
@@ -82,7 +99,8 @@ GOALS: dict[str, Goal] = {
         "10 epochs (98,000 steps with 98 face pictures of 768 pixels, 50 repeats, and 520 regularisation pictures); "
         "the best epoch was the 7th, so every epoch is saved: compare them. A big rank for a likeness; the text "
         "encoder learns at half the rate.",
-        {"steps": 0, "epochs": 10, "save_every_epochs": 1, "resolution": "768", "rank": 128, "alpha": 128.0,
+        {**_PICTURES,
+         "steps": 0, "epochs": 10, "save_every_epochs": 1, "resolution": "768", "rank": 128, "alpha": 128.0,
          "conv_rank": 0, "blocks": "", "optimizer": "AdamW8bit", "optimizer_args": "", "learning_rate": "5e-5",
          "unet_lr": "1e-4", "text_encoder_lr": "5e-5", "scheduler": "constant"},
     ),
@@ -90,9 +108,32 @@ GOALS: dict[str, Goal] = {
         "Demo checkpoint",
         "The sample dataset on the small demo checkpoint: learns in a few minutes on two CPU cores. A narrow model has "
         "few numbers, so it takes a high rate; not for real checkpoints.",
-        {"steps": 700, "epochs": 10, "batch_size": 4, "rank": 16, "alpha": 16.0, "conv_rank": 0, "blocks": "",
+        {**_PICTURES,
+         "steps": 700, "epochs": 10, "batch_size": 4, "rank": 16, "alpha": 16.0, "conv_rank": 0, "blocks": "",
          "train_unet": True, "train_text_encoder": False, "optimizer": "AdamW", "optimizer_args": "",
          "learning_rate": "2e-3", "unet_lr": "", "scheduler": "cosine"},
+    ),
+    "slider": Goal(
+        "Slider from pairs: a thing",
+        "1 pair or some, 30-100 steps (ADDifT): eyes, mouth, pose, glasses. Things are settled in the noisy half of "
+        "the timesteps, 500-1000; more steps wear the picture into the model. One caption for both pictures, which "
+        "does not name the thing. Batch 1: more steps teach more than bigger ones. For SDXL double the rate.",
+        {**_PAIRS, "steps": 30, "learning_rate": "1e-4", "min_timestep": 500, "max_timestep": 1000},
+    ),
+    "slider_style": Goal(
+        "Slider from pairs: a style",
+        "1 pair or some of the same scene in both styles, 30-100 steps (ADDifT). Lines and paint are settled where "
+        "little noise is left, 200-400, and the composition is not touched there. It learns gently: the result may "
+        "want a strength of 2-5. For SDXL a rate of 2e-4.",
+        {**_PAIRS, "steps": 50, "learning_rate": "5e-5", "min_timestep": 200, "max_timestep": 400},
+    ),
+    "demo_slider": Goal(
+        "Demo checkpoint, pairs",
+        "The pairs of the sample dataset (open and closed eyes) on the small demo checkpoint: a slider in a minute on "
+        "two CPU cores. A narrow model takes a high rate and rank; not for real checkpoints.",
+        {**_PAIRS, "steps": 60, "rank": 16, "alpha": 16.0, "optimizer": "AdamW", "learning_rate": "1e-3",
+         "scheduler": "cosine", "min_snr_gamma": 0.0, "min_timestep": 500, "max_timestep": 1000,
+         "before_suffix": "_open", "after_suffix": "_closed"},
     ),
 }
 """The goals by short name, in the order in which they are offered."""

@@ -16,6 +16,7 @@ def test_goals_are_valid(name: str) -> None:
 
 
 def test_goals_do_not_leave_each_others_rates_behind() -> None:
-    """A goal that is chosen after another one must not inherit its learning rate or blocks."""
+    """A goal that is chosen after another one must not inherit its learning rate, blocks, method or timesteps."""
     for goal in GOALS.values():
-        assert {"rank", "alpha", "blocks", "optimizer", "learning_rate", "unet_lr", "scheduler"} <= goal.changes.keys()
+        assert {"rank", "alpha", "blocks", "optimizer", "learning_rate", "unet_lr", "scheduler", "method",
+                "min_timestep", "max_timestep"} <= goal.changes.keys()
