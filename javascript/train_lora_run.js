@@ -86,6 +86,7 @@
             if (refresh) refresh.click();
         }
     }
+    run.showCards = showCards;
 
     function mount() {
         const root = ours.find("train_lora_run");
@@ -137,7 +138,8 @@
             return;
         }
         const facts = started && [
-            t("{n} pictures", { n: started.images.toLocaleString() }),
+            started.prompts ? t("{n} concepts", { n: started.prompts.toLocaleString() })
+                : t("{n} pictures", { n: started.images.toLocaleString() }),
             started.reg_images ? t("{n} regularisation pictures", { n: started.reg_images.toLocaleString() }) : "",
             t("{n} layers", { n: started.layers }), t("{n} parameters", { n: started.parameters.toLocaleString() }),
             t("on {model}", { model: started.model }),

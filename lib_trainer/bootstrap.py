@@ -124,11 +124,12 @@ def _checkpoint(model: Path | None, models_dir: Path) -> Path:
 
 
 def webui_tabs() -> list[tuple[Any, str, str]]:
-    """Returns the tab for a WebUI's `on_ui_tabs`: its blocks, title and id; the WebUI may ask several times."""
-    from lib_trainer.ui import train_tab
+    """Returns the tabs for a WebUI's `on_ui_tabs`: blocks, title and id of each; the WebUI may ask several times."""
+    from lib_trainer.ui import train_tab, workbench_tab
 
     app = webui()
-    return [(train_tab.build(app, app.host.samplers()), train_tab.TITLE, "train_lora")]
+    return [(train_tab.build(app, app.host.samplers()), train_tab.TITLE, "train_lora"),
+            (workbench_tab.build(app), workbench_tab.TITLE, "lora_workbench")]
 
 
 def webui_settings() -> None:

@@ -1,78 +1,66 @@
-"""The commands about LoRA files: `lora inspect` and `lora bake`."""
+"""The commands below `lora`: one for each operation of the workbench, and `difference`, a merge of two.
+
+`merge --checkpoint BASE` merges into a checkpoint; `resize` takes a folder as well.
+"""
 from __future__ import annotations
 
 import argparse
-import sys
-from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
-from lib_trainer.cli_arguments import print_json
-from lib_trainer.errors import UserError
+from lib_trainer import cli_workbench
+from lib_trainer.workbench.forms import into_checkpoint, merge, table
+from lib_trainer.workbench.forms.form import Form
 
 ParserT = TypeVar("ParserT", bound=argparse.ArgumentParser)
 
 
 def add_commands(commands: argparse._SubParsersAction[ParserT]) -> None:
     """Adds the commands below `lora`."""
-    _add_inspect(commands.add_parser("inspect", help="tell what a LoRA file holds"))
-    _add_bake(commands.add_parser("bake", help="write a LoRA with its block weights into a new file"))
+    for form in table.FORMS.values():
+        if form is not into_checkpoint.FORM:  # `merge --checkpoint`
+            parser = commands.add_parser(form.name, help=_first_sentence(form))
+            cli_workbench.add_options(parser, form)
+            parser.set_defaults(command=lambda arguments, form=form: cli_workbench.run(form, arguments))
+    _extend_merge(commands.choices["merge"])
+    _add_difference(commands.add_parser("difference", help="write what LoRA A does and LoRA B does not"))
 
 
-def _add_inspect(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("file", type=Path)
-    parser.add_argument("--json", action="store_true", help="print JSON")
-    parser.set_defaults(command=_inspect)
+def _extend_merge(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--checkpoint", metavar="BASE", help="merge into this checkpoint: --out is a new checkpoint")
+    parser.set_defaults(command=_merge)
 
 
-def _add_bake(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("file", type=Path, help="the LoRA; it stays as it is")
-    parser.add_argument("--weights", default="", metavar="TAG",
-                        help="a whole tag, or what comes after the name in one: '0.8:lbw=NCNF:lbwe=...'")
-    parser.add_argument("--te", type=float, help="strength of the text encoder in place of the tag's")
-    parser.add_argument("--unet", type=float, help="strength of the U-Net in place of the tag's")
-    parser.add_argument("--arch", choices=("auto", "sd15", "sdxl"), default="auto")
-    parser.add_argument("--presets", type=Path, help="file of presets (default: the shipped ones)")
-    parser.add_argument("--elemental", type=Path, help="file of elemental rules (default: the shipped ones)")
-    parser.add_argument("--seed", type=int, default=0, help="from which R and U are drawn")
-    parser.add_argument("--base", type=Path, metavar="CHECKPOINT",
-                        help="the base checkpoint, needed where DoRA or OFT layers get fractions")
-    parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="the new LoRA; never overwrites")
-    parser.add_argument("--json", action="store_true", help="print JSON")
-    parser.set_defaults(command=_bake)
+def _add_difference(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("a", metavar="A", help="the LoRA from which is taken")
+    parser.add_argument("b", metavar="B", help="the LoRA that is taken away")
+    shown = tuple(field for field in merge.FORM.fields if field is not merge.SOURCES)
+    cli_workbench.add_fields(parser, shown)
+    parser.set_defaults(command=_difference)
 
 
-def _inspect(arguments: argparse.Namespace) -> int:
-    from lib_trainer.lora import file
-
-    try:
-        facts = file.inspect(arguments.file)
-    except UserError as error:
-        if arguments.json:
-            print_json({"errors": [str(error)]})
-        raise
-    if arguments.json:
-        print_json(facts)
-    else:
-        for name, value in facts.items():
-            print(f"{name}: {value}")
-    return 0
+def _merge(arguments: argparse.Namespace) -> int:
+    if arguments.checkpoint is None:
+        return cli_workbench.run(merge.FORM, arguments)
+    form = into_checkpoint.FORM
+    given = {name: value for name, value in vars(arguments).items() if _is_given(form, name, value)}
+    return cli_workbench.run(form, arguments, {**given, **_of_merge_alone(arguments, form)})
 
 
-def _bake(arguments: argparse.Namespace) -> int:
-    from lib_trainer.blocks import elements, presets
-    from lib_trainer.lora import baked_file
+def _is_given(form: Form, name: str, value: object) -> bool:
+    return value is not None and name in {field.name for field in form.fields}
 
-    order = baked_file.Order(
-        arguments.file, arguments.weights, presets.Presets.load(arguments.presets or presets.SHIPPED),
-        elements.Elements.load(arguments.elemental or elements.SHIPPED), arguments.te, arguments.unet,
-        "" if arguments.arch == "auto" else arguments.arch, arguments.seed, arguments.base,
-    )
-    out = arguments.out if arguments.out.suffix == ".safetensors" else Path(f"{arguments.out}.safetensors")
-    result = baked_file.write(order, out)
-    if arguments.json:
-        print_json(result.to_json())
-    else:
-        print(result.in_words(), flush=True)
-    for note in result.notes:
-        print(note, file=sys.stderr)
-    return 0
+
+def _of_merge_alone(arguments: argparse.Namespace, form: Form) -> dict[str, Any]:
+    """Returns options that mean nothing for a checkpoint, so that reading them tells the person."""
+    names = {field.name for field in merge.FORM.fields} - {field.name for field in form.fields}
+    return {name: value for name in sorted(names) if (value := getattr(arguments, name)) is not None}
+
+
+def _difference(arguments: argparse.Namespace) -> int:
+    given = {field.name: getattr(arguments, field.name) for field in merge.FORM.fields if field is not merge.SOURCES}
+    sources = [{"lora": arguments.a, "strength": 1.0}, {"lora": arguments.b, "strength": -1.0}]
+    return cli_workbench.run(merge.FORM, arguments, {**given, merge.SOURCES.name: sources})
+
+
+def _first_sentence(form: Form) -> str:
+    return form.summary.partition(". ")[0].removesuffix(".")

@@ -21,6 +21,7 @@ from lib_trainer.training.config import TrainConfig
 from lib_trainer.training.controls import Controls
 from lib_trainer.training.events import Event, Failed, PhaseStarted, Started, Warned
 from lib_trainer.training.resume.words import AUTO
+from lib_trainer.workbench.desk import Desk
 
 if TYPE_CHECKING:
     from lib_trainer.data.cache_folder import CacheSize
@@ -145,6 +146,7 @@ class Jobs:
 
     Attributes:
         queue: trainings that wait for their turn.
+        workbench: operations on LoRA files, which need no model and run beside a training.
     """
 
     def __init__(self, host: Host, world: World | None = None, logs: bool = False) -> None:
@@ -157,6 +159,7 @@ class Jobs:
         """
         self._host, self._world, self._logs = host, world, logs
         self.queue = Queue(host.paths.settings, self)
+        self.workbench = Desk(host, lambda: self.current is not None and self.current.running)
         self._lock = threading.Lock()
         self._history: list[Job] = []
 

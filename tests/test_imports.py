@@ -43,7 +43,8 @@ BELOW = {
 }
 # These join the rest: bootstrap may import everything, the command line reaches hosts through it.
 JOINING = ("bootstrap", "cli", "cli_accelerate", "cli_analyze", "cli_arguments", "cli_blocks", "cli_dataset",
-           "cli_lora", "cli_losses", "cli_queue", "cli_recipe", "cli_training", "bench", "__main__", "__init__")
+           "cli_lora", "cli_losses", "cli_queue", "cli_recipe", "cli_training", "cli_workbench", "bench", "__main__",
+           "__init__")
 
 # A package from elsewhere -> where alone it may be imported (`ui/` is a folder, `api.py` a file).
 HOMES = {
@@ -61,7 +62,8 @@ HOMES = {
 }
 STANDARD_LIBRARY_ONLY = ("blocks/", "families/", "errors.py")
 PRINTING = ("cli.py", "cli_analyze.py", "cli_arguments.py", "cli_blocks.py", "cli_dataset.py", "cli_lora.py",
-            "cli_losses.py", "cli_queue.py", "cli_recipe.py", "cli_training.py", "installation/processes.py")
+            "cli_losses.py", "cli_queue.py", "cli_recipe.py", "cli_training.py", "cli_workbench.py",
+            "installation/processes.py")
 MOST_LINES_OF_A_FILE = 300
 MOST_LINES_OF_A_FUNCTION = 60
 MOST_BROAD_EXCEPTS = 2

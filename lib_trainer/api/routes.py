@@ -23,6 +23,7 @@ from lib_trainer.api.interchange import add_interchange
 from lib_trainer.api.losses import add_losses
 from lib_trainer.api.queue import add_queue, add_queue_list, queue_state
 from lib_trainer.api.reports import add_reports
+from lib_trainer.api.workbench import add_workbench, add_workbench_state
 from lib_trainer.blocks import presets
 from lib_trainer.blocks.layouts import LAYOUTS
 from lib_trainer.data import new_folder
@@ -72,6 +73,7 @@ def page_routes(jobs: Jobs, host: Host, login: Login | None = None) -> APIRouter
     _add_preview(router, host)
     add_losses(router, jobs)
     add_blocks(router, host)
+    add_workbench_state(router, jobs.workbench)
     return router
 
 
@@ -86,6 +88,7 @@ def caller_routes(jobs: Jobs, host: Host, login: Login | None = None) -> APIRout
     _add_presets(router, host)
     add_analysis(router, host)
     add_interchange(router, host)
+    add_workbench(router, jobs.workbench)
     return router
 
 

@@ -1,4 +1,4 @@
-"""The embedded host's page: txt2img and Train LoRA in tabs, served by uvicorn together with the API routes.
+"""The embedded host's page, served by uvicorn with the API routes: txt2img, Train LoRA and LoRA Workbench in tabs.
 
 Everything the page needs comes from this machine: the theme uses the system's own fonts, and gradio's HTML is freed of
 the addresses it would fetch from other servers (`served_html`).
@@ -17,7 +17,7 @@ from lib_trainer.errors import UserError
 from lib_trainer.host import Host
 from lib_trainer.training.goals import GOALS
 from lib_trainer.txt2img_host import GenerateRequest
-from lib_trainer.ui import train_tab
+from lib_trainer.ui import train_tab, workbench_tab
 from lib_trainer.ui.app import EmbeddedApp
 from lib_trainer.ui.checkpoint_picker import CheckpointPicker
 from lib_trainer.ui.saved_settings import Draft
@@ -42,6 +42,7 @@ def build(app: EmbeddedApp) -> gr.Blocks:
     """Returns the whole page."""
     first, request = _demo_start() if _is_demo(app.host) else (Draft(), GenerateRequest(""))
     train = train_tab.build(app, app.host.samplers(), first)
+    workbench = workbench_tab.build(app)
     picker, txt2img = CheckpointPicker(app.host), Txt2Img(app.host, request)
     with gr.Blocks(title=TITLE, theme=_theme(), analytics_enabled=False) as blocks:
         picker.lay_out()
@@ -50,6 +51,8 @@ def build(app: EmbeddedApp) -> gr.Blocks:
                 txt2img.lay_out()
             with gr.Tab(train_tab.TITLE, id="train_lora", elem_id="tab_train_lora"):
                 train.render()
+            with gr.Tab(workbench_tab.TITLE, id="lora_workbench", elem_id="tab_lora_workbench"):
+                workbench.render()
         picker.connect(txt2img.controls["width"], txt2img.controls["height"])
     blocks.show_api = False
     return blocks

@@ -28,14 +28,16 @@ from lib_trainer.compare.subject import NO_PRESETS, Subject
 from lib_trainer.host import Host
 from lib_trainer.training.goals import GOALS
 from lib_trainer.training.settings.declare import GROUPS
-from lib_trainer.ui import train_tab, webui_settings
+from lib_trainer.ui import train_tab, webui_settings, workbench_tab
 from lib_trainer.ui.block_weight import analysis_view, import_fold, panel
 from lib_trainer.ui.form import FIELDS
+from lib_trainer.workbench.forms.table import FORMS
 
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPTS = [*sorted((ROOT / "javascript").glob("*.js")), ROOT / "lib_trainer" / "ui" / "embedded.js"]
 
 _CALLS = re.compile(r'\bt\("((?:[^"\\]|\\.)*)"')
+_PROGRESS = re.compile(r'\bProgress\(.*"([^"]+)"\)')
 _NOTES = re.compile(r'\bnote\("((?:[^"\\]|\\.)*)"\)')
 _VALUES = {"code", "i", "b", "td"}
 """Elements that hold values, not texts; so do lists of facts with dots between."""
@@ -105,6 +107,18 @@ def of_entries() -> set[str]:
              for item in form.items(shipped.read_text(encoding="utf8"))]
     told = of_html(import_fold.report(merging.Merge("")))
     return {item.hint.text for item in items} | told | {"folklore", import_fold.PEER_BUTTON, *import_fold.CLASHES}
+
+
+def of_workbench() -> set[str]:
+    """Texts of the workbench's forms, what its operations say that they do, and the tab's title."""
+    found = {workbench_tab.TITLE}
+    for form in FORMS.values():
+        found |= {form.title, form.button, form.summary}
+        for field in form.fields:
+            names = (name for word, name in field.choices.items() if name != word)
+            found |= {field.label, field.help, field.fold, *names} - {""}
+    sources = sorted((ROOT / "lib_trainer" / "workbench").rglob("*.py"))
+    return found | {text for path in sources for text in _PROGRESS.findall(path.read_text(encoding="utf8"))}
 
 
 def of_html(markup: str) -> set[str]:

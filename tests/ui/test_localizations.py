@@ -57,7 +57,8 @@ def texts(shared_app: App) -> set[str]:
     written = page_texts.settings() | page_texts.of_scripts() | page_texts.of_notes()
     block_weight = page_texts.of_webui_panel(shared_app.host) | page_texts.of_analysis() | page_texts.of_entries()
     caches = page_texts.of_html(cache_row.told(dict.fromkeys(("latents", "captions"), CacheSize(1, 1))))
-    return blocks | card | _buckets() | _interchange() | caches | line | webui | written | block_weight | AT_RUN_TIME
+    written |= page_texts.of_workbench() | AT_RUN_TIME
+    return blocks | card | _buckets() | _interchange() | caches | line | webui | written | block_weight
 
 
 @pytest.mark.parametrize("language", ["ja_JP", "zh_CN", "zh_TW"])

@@ -1,0 +1,178 @@
+// The LoRA Workbench: its operations side by side, the form of the chosen one, and beside it how far the running one is
+// and what the last ones came to. Forms and choices are fetched when the tab is first seen. A press is typed into a
+// hidden text box of gradio and answered there; progress and outcomes are asked for (GET lora-trainer/v1/workbench).
+(function () {
+    "use strict";
+    const ours = window.trainLora;
+    if (ours.workbench) return;
+    const { el, t } = ours;
+    const POLL = 500, POLL_LOST = 3000; // milliseconds
+    const bench = ours.workbench = {
+        root: null, forms: [], choices: null, shown: "", stamp: 0, values: {}, tasks: [], outcomes: new Map(), view: 0, problems: {}, timer: 0, busy: false,
+    };
+
+    /** Fetches forms and choices once the tab is seen; later only the choices. */
+    async function begin() {
+        if (bench.busy) return;
+        bench.busy = true;
+        try {
+            if (!bench.forms.length) bench.forms = (await ours.read("workbench/forms")).forms;
+            await bench.refresh();
+            bench.shown = bench.shown || bench.forms[0].name;
+            draw();
+            poll();
+        } catch (error) {
+            bench.root.replaceChildren(el("div", { class: "tl-note tl-error", role: "alert", text: error.message }));
+        } finally { bench.busy = false; }
+    }
+
+    /** Reads again what there is to choose from. */
+    bench.refresh = async () => {
+        bench.choices = await ours.read("workbench/choices");
+        if (bench.root) bench.root.querySelectorAll("datalist").forEach((list) => list.replaceWith(ours.workbenchList(list.dataset.of)));
+    };
+
+    const formOf = (name) => bench.forms.find((form) => form.name === name);
+    const running = () => bench.tasks.find((task) => task.state === "running");
+
+    function draw() {
+        const form = formOf(bench.shown);
+        bench.values[form.name] = bench.values[form.name] || ours.workbenchDefaults(form);
+        bench.root.replaceChildren(
+            el("p", { class: "tl-quiet", text: t("Works on files: no model is needed, and a training may run meanwhile.") }),
+            tabs(),
+            el("div", { class: "tl-wb-sides" },
+                el("div", { class: "tl-wb-form", id: "lora_workbench_form" }),
+                el("div", { class: "tl-wb-told", id: "lora_workbench_told", "aria-live": "polite" })));
+        drawForm();
+        drawTold();
+    }
+
+    function tabs() {
+        const row = el("div", { class: "tl-wb-tabs", role: "tablist", "aria-label": t("LoRA Workbench") });
+        bench.forms.forEach((form) => row.append(el("button", {
+            type: "button", role: "tab", id: "lora_workbench_tab_" + form.name, text: t(form.title), "aria-selected": String(form.name === bench.shown),
+            tabindex: form.name === bench.shown ? "0" : "-1", onclick: () => choose(form.name) })));
+        row.addEventListener("keydown", (event) => {
+            const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
+            if (!step) return;
+            const at = bench.forms.findIndex((form) => form.name === bench.shown);
+            choose(bench.forms[(at + step + bench.forms.length) % bench.forms.length].name);
+            ours.find("lora_workbench_tab_" + bench.shown).focus();
+        });
+        return row;
+    }
+
+    function choose(name) {
+        bench.shown = name;
+        draw();
+    }
+
+    function drawForm() {
+        const form = formOf(bench.shown), place = ours.find("lora_workbench_form");
+        const go = el("button", { type: "button", class: "tl-button tl-primary", id: "lora_workbench_start", text: t(form.button), onclick: start });
+        const problems = el("div", { id: "lora_workbench_problems" });
+        place.replaceChildren(
+            el("p", { class: "tl-wb-summary", text: t(form.summary) }),
+            ...ours.workbenchControls(form, bench.values[form.name]),
+            el("div", { class: "tl-buttons" }, go), problems);
+        tell(bench.problems[form.name] || []);
+        go.disabled = Boolean(running());
+    }
+
+    /** All sentences at once, under the button. */
+    function tell(sentences) {
+        const place = ours.find("lora_workbench_problems");
+        if (place) place.replaceChildren(...sentences.map((text) => el("div", { class: "tl-note tl-error", role: "alert", text })));
+    }
+
+    function wish(word, operation, values) {
+        const box = ours.find("lora_workbench_wish"), field = box && box.querySelector("textarea, input");
+        if (field) ours.type(field, JSON.stringify([word, operation, values, ++bench.stamp]));
+    }
+
+    function start() {
+        const form = formOf(bench.shown);
+        bench.problems[form.name] = [];
+        bench.asked = form.name;
+        tell([]);
+        wish("start", form.name, ours.workbenchGiven(form, bench.values[form.name]));
+    }
+
+    /** The server's answer to a press: faults, or the number of what has begun. */
+    function answered(place) {
+        const mark = place.querySelector("[data-answer]");
+        const answer = mark && JSON.parse(mark.dataset.answer);
+        if (!answer || answer.stamp !== bench.stamp) return;
+        bench.problems[bench.asked] = answer.problems;
+        if (bench.asked === bench.shown) tell(answer.problems);
+        if (answer.number) bench.view = answer.number;
+        poll();
+    }
+
+    async function poll() {
+        clearTimeout(bench.timer);
+        try {
+            const before = running();
+            bench.tasks = (await ours.read("workbench")).tasks;
+            const last = bench.tasks[bench.tasks.length - 1];
+            if (!bench.tasks.some((task) => task.number === bench.view)) bench.view = last ? last.number : 0;
+            await fetchOutcome();
+            if (before && !running()) ended(bench.tasks.find((task) => task.number === before.number));
+            drawTold();
+            if (running()) bench.timer = setTimeout(poll, POLL);
+        } catch (error) {
+            bench.timer = setTimeout(poll, POLL_LOST);
+        }
+    }
+
+    async function fetchOutcome() {
+        const task = bench.tasks.find((one) => one.number === bench.view);
+        if (!task || task.state !== "done" || bench.outcomes.has(task.number)) return;
+        bench.outcomes.set(task.number, (await ours.read("workbench/" + task.number)).outcome);
+    }
+
+    /** What was written is there to choose, here and in the host's own list. */
+    function ended(task) {
+        if (!task || task.state !== "done") return;
+        bench.refresh().catch(() => { /* the lists are read again when the tab is seen the next time */ });
+        ours.run.showCards();
+    }
+
+    function drawTold() {
+        const place = ours.find("lora_workbench_told");
+        if (!place) return;
+        const key = JSON.stringify([bench.tasks, bench.view, bench.outcomes.has(bench.view)]);
+        if (bench.drawn === key && place.firstChild) return;
+        bench.drawn = key;
+        const task = bench.tasks.find((one) => one.number === bench.view);
+        place.replaceChildren(...(task ? [ours.workbenchTask(task, bench.outcomes.get(task.number)), earlier()]
+            : [el("p", { class: "tl-quiet", text: t("What comes of it is shown here.") })]).filter(Boolean));
+        const go = ours.find("lora_workbench_start");
+        if (go) go.disabled = Boolean(running());
+    }
+
+    bench.cancel = () => wish("cancel", "", {});
+
+    function earlier() {
+        const others = bench.tasks.filter((task) => task.number !== bench.view).reverse();
+        if (!others.length) return null;
+        const list = el("div", { class: "tl-wb-earlier" }, el("h4", { text: t("Others") }));
+        others.forEach((task) => list.append(el("button", { type: "button", class: "tl-button tl-small", text: `${task.number}. ${t(task.title)}`,
+            "data-state": task.state, onclick: async () => { bench.view = task.number; await fetchOutcome(); drawTold(); } })));
+        return list;
+    }
+
+    /** gradio mounts its page late and may mount it again. */
+    ours.onPageChange(() => {
+        const root = ours.find("lora_workbench");
+        if (!root || root === bench.root) return;
+        bench.root = root;
+        const answer = ours.find("lora_workbench_answer");
+        new MutationObserver(() => answered(answer)).observe(answer, { childList: true, subtree: true, attributes: true });
+        new IntersectionObserver((entries) => {
+            if (!entries.some((entry) => entry.isIntersecting)) return;
+            if (!root.firstChild) begin(); else { bench.refresh().catch(() => {}); poll(); }
+        }).observe(root);
+    });
+})();

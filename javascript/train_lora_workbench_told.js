@@ -1,0 +1,101 @@
+// What an operation of the LoRA Workbench is doing or has come to: bar and Cancel, the sentence, the numbers, and a table
+// by block whose parts of a whole (0 to 1) are drawn as bars, since people look at those before they read.
+(function () {
+    "use strict";
+    const ours = window.trainLora;
+    const { el, t } = ours;
+    const SHARES = new Set(["retained", "share", "kept"]);
+
+    const STATES = () => ({ running: t("running"), done: t("done"), failed: t("failed"), cancelled: t("Cancelled; nothing of it is left.") });
+    /** Names of the numbers and columns that operations tell. */
+    const NAMES = () => ({
+        block: t("Block"), layers: t("Layers"), ranks: t("Ranks"), rank: t("Rank"), retained: t("Energy kept"), kept: t("Energy kept"), share: t("Share"),
+        norm: t("Norm"), bytes: t("Size"), file: t("File"), key: t("Entry"), before: t("Before"), after: t("After"),
+    });
+
+    /** The whole right side of one operation. */
+    ours.workbenchTask = (task, outcome) => {
+        const node = el("div", { class: "tl-wb-task", id: "lora_workbench_task", "data-state": task.state },
+            el("h3", { text: `${task.number}. ${t(task.title)}` }));
+        if (task.state === "running") node.append(bar(task), buttons(task));
+        else if (task.state === "cancelled") node.append(note(STATES().cancelled, "tl-warn"));
+        task.problems.forEach((text) => node.append(note(text, "tl-error")));
+        if (outcome) node.append(...result(outcome));
+        if (task.state === "done") node.append(el("p", { class: "tl-quiet", text: t("Took {n} s", { n: task.seconds }) }));
+        return node;
+    };
+
+    const note = (text, kind) => el("div", { class: `tl-note ${kind}`, role: kind === "tl-error" ? "alert" : "status", text });
+
+    function bar(task) {
+        const part = task.total ? task.done / task.total : 0;
+        return el("div", {},
+            el("div", { class: "tl-track", role: "progressbar", "aria-valuemin": "0", "aria-valuemax": String(task.total), "aria-valuenow": String(task.done) },
+                el("div", { class: "tl-fill", style: `width:${(part * 100).toFixed(1)}%` })),
+            el("div", { class: "tl-line", text: `${task.what ? t(task.what) : t("Waiting for its turn")} ${task.done} / ${task.total}` }));
+    }
+
+    function buttons(task) {
+        return el("div", { class: "tl-buttons" }, el("button", { type: "button", class: "tl-button tl-stop", id: "lora_workbench_cancel",
+            text: task.cancelling ? t("Cancelling") : t("Cancel"), disabled: task.cancelling ? "" : false, title: t("Ends it; nothing of it is left"),
+            onclick: ours.workbench.cancel }));
+    }
+
+    function result(outcome) {
+        const { file, rows, notes, summary, ...facts } = outcome;
+        const nodes = [];
+        if (summary) nodes.push(note(summary, ""));
+        nodes.push(...notes.map((text) => note(text, "tl-warn")));
+        if (file) nodes.push(fileLine(file));
+        if (rows.length) nodes.push(table(rows));
+        const told = list(facts);
+        if (told) nodes.push(rows.length || summary ? el("details", { class: "tl-wb-fold" }, el("summary", { text: t("All numbers") }), told) : told);
+        return nodes;
+    }
+
+    /** The new file; a LoRA with the button that puts its tag into the prompt. */
+    function fileLine(file) {
+        const name = file.split(/[\\/]/).pop(), lora = name.endsWith(".safetensors") && ours.workbench.choices.loras.includes(name.slice(0, -12));
+        const line = el("div", { class: "tl-tag", id: "lora_workbench_file", title: file }, el("code", { text: lora ? `<lora:${name.slice(0, -12)}:1>` : name }));
+        if (lora) line.append(el("button", { type: "button", class: "tl-button tl-small", text: t("Send to txt2img"),
+            onclick: () => ours.toPrompt("", name.slice(0, -12), `<lora:${name.slice(0, -12)}:1>`) }));
+        return line;
+    }
+
+    function table(rows) {
+        const columns = Object.keys(rows[0]), head = el("tr", {}, ...columns.map((name) => el("th", { text: NAMES()[name] || name.replace(/_/g, " ") })));
+        const body = rows.map((row) => el("tr", {}, ...columns.map((name) => cell(name, row[name]))));
+        return el("div", { class: "tl-scroll tl-wb-table" }, el("table", { id: "lora_workbench_table" }, el("thead", {}, head), el("tbody", {}, ...body)));
+    }
+
+    function cell(name, value) {
+        if (SHARES.has(name) && typeof value === "number") {
+            const percent = `${(value * 100).toFixed(value > 0.9995 ? 0 : 1)}%`;
+            return el("td", { class: "tl-wb-share" }, el("span", { class: "tl-wb-bar" }, el("i", { style: `width:${Math.max(0, Math.min(1, value)) * 100}%` })), el("span", { text: percent }));
+        }
+        return el("td", { class: typeof value === "number" ? "tl-number" : "", text: words(name, value) });
+    }
+
+    function words(name, value) {
+        if (value === null || value === undefined) return "";
+        if (name === "bytes") return `${(value / 1e6).toFixed(1)} MB`;
+        if (typeof value === "number") return Number.isInteger(value) ? value.toLocaleString() : value.toPrecision(4);
+        if (Array.isArray(value)) return value.map((one) => words("", one)).join(", ");
+        if (typeof value === "object") return Object.entries(value).map(([key, one]) => `${key}: ${words("", one)}`).join(", ");
+        return String(value);
+    }
+
+    function list(facts) {
+        const entries = Object.entries(facts).filter(([, value]) => value !== null && value !== "" && !(Array.isArray(value) && !value.length));
+        if (!entries.length) return null;
+        return el("dl", { class: "tl-wb-facts" }, ...entries.flatMap(([name, value]) => [el("dt", { text: NAMES()[name] || name.replace(/_/g, " ") }), fact(name, value)]));
+    }
+
+    function fact(name, value) {
+        if (value && typeof value === "object" && !Array.isArray(value) && Object.keys(value).length > 8) {
+            return el("dd", {}, el("details", {}, el("summary", { text: t("{n} entries", { n: Object.keys(value).length }) }), list(value)));
+        }
+        const text = words(name, value);
+        return text.length > 400 ? el("dd", {}, el("details", {}, el("summary", { text: text.slice(0, 80) + "\u2026" }), el("span", { text }))) : el("dd", { text });
+    }
+})();

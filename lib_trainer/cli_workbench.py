@@ -1,0 +1,146 @@
+"""The commands of the LoRA workbench: options made of an operation's form, its progress, and what it has come to.
+
+An operation is followed by a bar on stderr where somebody looks at it. Ctrl+C ends it with exit code 130, and nothing
+of it is left.
+"""
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lib_trainer.cli_arguments import print_json
+from lib_trainer.errors import Problems, UserError
+
+if TYPE_CHECKING:
+    from lib_trainer.workbench.forms.form import Field, Form
+    from lib_trainer.workbench.operation import Operation, Outcome, Progress
+
+INTERRUPTED = 130
+_MOST_ROWS = 60
+
+
+def add_options(parser: argparse.ArgumentParser, form: Form) -> None:
+    """Adds the options of an operation."""
+    parser.description = form.summary
+    add_fields(parser, form.fields)
+
+
+def add_fields(parser: argparse.ArgumentParser, fields: Iterable[Field]) -> None:
+    """Adds the options of some fields, and those that all operations have."""
+    for field in fields:
+        _add(parser, field)
+    parser.add_argument("--presets", type=Path, help="file of presets (default: the shipped ones)")
+    parser.add_argument("--elemental", type=Path, help="file of elemental rules (default: the shipped ones)")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def _add(parser: argparse.ArgumentParser, field: Field) -> None:
+    told: dict[str, Any] = {"help": (field.help + _default(field)).replace("%", "%%")}
+    if field.kind == "sources":
+        parser.add_argument(field.name, nargs="+", metavar="FILE[:STRENGTH[:WEIGHTS]]", **told)
+    elif field.positional:
+        parser.add_argument(field.name, **told)
+    elif field.kind == "flag":
+        parser.add_argument(
+            _option(field), dest=field.name, action=argparse.BooleanOptionalAction, default=None, **told)
+    elif field.kind == "lines":
+        parser.add_argument(_option(field), dest=field.name, action="append", metavar="TEXT", **told)
+    else:
+        chosen = "{" + ",".join(field.choices) + "}" if field.choices else _metavar(field)
+        parser.add_argument(_option(field), dest=field.name, metavar=chosen, required=field.required, **told)
+
+
+def _option(field: Field) -> str:
+    return "--" + field.name.replace("_", "-")
+
+
+def _metavar(field: Field) -> str:
+    words = {"whole": "N", "number": "X", "text": "TEXT"}
+    return words.get(field.kind, "FILE")
+
+
+def _default(field: Field) -> str:
+    return "" if field.default in (None, "", (), False) else f" Default: {field.default}."
+
+
+def run(form: Form, arguments: argparse.Namespace, given: Mapping[str, Any] | None = None) -> int:
+    """Carries an operation out; returns the exit code.
+
+    Args:
+        form: the operation. arguments: of `add_options`.
+        given: values in the place of the arguments'.
+
+    Raises:
+        UserError: something cannot be used.
+    """
+    from lib_trainer.workbench.forms.places import FilePlaces
+
+    places = FilePlaces(arguments.presets, arguments.elemental)
+    if given is None:
+        given = {field.name: getattr(arguments, field.name) for field in form.fields}
+    try:
+        outcome = _followed(form.begin(form.read(given, places), places))
+    except UserError as error:
+        if arguments.json:
+            print_json({"errors": error.problems if isinstance(error, Problems) else [str(error)]})
+        raise
+    except KeyboardInterrupt:
+        print("Cancelled; nothing was written.", file=sys.stderr)
+        return INTERRUPTED
+    if arguments.json:
+        print_json(outcome.to_json())
+    else:
+        _print(outcome)
+    for note in outcome.notes:
+        print(note, file=sys.stderr)
+    return 0
+
+
+def _followed(operation: Operation) -> Outcome:
+    from tqdm import tqdm
+
+    from lib_trainer.workbench.operation import finish
+
+    with tqdm(disable=None, leave=False, file=sys.stderr) as bar:  # None: no bar where stderr is no terminal
+        def show(progress: Progress) -> None:
+            bar.total = progress.total
+            bar.set_description(progress.what, refresh=False)
+            bar.update(progress.done - bar.n)
+
+        return finish(operation, show)
+
+
+def _print(outcome: Outcome) -> None:
+    facts = dict(outcome.facts)
+    summary = facts.pop("summary", None)
+    if summary:
+        print(summary, flush=True)
+    else:
+        for name, value in facts.items():
+            print(f"{name}: {value}", flush=True)
+    for line in _table(outcome.rows[:_MOST_ROWS]):
+        print(line, flush=True)
+    if len(outcome.rows) > _MOST_ROWS:
+        print(f"... and {len(outcome.rows) - _MOST_ROWS} more; --json gives all of them", flush=True)
+
+
+def _table(rows: list[dict[str, Any]]) -> list[str]:
+    """Returns lines of equal columns, the head first."""
+    if not rows:
+        return []
+    cells = [[name.replace("_", " ") for name in rows[0]], *([_cell(value) for value in row.values()] for row in rows)]
+    widths = [max(len(line[column]) for line in cells) for column in range(len(rows[0]))]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in cells]
+
+
+def _cell(value: object) -> str:
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name}: {_cell(one)}" for name, one in value.items())
+    if isinstance(value, list | tuple):
+        return ", ".join(map(_cell, value))
+    return "" if value is None else str(value)

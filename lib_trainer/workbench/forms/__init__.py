@@ -1,0 +1,1 @@
+"""What each operation of the workbench asks for, once, for the command line, the API and the tab."""

@@ -1,0 +1,29 @@
+"""Fields that most operations ask for alike: how a result is stored, what it is worked out on, from which base."""
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from lib_trainer.workbench.forms.form import Field
+
+DEVICE = Field(
+    "device", "choice", "Device", "Auto: the GPU when there is one and no training needs it, else the processor.",
+    default="auto", choices={"auto": "Auto", "cpu": "Processor", "cuda": "GPU"}, fold="More")
+
+BASE = Field(
+    "base", "checkpoint", "Base checkpoint", "Needed where layers of DoRA or OFT take part: what they change depends "
+    "on the model's own weights.", fold="More")
+
+MORE_PRECISIONS = {"fp16": "fp16", "bf16": "bf16", "fp32": "fp32"}
+
+
+def precision(default: str, more: Mapping[str, str] | None = None, fold: str = "More") -> Field:
+    """Returns the field of the numbers' precision; `more` = words beside the usual ones and what they are called."""
+    return Field(
+        "precision", "choice", "Precision", "How the new file stores its numbers; fp16 halves the size of fp32, bf16 "
+        "is coarser but has a greater range.", default=default, choices={**(more or {}), **MORE_PRECISIONS}, fold=fold)
+
+
+def new_lora(fold: str = "") -> Field:
+    """Returns the field of the new file's name."""
+    return Field("out", "new_lora", "Name of the new LoRA", "Write a name; nothing is overwritten.", required=True,
+                 fold=fold)
