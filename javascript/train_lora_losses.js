@@ -140,7 +140,7 @@
         draw(found) {
             const most = Math.max(1, ...found.pictures.map((one) => one.loss));
             const rows = found.pictures.map((one) => el("tr", {},
-                el("td", {}, el("img", { src: ours.address(`thumbnail?job=${this.job}&picture=${one.number}`), alt: one.name, loading: "lazy" })),
+                el("td", {}, one.is_prompt ? null : el("img", { src: ours.address(`thumbnail?job=${this.job}&picture=${one.number}`), alt: one.name, loading: "lazy" })),
                 el("td", {}, el("b", { text: one.name, title: one.file }), el("div", { class: "tl-caption", text: one.caption })),
                 el("td", { class: "tl-number" }, el("span", { class: "tl-meter", style: `--tl-part:${one.loss / most}` }), el("span", { text: one.loss.toFixed(2) })),
                 el("td", { class: "tl-number", text: one.uses.toLocaleString() })));

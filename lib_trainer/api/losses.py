@@ -43,7 +43,8 @@ def add_losses(router: APIRouter, jobs: Jobs) -> None:
         """
         found = _read(_folder(jobs, job))
         pictures = sorted(losses_file.ranked(found["pictures"]), key=_KEYS[order])
-        shown = [{**one, "name": Path(one["file"]).name} for one in pictures[first : first + count]]
+        shown = [{**one, "name": one["file"] if one.get("is_prompt") else Path(one["file"]).name}
+                 for one in pictures[first : first + count]]
         return {"step": found["step"], "bands": found["bands"], "total": len(pictures), "pictures": shown}
 
     @router.get("/losses.csv")

@@ -28,6 +28,7 @@ class Started(Event):
         layers: adapted layers. parameters: trainable numbers. config: the whole config, by field name.
         folder: the job's folder (previews, config, log).
         step: updates done in former parts of the run, 0 = it begins.
+        prompts: lines of prompts that are learned from in place of pictures.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Started(Event):
     folder: str
     config: dict[str, Any] = field(default_factory=dict)
     step: int = 0
+    prompts: int = 0
 
 
 @dataclass(frozen=True)

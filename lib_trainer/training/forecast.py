@@ -6,11 +6,12 @@ by `data.steps`, the same code that the run itself goes through.
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from lib_trainer.data import cache_size, steps
 from lib_trainer.data.bucket_report import BucketReport
+from lib_trainer.data.concepts import Concept
 from lib_trainer.data.dataset import Plan
 from lib_trainer.data.holdout import hold_out
 from lib_trainer.data.scan import Item
@@ -20,6 +21,7 @@ from lib_trainer.training import check
 from lib_trainer.training.checks import caches
 from lib_trainer.training.checks.findings import Findings
 from lib_trainer.training.config import TrainConfig
+from lib_trainer.training.settings.method import PROMPTED
 from lib_trainer.training.statistics.held_out import seed_of
 
 
@@ -38,6 +40,7 @@ class Forecast:
         report: which picture goes where; None = cannot be said yet.
         cache_bytes: of the cached latents, in memory or on disk.
         held_out: pictures that are measured instead of trained on.
+        concepts: what is learned from prompts in place of pictures.
     """
 
     items: list[Item] = field(default_factory=list)
@@ -54,10 +57,12 @@ class Forecast:
     report: BucketReport | None = None
     cache_bytes: int = 0
     held_out: int = 0
+    concepts: list[Concept] = field(default_factory=list)
 
     def to_json(self) -> dict[str, Any]:
         """Returns numbers and sentences, ready for JSON; the pictures only counted."""
-        return {**vars(self), "items": None, "report": None, "pictures": len(self.items)}
+        return {**vars(self), "items": None, "report": None, "pictures": len(self.items),
+                "concepts": [asdict(one) for one in self.concepts]}
 
 
 def forecast(config: TrainConfig, host: Host) -> Forecast:
@@ -68,6 +73,8 @@ def forecast(config: TrainConfig, host: Host) -> Forecast:
         host: where it would be trained.
     """
     findings = check.examine(config, host, frozenset({"name"}))
+    if config.method in PROMPTED:
+        return _of_prompts(config, findings)
     items = [item for item in findings.items if not item.is_reg]
     reg = [item for item in findings.items if item.is_reg]
     subsets = {id(item.subset): item.subset for item in items}
@@ -96,6 +103,17 @@ def forecast(config: TrainConfig, host: Host) -> Forecast:
         batches=plan.batches_per_epoch, steps=length.updates, epochs=length.epochs,
         held_out=sum(len(dataset.items) for dataset in held),
     )
+
+
+def _of_prompts(config: TrainConfig, findings: Findings) -> Forecast:
+    """A run without pictures has as many steps as are set."""
+    concepts = [item.subset.concept for item in findings.items if item.subset.concept]
+    found = Forecast(concepts=concepts, problems=findings.faults, warnings=findings.warnings, steps=config.steps)
+    if not findings.datasets:
+        return found
+    plan = Plan(findings.datasets, seed=config.seed)
+    return replace(found, batches=plan.batches_per_epoch, samples=plan.samples_per_epoch,
+                   sizes=[(*size, uses) for size, uses in plan.bucket_counts.items()])
 
 
 def _caches(config: TrainConfig, plan: Plan, findings: Findings) -> dict[str, Any]:

@@ -197,11 +197,11 @@ def _is_scaled(config: TrainConfig, made: outset.Adapters) -> bool:
 def _started(state: Run) -> Started:
     return Started(
         name=state.config.name, model=state.checkpoint.name, total_steps=state.length.total,
-        epochs=state.length.epochs, images=state.plan.images, reg_images=state.plan.reg_images,
+        epochs=state.length.epochs, images=0 if state.prompts else state.plan.images, reg_images=state.plan.reg_images,
         batches_per_epoch=state.plan.batches_per_epoch, layers=len(state.network.layers),
         parameters=sum(factor.numel() for layer in state.network.layers.values() for factor in layer.parameters()),
         folder=str(state.folder), config=state.config.to_dict(),
-        step=state.step,
+        step=state.step, prompts=len(state.prompts),
     )
 
 

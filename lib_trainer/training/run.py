@@ -129,6 +129,11 @@ class Run:
         return self.held_out.is_over or (self.judge is not None and self.judge.is_over)
 
     @property
+    def prompts(self) -> list[str]:
+        """The lines of prompts that are learned from in place of pictures; none = pictures."""
+        return list(dict.fromkeys(item.shown for item in self.items if not item.is_picture))
+
+    @property
     def epoch_ended(self) -> bool:
         """Whether the last update was the last of its epoch."""
         return self.step > 0 and self.step % self.length.updates_per_epoch == 0

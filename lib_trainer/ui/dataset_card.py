@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import base64
 import io
+from collections.abc import Sequence
 from functools import lru_cache
 from html import escape
 from typing import TYPE_CHECKING
 
+from lib_trainer.data.concepts import Concept
 from lib_trainer.data.opening import UnreadablePicture, open_small
 from lib_trainer.data.scan import Item
 from lib_trainer.ui import notes
@@ -19,12 +21,18 @@ if TYPE_CHECKING:
     from lib_trainer.training.forecast import Forecast
 
 _THUMBNAILS = 12
+_ROWS = 12
+"""Concepts that are shown one by one."""
+
 _SIDE = 96
 """Pixels of a thumbnail's longer side."""
 
 
 def card(forecast: Forecast) -> str:
-    """Returns the card of a folder that was read."""
+    """Returns the card of a folder that was read, or of the prompts that take its place."""
+    if forecast.concepts:
+        return (f'<div class="tl-card">{_concepts(forecast)}{notes.problems(forecast.problems)}'
+                f"{_folded(forecast.warnings)}</div>")
     shown = forecast.items[:_THUMBNAILS]
     thumbnails = "".join(f'<img src="{source}" title="{escape(item.caption or item.path.name)}">'
                          for item in shown if (source := _thumbnail(item, _changed(item))))
@@ -70,9 +78,39 @@ def _facts(forecast: Forecast) -> str:
     if forecast.steps:
         facts += [(forecast.samples, "uses per epoch", ""), (forecast.epochs, "epochs", ""),
                   (forecast.steps, "steps", "tl-strong")]
-    cells = "".join(f'<span class="{style}"><b>{number:,}</b> <small>{word}</small></span>'
-                    for number, word, style in facts)
-    return f'<div class="tl-facts">{cells}</div>{_details(forecast)}'
+    return f'<div class="tl-facts">{_cells(facts)}</div>{_details(forecast)}'
+
+
+def _concepts(forecast: Forecast) -> str:
+    """What is learned from prompts: how much, and which prompt comes to say what."""
+    lines = len({one.label for one in forecast.concepts})
+    facts = [(lines, "concepts", ""), *([(forecast.steps, "steps", "tl-strong")] if forecast.steps else [])]
+    rows = "".join(
+        f"<tr><td>{_prompt(one.target)}</td><td>{_goal(one)}</td><td>{one.strength:g}</td></tr>"
+        for one in forecast.concepts[:_ROWS])
+    more = len(forecast.concepts) - _ROWS
+    beyond = f'<p class="tl-quiet">+{more:,}</p>' if more > 0 else ""
+    return (f'<div class="tl-facts">{_cells(facts)}</div><details><summary>What is learned</summary><table>'
+            f"<tr><th>With the prompt</th><th>it draws as if asked for</th><th>at strength</th></tr>{rows}</table>"
+            f"{beyond}</details>")
+
+
+def _goal(one: Concept) -> str:
+    """Returns what the model comes to say under the target prompt, as a sum of prompts."""
+    if one.guidance == 1.0 and one.unconditional == one.neutral:
+        return _prompt(one.positive)
+    sign = "-" if one.guidance < 0 else "+"
+    return (f"{_prompt(one.neutral)} {sign} {abs(one.guidance):g} × ({_prompt(one.positive)} - "
+            f"{_prompt(one.unconditional)})")
+
+
+def _prompt(text: str) -> str:
+    return f"<code>{escape(text)}</code>" if text else "<i>nothing</i>"
+
+
+def _cells(facts: Sequence[tuple[int, str, str]]) -> str:
+    return "".join(f'<span class="{style}"><b>{number:,}</b> <small>{word}</small></span>'
+                   for number, word, style in facts)
 
 
 def _details(forecast: Forecast) -> str:

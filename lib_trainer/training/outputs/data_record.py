@@ -14,7 +14,9 @@ from lib_trainer.training.run import Run
 
 
 def data(run: Run) -> dict[str, Any]:
-    """Returns the fields of `metadata.RunInfo` about the pictures that are trained on."""
+    """Returns the fields of `metadata.RunInfo` about the pictures that are trained on; prompts are none."""
+    if run.prompts:
+        return {"num_train_images": 0, "num_batches_per_epoch": run.plan.batches_per_epoch}
     plan, items = run.plan, [item for share in run.plan.shares for item in share.dataset.items]
     training, reg = ([item for item in items if item.is_reg == is_reg] for is_reg in (False, True))
     return {

@@ -38,9 +38,11 @@ def trigger_words(config: TrainConfig, items: Sequence[Item]) -> str:
     """Returns the words that call what was learned, as a prompt wants them: parentheses escaped.
 
     That is the tag with which most captions begin; where they have none in common, the caption of pictures without
-    a file.
+    a file. What was learned from prompts is there without a word.
     """
     training = [item for item in items if not item.is_reg]
+    if not all(item.is_picture for item in training):
+        return ""
     firsts = Counter(found[0] for item in training if (found := tags(shown_caption(item))))
     word, count = firsts.most_common(1)[0] if firsts else ("", 0)
     chosen = word if count >= _COMMON * len(training) and word else config.trigger
@@ -51,6 +53,7 @@ def card(run: Run) -> Card:
     """Returns what a WebUI shows on the card of the finished LoRA."""
     config, network = run.config, _network(run)
     reg = f" and {run.plan.reg_images} regularisation pictures" if run.plan.reg_images else ""
+    learned_from = f"the prompts {'; '.join(run.prompts)}" if run.prompts else f"{run.plan.images} pictures{reg}"
     settings = [
         f"rank {network['network_dim']}, alpha {network['network_alpha']:g}",
         f"conv rank {config.conv_rank}, alpha {config.conv_alpha:g}" if config.conv_rank else "",
@@ -59,7 +62,7 @@ def card(run: Run) -> Card:
     ]
     return Card(
         family=run.checkpoint.family, activation=trigger_words(config, run.items),
-        description=f"Trained on {run.checkpoint.name} with {run.plan.images} pictures{reg}, {run.step} steps.",
+        description=f"Trained on {run.checkpoint.name} with {learned_from}, {run.step} steps.",
         notes="\n".join(filter(None, [config.comment, "; ".join(filter(None, settings)) + "."])),
     )
 
@@ -122,12 +125,19 @@ def _settings(run: Run) -> dict[str, Any]:
         "learning_rate": _rate(config.learning_rate), "unet_lr": _rate(config.unet_lr),
         "text_encoder_lr": _encoder_rates(config), "lr_scheduler": config.scheduler,
         "gradient_accumulation_steps": config.gradient_accumulation, "batch_size_per_device": config.batch_size,
-        "enable_bucket": config.buckets, "min_bucket_reso": config.bucket_min or None,
+        "enable_bucket": config.buckets and not run.prompts, "min_bucket_reso": config.bucket_min or None,
         "max_bucket_reso": config.bucket_max or None,
-        "settings": {name: said(name) for name in _OPTIONS} | {
+        "settings": _method(run) | {name: said(name) for name in _OPTIONS} | {
             "debiased_estimation": config.debiased_estimation,
             "face_crop_aug_range": parse_face_crop(config.face_crop)},
     }
+
+
+def _method(run: Run) -> dict[str, Any]:
+    """By which method it was trained, where that is not the usual one, and with which prompts."""
+    if run.config.method == "lora":
+        return {}
+    return {"training_method": run.config.method} | ({"training_prompts": run.prompts} if run.prompts else {})
 
 
 def _encoder_rates(config: TrainConfig) -> float | str | None:

@@ -28,8 +28,8 @@ def write(folder: Path, step: int, bands: Sequence[Band], pictures: Sequence[Wat
     Raises:
         UserError: it cannot be written.
     """
-    rows = [{"file": one.item.shown, "caption": one.item.caption, "loss": round(one.loss, 4), "uses": one.uses}
-            for one in pictures]
+    rows = [{"file": one.item.shown, "caption": one.item.caption, "loss": round(one.loss, 4), "uses": one.uses,
+             **({} if one.item.is_picture else {"is_prompt": True})} for one in pictures]
     # In one go and without spaces: with fifty thousand pictures the training waits half a second for it.
     text = json.dumps({"step": step, "bands": [asdict(band) for band in bands], "pictures": rows}, ensure_ascii=False)
     path = folder / NAME
