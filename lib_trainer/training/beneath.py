@@ -17,6 +17,9 @@ from lib_trainer.lora import file, loaded
 from lib_trainer.lora.finding import find_lora
 from lib_trainer.lora.loaded import LoadedNetwork
 
+_BETWEEN = re.compile(r'[,\n](?=(?:[^"]*"[^"]*")*[^"]*$)')
+"""Commas and line ends that stand outside quotes."""
+
 
 @dataclass(frozen=True)
 class Beneath:
@@ -34,21 +37,27 @@ class Beneath:
 def parse(text: str) -> list[tuple[str, float]]:
     """Reads `name:0.8, other`: names (or files) with strengths; without one it is 1.
 
+    A name with commas or line ends stands in quotes: `"a, b":0.8`.
+
     Raises:
         UserError: a strength cannot be read, or a name is missing.
     """
     found = []
-    for piece in filter(None, (part.strip() for part in re.split(r"[,\n]", text))):
+    for piece in filter(None, (part.strip() for part in _BETWEEN.split(text))):
         name, colon, written = piece.rpartition(":")
         if not colon or not looks_like_number(written.strip()):
             name, written = piece, "1"
         try:
-            found.append((name.strip(), read_number(written.strip())))
+            found.append((_bare(name.strip()), read_number(written.strip())))
         except Unreadable as fault:
             raise UserError(f"base_loras = {text!r}: {fault}. Write NAME:STRENGTH, such as style:0.8.") from None
-        if not name.strip():
+        if not _bare(name.strip()):
             raise UserError(f"base_loras = {text!r}: '{piece}' has no name. Write NAME:STRENGTH, such as style:0.8.")
     return found
+
+
+def _bare(name: str) -> str:
+    return name[1:-1] if len(name) > 1 and name[0] == name[-1] == '"' else name
 
 
 def load(text: str, host: Host, model: HostModel) -> tuple[list[Beneath], list[str]]:

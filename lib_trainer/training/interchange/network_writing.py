@@ -96,9 +96,11 @@ def _beginning(config: TrainConfig, values: dict[str, Value], lost: list[str]) -
             lost.append("continue_alpha = 'adopt': sd-scripts trains at network_alpha whatever the file says; give it "
                         "the file's own alpha there.")
     if config.base_loras:
-        pairs = [part.strip().rpartition(":") for part in config.base_loras.split(",") if part.strip()]
-        values["base_weights"] = [name or strength for name, _, strength in pairs]
-        values["base_weights_multiplier"] = [float(strength) if name else 1.0 for name, _, strength in pairs]
+        from lib_trainer.training.beneath import parse
+
+        pairs = parse(config.base_loras)
+        values["base_weights"] = [name for name, _ in pairs]
+        values["base_weights_multiplier"] = [strength for _, strength in pairs]
 
 
 def _text(value: Value) -> str:

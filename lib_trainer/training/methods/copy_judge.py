@@ -1,0 +1,128 @@
+"""Who looks at a copier's samples: measures the copy score, and ends the copier when it copies.
+
+Samples are ordinary previews of the run: the captions of its pictures as prompts, at the same seeds every time, the
+first ones before the first step. What the judge remembers goes into the run's states.
+"""
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from lib_trainer.data.dataset import Dataset, Placed
+from lib_trainer.training.config import TrainConfig
+from lib_trainer.training.events import CopyScored, EndedEarly, Event, Previewed
+from lib_trainer.training.methods import copy_score
+from lib_trainer.training.methods.copy_score import Aim
+from lib_trainer.training.run import Run
+
+_MOST = 8
+"""Captions that are sampled: enough to see whether copies are made, few enough to be drawn in a moment."""
+
+
+def sampled(datasets: Sequence[Dataset]) -> dict[str, list[Placed]]:
+    """Returns the pictures by caption, of the first captions; regularisation pictures are not to be copied."""
+    found: dict[str, list[Placed]] = {}
+    for dataset in datasets:
+        for item in dataset.items:
+            if not item.is_reg:
+                caption = item.subset.captions.settled(item.caption)
+                found.setdefault(caption, []).append(Placed(item, dataset.buckets.select(item.width, item.height)))
+    return dict(list(found.items())[:_MOST])
+
+
+def prompt_of(caption: str) -> str:
+    """Returns a caption as a prompt that means the same: brackets are no emphasis."""
+    return re.sub(r"(?<!\\)([()\[\]])", r"\\\1", caption).strip()
+
+
+def samples(pictures: dict[str, list[Placed]], seeds: Sequence[int]) -> list[dict[str, Any]]:
+    """Returns the entries of a prompt file: every caption at every seed, in the size that its picture is trained in."""
+    entries = []
+    for caption, placed in pictures.items():
+        width, height = placed[0].placement.bucket
+        entries += [{"prompt": prompt_of(caption), "seed": seed, "width": width, "height": height} for seed in seeds]
+    return entries
+
+
+def aims(pictures: dict[str, list[Placed]], others: dict[str, list[Placed]] | None = None) -> dict[str, Aim]:
+    """Returns what is to be drawn, by prompt.
+
+    Args:
+        pictures: by caption.
+        others: the other pictures of the pairs in the same order, where only what differs from them counts.
+
+    Raises:
+        UnreadablePicture: one cannot be read.
+    """
+    counterparts = [one for placed in others.values() for one in placed] if others else []
+    found, number = {}, 0
+    for caption, placed in pictures.items():
+        pixels = [copy_score.trained(one) for one in placed]
+        partners = counterparts[number : number + len(placed)]
+        number += len(placed)
+        weights: list[copy_score.Pixels | None] = [None] * len(placed)
+        if partners:
+            weights = [copy_score.where_they_differ(mine, copy_score.trained(theirs))
+                       for mine, theirs in zip(pixels, partners, strict=True)]
+        found[prompt_of(caption)] = Aim(placed[0].item.file, pixels, weights)
+    return found
+
+
+@dataclass
+class CopyJudge:
+    """Judges one copier.
+
+    Attributes:
+        config: its settings. aims: what is to be drawn, by prompt.
+        untouched: distances of what was drawn before the first step, by the picture's name.
+        copied: measurements in a row that have reached the score.
+    """
+
+    config: TrainConfig
+    aims: dict[str, Aim]
+    untouched: dict[str, float] = field(default_factory=dict)
+    copied: int = 0
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it copies."""
+        return self.config.copier_score > 0 and self.copied >= self.config.copier_patience
+
+    def see(self, run: Run, event: Event) -> Iterator[Event]:
+        """Measures samples; tells the score, and that it is enough."""
+        if not isinstance(event, Previewed):
+            return
+        now = self._distances(event)
+        if event.step == 0:
+            self.untouched = now
+            return
+        found = copy_score.scores(now, self.untouched)
+        if not found:
+            return
+        worst = min(found.values())
+        self.copied = self.copied + 1 if worst >= self.config.copier_score > 0 else 0
+        yield CopyScored(event.step, worst, found, self.config.copier_score, self.copied)
+        if self.is_over:
+            yield EndedEarly(event.step, event.step, f"It copies its pictures after {event.step} steps (copy score "
+                             f"{worst:.2f}), so this copier ends here.")
+
+    def _distances(self, event: Previewed) -> dict[str, float]:
+        drawn: dict[str, list[copy_score.Pixels]] = {}
+        for file, prompt, random in zip(event.files, event.prompts, event.random, strict=True):
+            if prompt in self.aims and not random:
+                with Image.open(Path(file)) as image:
+                    drawn.setdefault(prompt, []).append(copy_score.small(image))
+        return {self.aims[prompt].name: self.aims[prompt].distance(pixels) for prompt, pixels in drawn.items()}
+
+    def state_dict(self) -> dict[str, Any]:
+        """Returns what it remembers."""
+        return {"untouched": dict(self.untouched), "copied": self.copied}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Takes it back."""
+        self.untouched, self.copied = dict(state_dict["untouched"]), int(state_dict["copied"])

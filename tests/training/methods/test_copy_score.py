@@ -1,0 +1,91 @@
+"""The copy score: 0 = like the model by itself, 1 = the picture; what counts, and when it is enough."""
+from __future__ import annotations
+
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from lib_trainer.training.config import TrainConfig
+from lib_trainer.training.events import CopyScored, EndedEarly, Event, Previewed
+from lib_trainer.training.methods import copy_score
+from lib_trainer.training.methods.copy_judge import CopyJudge, prompt_of
+from lib_trainer.training.methods.copy_score import Aim, Pixels
+from lib_trainer.training.run import Run
+
+RNG = np.random.default_rng(0)
+PICTURE, BASE = (RNG.random((32, 64, 3), dtype=np.float32) for _ in range(2))
+NOBODY = cast(Run, None)
+"""The judge looks at what is told, not at the run."""
+
+
+def towards(share: float) -> Pixels:
+    """A sample that has gone so far from the model's own to the picture."""
+    return (BASE + share * (PICTURE - BASE)).astype(np.float32)
+
+
+@given(share=st.floats(0.0, 1.0))
+def test_the_score_is_the_part_of_the_squared_distance_that_is_gone(share: float) -> None:
+    aim = Aim("a.png", [PICTURE], [None])
+    found = copy_score.scores({"a.png": aim.distance([towards(share)])}, {"a.png": aim.distance([BASE])})
+    # Means of 6144 numbers of float32.
+    assert found["a.png"] == pytest.approx(1.0 - (1.0 - share) ** 2, abs=1e-5)
+
+
+def test_any_picture_of_a_caption_counts_as_its_copy() -> None:
+    aim = Aim("a.png", [PICTURE, BASE], [None, None])
+    assert aim.distance([PICTURE, BASE]) == 0.0
+    assert aim.distance([towards(0.25)]) == pytest.approx(copy_score.distance(towards(0.25), BASE))
+
+
+def test_only_where_pictures_differ_counts_on_top() -> None:
+    other = PICTURE.copy()
+    other[:8, :8] = 1.0 - other[:8, :8]
+    weights = copy_score.where_they_differ(PICTURE, other)
+    assert weights.shape == (32, 64, 1) and float(weights.mean()) == pytest.approx(1.0, abs=1e-4)
+    elsewhere = PICTURE.copy()
+    elsewhere[16:] = 0.0
+    assert copy_score.distance(elsewhere, PICTURE, weights) == 0.0 < copy_score.distance(other, PICTURE, weights)
+    assert np.array_equal(copy_score.where_they_differ(PICTURE, PICTURE), np.zeros((32, 64, 1)) + 1.0)
+
+
+def test_pictures_are_compared_small_and_at_one_size() -> None:
+    big = Image.fromarray((PICTURE * 255).astype(np.uint8)).resize((512, 256), Image.Resampling.NEAREST)
+    assert copy_score.small(big).shape == (32, 64, 3)
+    assert copy_score.distance(copy_score.small(big.resize((128, 96))), PICTURE) < 0.1
+
+
+def test_brackets_of_captions_mean_nothing_in_prompts() -> None:
+    assert prompt_of(r" zko, cat (animal), \(a\) [b] ") == r"zko, cat \(animal\), \(a\) \[b\]"
+
+
+def previewed(folder: Path, step: int, share: float) -> Previewed:
+    """Samples at two seeds and one at random, which counts for nothing."""
+    file = folder / f"{step}.png"
+    Image.fromarray((towards(share) * 255).round().astype(np.uint8)).save(file)
+    return Previewed(step, [str(file)] * 3, ["a cat"] * 3, [1, 2, 77], [False, False, True])
+
+
+def test_a_judge_ends_a_copier_after_scores_in_a_row(tmp_path: Path) -> None:
+    config = TrainConfig(copier_score=0.7, copier_patience=2)
+    judge = CopyJudge(config, {"a cat": Aim("a.png", [PICTURE], [None])})
+    told: list[Event] = []
+    for step, share in enumerate((0.0, 0.5, 0.2, 0.6)):
+        told += judge.see(NOBODY, previewed(tmp_path, step, share))
+    scores = [event for event in told if isinstance(event, CopyScored)]
+    assert [event.copied for event in scores] == [1, 0, 1] and not judge.is_over
+    again = CopyJudge(config, judge.aims)
+    again.load_state_dict(judge.state_dict())
+    *_, scored, ended = again.see(NOBODY, previewed(tmp_path, 4, 0.9))
+    assert isinstance(scored, CopyScored) and scored.score == pytest.approx(0.99, abs=0.01)
+    assert isinstance(ended, EndedEarly) and ended.step == 4 and again.is_over
+
+
+def test_a_judge_without_a_threshold_only_tells(tmp_path: Path) -> None:
+    judge = CopyJudge(TrainConfig(), {"a cat": Aim("a.png", [PICTURE], [None])})
+    told = [event for step, share in ((0, 0.0), (1, 1.0)) for event in judge.see(NOBODY, previewed(tmp_path, step, share))]
+    assert [type(event) for event in told] == [CopyScored] and not judge.is_over

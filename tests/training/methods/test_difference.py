@@ -1,0 +1,127 @@
+"""The difference of two copiers, end to end on a tiny checkpoint: parts, files, scores, ends, and what is refused."""
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from PIL import Image
+
+from lib_trainer.errors import Problems
+from lib_trainer.hosts.standalone.host import StandaloneHost
+from lib_trainer.lora import file
+from lib_trainer.training import events as ev
+from lib_trainer.training.config import TrainConfig
+from lib_trainer.training.resume import search
+from tests.training.runs import of, same_tensors, tensors, train
+
+Make = Callable[..., TrainConfig]
+
+
+@pytest.fixture
+def pairs(tmp_path: Path) -> Path:
+    """Two pairs: a square that is dark before and light after, on two backgrounds, under one caption each."""
+    folder = tmp_path / "pairs"
+    folder.mkdir()
+    for name, ground in (("a", (200, 60, 60)), ("b", (60, 60, 200))):
+        for side, inside in (("", (30, 30, 30)), ("_after", (230, 230, 230))):
+            picture = Image.new("RGB", (64, 64), ground)
+            picture.paste(inside, (16, 16, 48, 48))
+            picture.save(folder / f"{name}{side}.png")
+        (folder / f"{name}.txt").write_text(f"square (on) {name}", encoding="utf8")
+    return folder
+
+
+@pytest.fixture
+def make(pairs: Path) -> Make:
+    def made(**changes: Any) -> TrainConfig:
+        values = {"name": "light", "method": "difference", "images": str(pairs), "repeats": 1, "batch_size": 2,
+                  "epochs": 2, "rank": 2, "alpha": 2.0, "learning_rate": "1e-3", "train_text_encoder": False,
+                  "blocks": "OUT09-OUT11", "save_precision": "float", "preview_steps": 2, "preview_cfg": 1.0}
+        return TrainConfig.from_dict({**values, **changes})
+
+    return made
+
+
+def loras(host: StandaloneHost) -> list[str]:
+    return sorted(path.name for path in host.paths.loras.iterdir())
+
+
+def change(found: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """What a LoRA of linear layers adds to the weights, float64."""
+    layers = sorted({name.partition(".")[0] for name in found})
+    return {layer: (found[f"{layer}.lora_up.weight"].double().flatten(1)
+                    @ found[f"{layer}.lora_down.weight"].double().flatten(1))
+            * float(found[f"{layer}.alpha"]) / found[f"{layer}.lora_down.weight"].shape[0] for layer in layers}
+
+
+def test_the_difference_is_what_the_second_learned_minus_what_the_first_did(host: StandaloneHost, make: Make) -> None:
+    events = train(make(keep_copiers=True, comment="mine"), host)
+    assert [(one.number, one.of, one.title) for one in of(ev.PhaseStarted, events)] == [
+        (1, 3, "Copier of the pictures before"), (2, 3, "Copier of the pictures after"), (3, 3, "After minus before")]
+    assert loras(host) == ["light-after.safetensors", "light-before.safetensors", "light.json", "light.safetensors"]
+    result, after, before = (change(tensors(host, name)) for name in ("light", "light-after", "light-before"))
+    for layer, delta in result.items():
+        wanted = after[layer] - before[layer]
+        # Factors of float32: 24 bits each, and a rank of 4.
+        assert torch.linalg.vector_norm(delta - wanted) <= 1e-6 * torch.linalg.vector_norm(wanted)
+    assert tensors(host, "light")[f"{next(iter(result))}.lora_down.weight"].shape[0] == 4
+    facts = file.load(host.paths.loras / "light.safetensors").metadata
+    assert facts["ss_sd_model_name"] == "tiny.safetensors" and len(facts["ss_new_sd_model_hash"]) == 64
+    assert facts["ss_network_dim"] == "4" and facts["ss_output_name"] == "light"
+    assert facts["ss_training_comment"] == "mine; difference of two copiers of 2 pairs"
+    assert not any("square" in text or "light-after" in text for text in facts.values())  # the sources are not told
+    finished = events[-1]
+    assert isinstance(finished, ev.Finished) and (finished.tag, finished.step) == ("<lora:light:1>", 4)
+    assert "Strength -1 ... 1" in json.loads((host.paths.loras / "light.json").read_text("utf8"))["description"]
+
+
+def test_copiers_learn_alike_but_for_their_pictures(host: StandaloneHost, make: Make, pairs: Path) -> None:
+    """Same start, noise and timesteps: of pictures that do not differ nothing is left."""
+    for name in "ab":
+        (pairs / f"{name}_after.png").write_bytes((pairs / f"{name}.png").read_bytes())
+    train(make(keep_copiers=True), host)
+    assert same_tensors(tensors(host, "light-before"), tensors(host, "light-after"))
+
+
+def test_samples_are_drawn_and_scored(host: StandaloneHost, make: Make) -> None:
+    events = train(make(preview_prompts="my own"), host)
+    drawn = of(ev.Previewed, events)
+    assert [one.step for one in drawn] == [0, 1, 2, 0, 1, 2]
+    assert drawn[0].prompts == [r"square \(on\) a"] * 2 + [r"square \(on\) b"] * 2 + ["my own"]
+    assert drawn[0].seeds == [1, 2, 1, 2, 1]
+    scores = of(ev.CopyScored, events)
+    assert [one.step for one in scores] == [1, 2, 1, 2]
+    assert [sorted(one.scores) for one in scores] == [["a.png", "b.png"]] * 2 + [["a_after.png", "b_after.png"]] * 2
+    assert all(one.score == min(one.scores.values()) < 1.0 for one in scores)
+    assert loras(host) == ["light.json", "light.safetensors"]  # copiers are removed
+    assert {event.name for event in of(ev.Removed, events)} == {"light-before", "light-after"}
+
+
+def test_svd_tells_what_is_lost(host: StandaloneHost, make: Make) -> None:
+    events = train(make(copier_reduction="svd", copier_svd_rank=1), host)
+    (done,) = of(ev.WorkDone, events)
+    assert done.file.endswith("light.safetensors") and done.rows
+    assert {tensor.shape[0] for name, tensor in tensors(host, "light").items() if "lora_down" in name} == {1}
+
+
+def test_on_top_the_second_learns_while_the_first_acts(host: StandaloneHost, make: Make) -> None:
+    events = train(make(copier_way="on top", keep_copiers=True), host)
+    assert [one.of for one in of(ev.PhaseStarted, events)] == [2, 2]
+    assert loras(host) == ["light-before.safetensors", "light.json", "light.png", "light.safetensors"]
+    assert isinstance(events[-1], ev.Finished) and events[-1].name == "light"
+    config = TrainConfig.load(host.paths.outputs / search.JOBS / "light" / "after" / "config.json")
+    assert config.base_loras == f'"{host.paths.loras / "light-before.safetensors"}":1'
+
+
+def test_all_faults_come_before_the_first_step(host: StandaloneHost, make: Make, pairs: Path) -> None:
+    (host.paths.loras / "light-after.safetensors").write_bytes(b"a stranger's")
+    with pytest.raises(Problems) as caught:
+        train(replace(make(), keep_copiers=True, copier_seeds="1, x", validation_split=0.5), host)
+    said = "\n".join(caught.value.problems)
+    assert "copier_seeds = '1, x'" in said and "'light-after' is taken" in said and "validation_split" in said
+    assert not (host.paths.outputs / search.JOBS).exists()
