@@ -49,6 +49,7 @@ class Item:
         width: pixels of the upright picture. height: likewise.
         captioned: whether a caption that is not empty was written for it.
         partner: the second picture of its pair, see `pairs`; None = it stands alone.
+        called: its key where that is another picture's, so that both are drawn the same random numbers; "" = its own.
     """
 
     subset: Subset
@@ -58,6 +59,7 @@ class Item:
     height: int
     captioned: bool
     partner: Item | None = None
+    called: str = ""
 
     @property
     def path(self) -> Path:
@@ -67,7 +69,7 @@ class Item:
     @property
     def key(self) -> str:
         """Its name inside the run, independent of where the data set lies: with "/"."""
-        return self.subset.prefix + self.file
+        return self.called or self.subset.prefix + self.file
 
     @property
     def repeats(self) -> int:
