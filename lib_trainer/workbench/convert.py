@@ -7,7 +7,7 @@ bit of the file as it was. What has no name in the other naming is never left ou
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,9 +15,10 @@ from lib_trainer.errors import UserError
 from lib_trainer.families.family import Family
 from lib_trainer.lora import keys
 from lib_trainer.lora.algorithms import registry
-from lib_trainer.workbench import names, new_lora, reading, unfolding
+from lib_trainer.workbench import names, new_lora, precision, reading, unfolding
 from lib_trainer.workbench.folded import Folded, Origin, fold
 from lib_trainer.workbench.operation import Operation, Outcome, Progress
+from lib_trainer.workbench.precision import PrecisionOrder, Rounded
 from lib_trainer.workbench.reading import ReadLora
 
 if TYPE_CHECKING:
@@ -45,16 +46,18 @@ class ConvertOrder:
 
     Attributes:
         source: the LoRA; it stays as it is. out: the new file.
-        naming: a key of NAMINGS.
+        naming: a key of NAMINGS; "" = the names that it has.
+        precision: "fp32", "fp16" or "bf16"; "" = as it is.
         family: "sd1", "sd2" or "sdxl"; "" = as the file tells.
         leave_out: whether what has no name in the new naming may be left out; else it is refused.
     """
 
     source: Path
     out: Path
-    naming: str
+    naming: str = ""
     family: str = ""
     leave_out: bool = False
+    precision: str = ""
 
 
 @dataclass
@@ -82,15 +85,21 @@ def run(order: ConvertOrder) -> Operation:
     Raises:
         UserError: the order or the file cannot be, or something has no name in the new naming.
     """
-    if order.naming not in NAMINGS:
-        raise UserError(f"There is no naming '{order.naming}': choose one of {', '.join(NAMINGS)}.")
+    if not order.naming and order.precision:
+        return (yield from precision.run(PrecisionOrder(order.source, order.out, order.precision)))
+    _check(order)
     new_lora.require_new(order.out)
     yield Progress(0, 3, "Reading")
     lora = unfolding.undone(reading.read(order.source, order.family))
     family = _family(lora)
     yield Progress(1, 3, "Naming")
-    written = _without_alpha(lora, family, order.naming) if order.naming in _WITHOUT_ALPHA else \
-        _renamed(lora, family, order.naming)
+    rounded = Rounded()
+    if order.precision:
+        lora = _rounded(order, lora, rounded)
+    if order.naming in _WITHOUT_ALPHA:
+        written = _without_alpha(lora, family, order)
+    else:
+        written = _renamed(lora, family, order.naming)
     if written.unnamed and not order.leave_out:
         raise _no_name(order, written.unnamed)
     if not written.tensors:
@@ -99,7 +108,26 @@ def run(order: ConvertOrder) -> Operation:
     yield Progress(2, 3, "Writing")
     new_lora.save(order.out, written.tensors, unfolding.recorded(lora.metadata, written.origins))
     yield Progress(3, 3, "Writing")
-    return _outcome(order, lora, written)
+    outcome = _outcome(order, lora, written)
+    return outcome if not order.precision else replace(
+        outcome, facts={**outcome.facts, **rounded.facts()}, notes=outcome.notes + rounded.notes(order.precision))
+
+
+def _check(order: ConvertOrder) -> None:
+    if not order.naming:
+        raise UserError("Nothing is to be converted: choose a naming, a precision, or both.")
+    if order.naming not in NAMINGS:
+        raise UserError(f"There is no naming '{order.naming}': choose one of {', '.join(NAMINGS)}.")
+    if order.precision:
+        precision.named(order.precision)
+
+
+def _rounded(order: ConvertOrder, lora: ReadLora, rounded: Rounded) -> ReadLora:
+    """Rounds before naming, so that what is folded is what a file in kohya's names would hold."""
+    for _ in precision.rounding(lora.tensors, precision.named(order.precision), rounded):
+        pass
+    precision.refuse(order.source, rounded, order.precision)
+    return replace(lora, tensors=rounded.tensors)
 
 
 def _family(lora: ReadLora) -> Family:
@@ -132,20 +160,28 @@ def _place(layer: str, own: str, family: Family, naming: str) -> str | None:
     return place if place or naming == names.LDM else layer
 
 
-def _without_alpha(lora: ReadLora, family: Family, naming: str) -> _Written:
+def _without_alpha(lora: ReadLora, family: Family, order: ConvertOrder) -> _Written:
     """diffusers' namings: two factors, and perhaps DoRA's lengths."""
     written = _Written(unnamed=list(lora.carried))
     layers = keys.by_layer(lora.tensors)
-    named = {layer: place for layer, parts in layers.items() if (place := _peft_place(layer, parts, family, naming))}
+    named = {layer: place for layer, parts in layers.items()
+             if (place := _peft_place(layer, parts, family, order.naming))}
     written.unnamed += [f"{layer}.{part}" for layer, parts in layers.items() if layer not in named for part in parts]
     for layer in named:
         written.ranks.setdefault(_network(named[layer]), set()).add(layers[layer][keys.DOWN].shape[0])
+    too_great: list[str] = []
     written.halves = _half_dora({layer: layers[layer] for layer in named}, named)
     for layer, place in named.items():
         rank = max(written.ranks[_network(place)])
-        folded = fold(layers[layer], rank, _sides(layer, family))
+        folded = fold(layers[layer], rank, _sides(layer, family), widen=not order.precision)
+        if not folded.is_finite:
+            too_great.append(layer)
         written.origins[layer] = folded.origin
-        written.tensors |= _parts(place, naming, folded, layers[layer].get(registry.DORA_SCALE))
+        written.tensors |= _parts(place, order.naming, folded, layers[layer].get(registry.DORA_SCALE))
+    if too_great:
+        raise UserError(f"{len(too_great)} layers of '{order.source.name}', such as '{too_great[0]}', have numbers "
+                        f"that are none, or too great for {order.precision or 'any precision'} once their strength is "
+                        "multiplied in. Choose bf16 or fp32.")
     return written
 
 
@@ -202,8 +238,10 @@ def _outcome(order: ConvertOrder, lora: ReadLora, written: _Written) -> Outcome:
     notes = [*lora.notes, *_losses(order, written)]
     if order.naming not in _WITHOUT_ALPHA:
         notes += reading.carried_notes(lora)
-    facts = {"bytes": order.out.stat().st_size, "layers": len(keys.by_layer(lora.tensors)), "from": lora.naming,
-             "to": order.naming, "family": lora.family, "left_out": len(written.unnamed)}
+    size, layers = order.out.stat().st_size, len(keys.by_layer(lora.tensors))
+    told = f"{order.out.name}: {size / 1e6:.1f} MB, {layers} layers under the names of {order.naming}."
+    facts = {"summary": told, "bytes": size, "layers": layers, "from": lora.naming, "to": order.naming,
+             "family": lora.family, "left_out": len(written.unnamed)}
     return Outcome(order.out, facts, [], notes)
 
 
@@ -224,7 +262,8 @@ def _losses(order: ConvertOrder, written: _Written) -> list[str]:
                      "have no alpha. Converting back takes it out again.")
     lost = sum(not origin.exact for origin in written.origins.values())
     if lost:
-        notes.append(f"{lost} layers will not come back bit for bit: their alpha is 0 or their numbers are too wide.")
+        notes.append(f"{lost} layers will not come back bit for bit: their alpha is 0, or their numbers have no room "
+                     "in this precision.")
     notes += [f"{network}: only some layers are DoRA, and diffusers takes all of them for DoRA: it will draw something "
               "else." for network in written.halves]
     return notes

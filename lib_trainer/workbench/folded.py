@@ -75,18 +75,24 @@ class Folded:
     up: Tensor
     origin: Origin
 
+    @property
+    def is_finite(self) -> bool:
+        """Whether all numbers are numbers."""
+        return bool(self.down.isfinite().all()) and bool(self.up.isfinite().all())
 
-def fold(parts: Mapping[str, Tensor], rank: int, dims: int) -> Folded:
+
+def fold(parts: Mapping[str, Tensor], rank: int, dims: int, widen: bool = True) -> Folded:
     """Multiplies a layer's strength into its factors.
 
     Args:
         parts: "lora_down.weight", "lora_up.weight" and perhaps "alpha" and "dora_scale".
         rank: what it is filled up to, at least its own.
         dims: 2 for matrices, 4 for kernels: how many sides the factors shall have; 0 = as they are.
+        widen: whether a wider dtype may be taken where only that gives every bit back.
     """
     down, up, alpha = parts[keys.DOWN], parts[keys.UP], parts.get(keys.ALPHA)
     scale = 1.0 if alpha is None else _number(alpha) / down.shape[0]
-    into, wide, exact = _where(down, up, scale)
+    into, wide, exact = _where(down, up, scale, widen)
     lengths = parts.get(DORA_SCALE)
     origin = Origin(
         alpha=None if alpha is None else _number(alpha), alpha_dtype="" if alpha is None else _word(alpha),
@@ -117,10 +123,10 @@ def unfold(parts: Mapping[str, Tensor], origin: Origin) -> dict[str, Tensor]:
     return {part: tensor.contiguous() for part, tensor in back.items()}
 
 
-def _where(down: Tensor, up: Tensor, scale: float) -> tuple[str, torch.dtype, bool]:
+def _where(down: Tensor, up: Tensor, scale: float, widen: bool) -> tuple[str, torch.dtype, bool]:
     """Returns which factor takes the strength, in which dtype, and whether every bit comes back."""
     own = torch.promote_types(down.dtype, up.dtype)
-    wider = _WIDER.get(own, torch.float32)
+    wider = _WIDER.get(own, torch.float32) if widen else own
     for dtype in (own, wider):
         for into, factor in (("up", up), ("down", down)):
             if _comes_back(factor, scale, dtype):

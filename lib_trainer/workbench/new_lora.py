@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from lib_trainer.errors import UserError
 from lib_trainer.lora import file, whole
-from lib_trainer.workbench import record
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -31,5 +30,7 @@ def save(out: Path, tensors: Mapping[str, Tensor], told: Mapping[str, str]) -> N
     Raises:
         UserError: as `file.save`.
     """
+    from lib_trainer.workbench import record  # needs torch, which `require_new` does not
+
     own = {key: text for key, text in told.items() if not key.startswith("sshs_")}
     file.save(out, tensors, record.with_hashes(tensors, own))

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 Shape = tuple[int, ...]
 
+_PICKLE = "'{}' is a pickle: only its weights were read, and no code in it was run. Prefer .safetensors files."
+
 _SHOWN = 12
 """Faults that are told in full."""
 
@@ -57,6 +59,15 @@ class ReadLora:
 
 
 @dataclass(frozen=True)
+class AsStored:
+    """A file's tensors under its own names (CPU), its metadata, and what is to be said about it."""
+
+    tensors: dict[str, Tensor]
+    metadata: dict[str, str]
+    notes: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
 class _Stored:
     """A file that is open: what its tensors are called and how they come."""
 
@@ -80,11 +91,22 @@ def read(path: Path, family: str = "") -> ReadLora:
     if path.suffix.lower() in pickled.ENDINGS:
         tensors = pickled.read(path)
         stored = _Stored({name: tuple(tensor.shape) for name, tensor in tensors.items()}, {}, tensors.__getitem__)
-        return _read(path, stored, family, [f"'{path.name}' is a pickle: only its weights were read, and no code in it "
-                                            "was run. Prefer .safetensors files."])
+        return _read(path, stored, family, [_PICKLE.format(path.name)])
     with TensorReader(path) as reader:
         shapes = {name: shape for name, (_, shape) in reader.entries.items()}
         return _read(path, _Stored(shapes, dict(reader.metadata), reader.read), family, [])
+
+
+def as_stored(path: Path) -> AsStored:
+    """Reads a file's tensors under its own names.
+
+    Raises:
+        UserError: it is missing or damaged.
+    """
+    if path.suffix.lower() in pickled.ENDINGS:
+        return AsStored(pickled.read(path), {}, [_PICKLE.format(path.name)])
+    with TensorReader(path) as reader:
+        return AsStored({name: reader.read(name) for name in reader.names}, dict(reader.metadata))
 
 
 def _read(path: Path, stored: _Stored, family: str, notes: list[str]) -> ReadLora:

@@ -46,6 +46,7 @@ def small(names_of: Iterable[str] = (Q, TEXT), **more: object) -> dict[str, Tens
 def write(path: Path, tensors: Mapping[str, Tensor], family: str = "sd1", **record: str) -> Path:
     """Writes a file whose metadata tell the family and hold true hashes."""
     told = {"ss_base_model_version": VERSIONS[family], **record} if family else dict(record)
+    told = {key: text for key, text in told.items() if not key.startswith("sshs_")}
     file.save(path, tensors, told | metadata.hashes(tensors, told))
     return path
 

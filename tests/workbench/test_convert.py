@@ -138,5 +138,6 @@ def test_the_file_says_what_it_is(tmp_path: Path) -> None:
     facts = file.inspect(tmp_path / "y.safetensors")
     assert facts["hash_matches"] and facts["metadata"]["ss_network_dim"] == "2"
     assert json.loads(facts["metadata"]["workbench.folded"])["kinds"][0]["alpha"] == 1.0
-    assert outcome.facts == {"bytes": facts["bytes"], "layers": 2, "from": "kohya", "to": "diffusers", "family": "sd1",
-                             "left_out": 0}
+    assert outcome.facts == {"summary": "y.safetensors: 0.0 MB, 2 layers under the names of diffusers.",
+                             "bytes": facts["bytes"], "layers": 2, "from": "kohya", "to": "diffusers",
+                             "family": "sd1", "left_out": 0}
