@@ -98,12 +98,21 @@ def serialise(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> byt
     content = to_bytes(dict(tensors), dict(metadata))
     end = 8 + int.from_bytes(content[:8], "little")
     header = json.loads(content[8:end])
-    entries = sorted(header.items(), key=lambda item: (item[0] != "__metadata__", item[0]))
-    text = json.dumps(
-        {name: dict(sorted(entry.items())) for name, entry in entries}, ensure_ascii=False, separators=(",", ":")
-    ).encode("utf8")
-    text += b" " * (-len(text) % 8)
+    text = header_text(header, header.pop("__metadata__", {}))
     return b"".join((len(text).to_bytes(8, "little"), text, memoryview(content)[end:]))
+
+
+def header_text(entries: Mapping[str, Any], metadata: Mapping[str, str]) -> bytes:
+    """Returns a header as we write it: the metadata first, all names in sorted order, filled up to 8 bytes.
+
+    Args:
+        entries: tensor name -> dtype, shape and data_offsets.
+        metadata: text by text.
+    """
+    described: dict[str, Any] = {"__metadata__": dict(sorted(metadata.items()))} if metadata else {}
+    described |= {name: dict(sorted(entries[name].items())) for name in sorted(entries)}
+    text = json.dumps(described, ensure_ascii=False, separators=(",", ":")).encode("utf8")
+    return text + b" " * (-len(text) % 8)
 
 
 def inspect(path: Path) -> dict[str, Any]:
