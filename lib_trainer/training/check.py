@@ -12,12 +12,24 @@ from typing import Any
 from lib_trainer.errors import Problems, UserError
 from lib_trainer.host import Checkpoint, Host
 from lib_trainer.training import base, config_rules, config_values, wishes
-from lib_trainer.training.checks import concepts, files, hardware, lora, objective, pictures, previews, resume, unused
+from lib_trainer.training.checks import (
+    concepts,
+    copiers,
+    files,
+    hardware,
+    lora,
+    objective,
+    pictures,
+    previews,
+    resume,
+    rounds,
+    unused,
+)
 from lib_trainer.training.checks.findings import Findings
 from lib_trainer.training.config import TrainConfig
 from lib_trainer.training.loss import noise_schedule
 from lib_trainer.training.settings.loss import LossSettings
-from lib_trainer.training.settings.method import PROMPTED
+from lib_trainer.training.settings.method import DIFFERENCE, PROMPTED, RELORA
 
 
 def read(values: Mapping[str, Any], host: Host) -> TrainConfig:
@@ -78,7 +90,13 @@ def examine(config: TrainConfig, host: Host, bad: frozenset[str] = frozenset()) 
     if config.resume and not bad:
         resume.resume(config, host, findings)
     if "name" not in bad:
-        findings.faults += files.name(config, host, resume.own_files(config, findings))
+        own = resume.own_files(config, findings)
+        findings.faults += files.name(config, host, own)
+        if config.method == DIFFERENCE and not bad:
+            findings.faults += copiers.faults(config, host, own)
+    if config.method == RELORA and not bad:
+        findings.faults += rounds.faults(config, host, findings)
+        findings.warnings += rounds.warnings(config, findings)
     if "thumbnail" not in bad:
         findings.faults += files.thumbnail(config)
     _material(config, findings, bad)

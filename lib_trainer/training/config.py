@@ -16,6 +16,7 @@ from lib_trainer.errors import Problems
 from lib_trainer.training import config_values
 from lib_trainer.training.settings.captions import CaptionSettings
 from lib_trainer.training.settings.concepts import ConceptSettings
+from lib_trainer.training.settings.copiers import CopierSettings
 from lib_trainer.training.settings.data import DataSettings
 from lib_trainer.training.settings.logs import LogSettings
 from lib_trainer.training.settings.loss import LossSettings
@@ -24,6 +25,7 @@ from lib_trainer.training.settings.method import MethodSettings
 from lib_trainer.training.settings.network import NetworkSettings
 from lib_trainer.training.settings.previews import PreviewSettings
 from lib_trainer.training.settings.rates import RateSettings
+from lib_trainer.training.settings.rounds import RoundSettings
 from lib_trainer.training.settings.saving import SavingSettings
 from lib_trainer.training.settings.start import StartSettings
 from lib_trainer.training.settings.states import StateSettings
@@ -34,8 +36,8 @@ from lib_trainer.training.settings.validation import ValidationSettings
 class TrainConfig(
     # The last base's fields come first.
     PreviewSettings, ValidationSettings, LogSettings, StateSettings, SavingSettings, MemorySettings, LossSettings,
-    RateSettings, NetworkSettings, CaptionSettings, DataSettings, ConceptSettings, MethodSettings,
-    StartSettings,
+    RateSettings, NetworkSettings, CaptionSettings, DataSettings, ConceptSettings, CopierSettings,
+    RoundSettings, MethodSettings, StartSettings,
 ):
     """Everything a person can set. Empty text and 0 mean "automatic" only where the help says so."""
 

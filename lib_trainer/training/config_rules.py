@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from lib_trainer.training.rules import (
     captions,
     concepts,
+    copiers,
     data,
     datasets,
     loss,
@@ -18,6 +19,7 @@ from lib_trainer.training.rules import (
     pairs,
     previews,
     rates,
+    rounds,
     validation,
 )
 
@@ -30,6 +32,8 @@ _RULES: Rules = (
     *data.RULES,
     *pairs.RULES,
     *concepts.RULES,
+    *copiers.RULES,
+    *rounds.RULES,
     *datasets.RULES,
     *captions.RULES,
     *network.RULES,

@@ -24,8 +24,8 @@ class Goal:
     changes: dict[str, Any] = field(default_factory=dict)
 
 
-_PICTURES: dict[str, Any] = {"method": "lora", "min_timestep": 0, "max_timestep": 1000}
-"""What goals that learn pictures have in common, so that a goal for pairs leaves nothing behind."""
+_PICTURES: dict[str, Any] = {"method": "lora", "min_timestep": 0, "max_timestep": 1000, "warmup": "0"}
+"""What goals that learn pictures have in common, so that a goal for pairs or rounds leaves nothing behind."""
 
 _PAIRS: dict[str, Any] = {
     "method": "addift", "epochs": 10, "batch_size": 1, "rank": 4, "alpha": 1.0, "conv_rank": 0, "blocks": "",
@@ -34,6 +34,16 @@ _PAIRS: dict[str, Any] = {
     "min_snr_gamma": 5.0, "difference_strength": 0.25,
 }
 """What goals that learn the difference of pairs have in common: the method's own numbers (its author's presets)."""
+
+_COPIERS: dict[str, Any] = {
+    "method": "difference", "steps": 0, "epochs": 4, "batch_size": 12, "rank": 16, "alpha": 16.0, "conv_rank": 8,
+    "conv_alpha": 8.0, "blocks": "", "train_unet": True, "train_text_encoder": False, "reg_images": "",
+    "validation_split": 0.0, "optimizer_args": "", "learning_rate": "1e-3", "unet_lr": "", "scheduler": "constant",
+    "warmup": "0", "noise_offset": 0.0, "min_snr_gamma": 0.0, "min_timestep": 0, "max_timestep": 1000,
+    "cache_latents": True, "cache_captions": True, "copier_way": "subtract", "copier_seeds": "1, 2",
+    "copier_every_steps": 0, "copier_reduction": "exact",
+}
+"""What goals of two copiers have in common: 192 uses of a picture in four epochs of 16 steps, as in the article."""
 
 GOALS: dict[str, Goal] = {
     "character": Goal(
@@ -104,6 +114,17 @@ GOALS: dict[str, Goal] = {
          "conv_rank": 0, "blocks": "", "optimizer": "AdamW8bit", "optimizer_args": "", "learning_rate": "5e-5",
          "unet_lr": "1e-4", "text_encoder_lr": "5e-5", "scheduler": "constant"},
     ),
+    "relora": Goal(
+        "Huge data set, in rounds",
+        "Tens of thousands of pictures (ReLoRA): train, merge into a copy of the checkpoint, halve the rate, train on. "
+        "The rounds add up to more than one LoRA of their rank can hold. Every picture once a round; latents are kept "
+        "on the disk, since so many do not fit in memory, and a warm-up begins every round.",
+        {**_PICTURES, "method": "relora", "rounds": 3, "round_rate": "0.5", "round_result": "both", "round_rank": 128,
+         "steps": 0, "epochs": 1, "resolution": "768", "batch_size": 5, "rank": 128, "alpha": 24.0, "conv_rank": 128,
+         "conv_alpha": 24.0, "blocks": "", "optimizer": "AdamW8bit", "optimizer_args": "", "learning_rate": "1e-4",
+         "unet_lr": "", "text_encoder_lr": "5e-5", "scheduler": "cosine", "warmup": "5%", "cache_latents": True,
+         "cache_to_disk": True, "gradient_checkpointing": True, "state_every_minutes": 30, "keep_states": 2},
+    ),
     "demo": Goal(
         "Demo checkpoint",
         "The sample dataset on the small demo checkpoint: learns in a few minutes on two CPU cores. A narrow model has "
@@ -133,6 +154,21 @@ GOALS: dict[str, Goal] = {
         "two CPU cores. A narrow model takes a high rate and rank; not for real checkpoints.",
         {**_PAIRS, "steps": 60, "rank": 16, "alpha": 16.0, "optimizer": "AdamW", "learning_rate": "1e-3",
          "scheduler": "cosine", "min_snr_gamma": 0.0, "min_timestep": 500, "max_timestep": 1000,
+         "before_suffix": "_open", "after_suffix": "_closed"},
+    ),
+    "copiers": Goal(
+        "Slider from copiers, as in the article",
+        "1 pair (copier learning, SDXL): a LoRA is overfitted on each picture, 64 steps at batch 12, until the samples at "
+        "seeds 1 and 2 are copies; then one is subtracted from the other. One caption for both pictures, such as 'girl, "
+        "face closeup'; no noise offset; a rate of 2e-4 at batch 4. If it fails: another seed, more steps, another rank, "
+        "dropouts of 0.1, or more pairs with as many fewer repeats.",
+        {**_COPIERS, "repeats": 192, "optimizer": "AdamW8bit", "precision": "bf16"},
+    ),
+    "demo_copiers": Goal(
+        "Demo checkpoint, copiers",
+        "The pairs of the sample dataset (open and closed eyes) on the small demo checkpoint, by two copiers: some "
+        "minutes on two CPU cores. Not for real checkpoints.",
+        {**_COPIERS, "repeats": 48, "optimizer": "AdamW", "learning_rate": "2e-3", "precision": "auto",
          "before_suffix": "_open", "after_suffix": "_closed"},
     ),
 }

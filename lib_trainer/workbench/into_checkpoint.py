@@ -8,7 +8,7 @@ checkpoint.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -45,6 +45,7 @@ class IntoCheckpointOrder:
         device: where to compute: "auto" or a torch device.
         presets, elements: what names in block weights mean.
         replace: whether an existing `out` may be replaced, in one step.
+        record: what its metadata say besides.
     """
 
     base: Path
@@ -55,6 +56,7 @@ class IntoCheckpointOrder:
     presets: Presets = field(default_factory=Presets.shipped)
     elements: Elements = NO_ELEMENTS
     replace: bool = False
+    record: Mapping[str, str] = field(default_factory=dict)
 
 
 Changes = dict[str, list[tuple[Acting, str, Place]]]
@@ -157,6 +159,7 @@ def _metadata(order: IntoCheckpointOrder, former: dict[str, str], acting: Iterab
         f"{PREFIX}sources": json.dumps(told, ensure_ascii=False),
         f"{PREFIX}precision": order.precision,
         f"{PREFIX}implementation": metadata.IMPLEMENTATION,
+        **order.record,
     }
 
 

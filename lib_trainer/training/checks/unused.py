@@ -8,7 +8,7 @@ import dataclasses
 from collections.abc import Iterator
 
 from lib_trainer.training.config import TrainConfig
-from lib_trainer.training.settings.method import INSTANT, NEEDS, PARTS
+from lib_trainer.training.settings.method import DIFFERENCE, INSTANT, NEEDS, PARTS
 
 _GROUPS = ("Data", "Captions")
 """Folds of the form that are about pictures."""
@@ -22,6 +22,9 @@ _OF_PICTURES = (
     "cache_variants",
 )
 """Settings elsewhere that are about pictures."""
+
+_OF_PREVIEWS = ("preview_file", "preview_every_steps", "preview_every_epochs", "preview_at_first")
+"""Copiers sample the captions of their pictures, when the settings of copiers say so."""
 
 _OF_DENOISING = ("denoising_steps", "denoising_guidance")
 
@@ -44,6 +47,7 @@ def _unused(config: TrainConfig) -> Iterator[dataclasses.Field[object]]:
             if (part and part not in PARTS[config.method]) or (
                     config.method == INSTANT and field.name in _OF_DENOISING):
                 yield field
-        elif without_pictures and (
-                field.name in _OF_PICTURES or (group in _GROUPS and field.name not in _OF_ALL)):
+            continue
+        of_pictures = field.name in _OF_PICTURES or (group in _GROUPS and field.name not in _OF_ALL)
+        if (without_pictures and of_pictures) or (config.method == DIFFERENCE and field.name in _OF_PREVIEWS):
             yield field

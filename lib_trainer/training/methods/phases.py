@@ -75,12 +75,14 @@ class Works:
         work: begins the operation; it is told what the earlier parts have left. The file of its outcome, where it is
             the last part, is the training's result.
         needs: what it will write.
+        is_lora: whether its file, where the host is told of it, is a LoRA; False = a checkpoint.
     """
 
     key: str
     title: str
     work: Callable[[PartsRecord], Operation]
     needs: tuple[Need, ...] = field(default=())
+    is_lora: bool = True
 
 
 Part = Trains | Works
@@ -152,7 +154,8 @@ class _Training:
             self.steps += done.steps
             result = done.file
         parts_record.close()
-        yield self.ended(began, result)
+        last = parts[-1]
+        yield self.ended(began, result, is_lora=isinstance(last, Trains) or last.is_lora)
 
     def once(self, events: Iterator[Event]) -> Iterator[Event]:
         """Passes events on, every warning once."""
@@ -251,8 +254,11 @@ class _Training:
         file = str(outcome.file or "")
         done = parts_record.add(part.key, Done(file, 0, outcome.facts))
         yield WorkDone(file, outcome.facts, outcome.rows, outcome.notes)
-        if is_last and outcome.file:
+        if outcome.file and not part.is_lora:
+            self.host.checkpoint_saved(outcome.file)
+        elif is_last and outcome.file:
             self.host.lora_saved(outcome.file)
+        if is_last and outcome.file:
             yield Saved(self.steps, 0, file, outcome.file.stem, final=True)
         return done
 
@@ -282,11 +288,11 @@ class _Training:
                          "yet: 'Continue this training', or resume = auto, goes on from here.")
         yield self.ended(began, "", stopped=True)
 
-    def ended(self, began: float, file: str, stopped: bool = False) -> Finished:
-        """Returns the end of the whole."""
+    def ended(self, began: float, file: str, stopped: bool = False, is_lora: bool = True) -> Finished:
+        """Returns the end of the whole; only a LoRA has a tag."""
         name = Path(file).stem if file else self.config.name
         return Finished(
-            step=self.steps, file=file, name=name, tag=record.prompt_tag(name) if file else "",
+            step=self.steps, file=file, name=name, tag=record.prompt_tag(name) if file and is_lora else "",
             trigger=record.trigger_words(self.config, self.findings.items) if file else "", stopped=stopped,
             seconds=time.monotonic() - began,
         )

@@ -14,6 +14,7 @@ from lib_trainer.training.checks.findings import Findings
 from lib_trainer.training.config import TrainConfig
 from lib_trainer.training.controls import Controls
 from lib_trainer.training.events import Event
+from lib_trainer.training.methods import difference, relora
 from lib_trainer.training.world import World
 
 Course = Callable[[TrainConfig, Host, Controls, Findings, World], Iterator[Event]]
@@ -34,8 +35,10 @@ class Method:
 METHODS: dict[str, Method] = {
     "lora": Method(),
     "addift": Method(),
+    "difference": Method(difference.course),
     "leco": Method(),
     "ileco": Method(),
+    "relora": Method(relora.course),
 }
 """The methods, those of `settings.method.METHODS`."""
 

@@ -26,7 +26,7 @@ _FREE = frozenset({
     # Length and rates: of the updates that come.
     "epochs", "steps", "learning_rate", "unet_lr", "text_encoder_lr", "text_encoder2_lr", "block_lrs", "scheduler",
     "scheduler_args", "warmup", "cycles", "power", "decay", "timescale", "min_lr_ratio", "max_grad_norm",
-    "stop_text_encoder", "lora_plus", "lora_plus_unet", "lora_plus_text_encoder",
+    "stop_text_encoder", "round_rate", "lora_plus", "lora_plus_unet", "lora_plus_text_encoder",
     # Where pictures and checkpoint lie; that they are the same ones is looked at by itself.
     *_PLACES,
     # Time against memory: the same numbers but for the last bits.

@@ -4,10 +4,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from lib_trainer.training.settings.concepts import PROMPTS
+from lib_trainer.training.settings.copiers import COPIERS
 from lib_trainer.training.settings.declare import setting
+from lib_trainer.training.settings.rounds import ROUNDS
 
-METHODS = ("lora", "addift", "leco", "ileco")
+METHODS = ("lora", "addift", "difference", "leco", "ileco", "relora")
 """Names of the methods; what they do is in `training/methods/registry.py`."""
+
+DIFFERENCE = "difference"
+"""The method of two copiers."""
+
+RELORA = "relora"
+"""The method of rounds, each merged into a copy of the checkpoint."""
 
 INSTANT = "ileco"
 """The method that takes pure noise for the latents of every timestep."""
@@ -15,10 +23,16 @@ INSTANT = "ileco"
 PAIRS = "Pairs"
 """The part of the fold that is for pairs of pictures."""
 
-NEEDS: dict[str, str] = {"lora": "pictures", "addift": "pairs", "leco": "prompts", "ileco": "prompts"}
+ADDIFT = "ADDifT"
+"""The part of the fold that is for learning the difference directly."""
+
+NEEDS: dict[str, str] = {"lora": "pictures", "addift": "pairs", "difference": "pairs",
+                         "leco": "prompts", "ileco": "prompts", "relora": "pictures"}
 """What a method learns from: "pictures", "pairs" of them, or "prompts"."""
 
-PARTS: dict[str, tuple[str, ...]] = {"lora": (), "addift": (PAIRS,), "leco": (PROMPTS,), "ileco": (PROMPTS,)}
+PARTS: dict[str, tuple[str, ...]] = {
+    "lora": (), "addift": (PAIRS, ADDIFT), "difference": (PAIRS, COPIERS), "leco": (PROMPTS,), "ileco": (PROMPTS,),
+    "relora": (ROUNDS,)}
 """The parts of the fold that belong to a method; those of other methods do nothing in it."""
 
 
@@ -32,7 +46,9 @@ class MethodSettings:
 
     method: str = setting("lora", "Method", "What is learned. lora = what the pictures show. "
         "addift = what is different in the second picture of every pair, in 30-100 steps. "
-        "leco and ileco = what prompts say, without pictures.", "Method",
+        "difference = the same by two LoRAs that copy the pictures, one subtracted from the other. "
+        "leco and ileco = what prompts say, without pictures. relora = lora in rounds, each merged into a copy of the "
+        "checkpoint before the next.", "Method",
         choices=METHODS)
     after_images: str = setting("", "Pictures after", "The second pictures of the pairs: a folder in which they have "
         "the names of the first ones, or one picture, if the picture folder is one picture, too. Empty = they lie "
@@ -44,4 +60,4 @@ class MethodSettings:
         part=PAIRS)
     difference_strength: float = setting(0.25, "Strength while learning", "At this strength, and at its negative, the "
         "LoRA learns to make the whole difference. Below 1 it does more than that at strength 1, which few steps need.",
-        "Method", minimum=0.01, maximum=4, part=PAIRS)
+        "Method", minimum=0.01, maximum=4, part=ADDIFT)
