@@ -10,7 +10,8 @@
     /** Names of the numbers and columns that operations tell. */
     const NAMES = () => ({
         block: t("Block"), layers: t("Layers"), ranks: t("Ranks"), rank: t("Rank"), retained: t("Energy kept"), kept: t("Energy kept"), share: t("Share"),
-        norm: t("Norm"), bytes: t("Size"), file: t("File"), key: t("Entry"), before: t("Before"), after: t("After"),
+        norm: t("Norm"), bytes: t("Size"), bytes_before: t("Size before"), file: t("File"), entry: t("Entry"), value: t("Value"), before: t("Before"),
+        after: t("After"), why: t("Why"), fault: t("Fault"), empty: t("Empty layers"), dropped: t("Taken out"), left_out: t("Left out"), metadata: t("Metadata"),
     });
 
     /** The whole right side of one operation. */
@@ -78,7 +79,7 @@
 
     function words(name, value) {
         if (value === null || value === undefined) return "";
-        if (name === "bytes") return `${(value / 1e6).toFixed(1)} MB`;
+        if (name.startsWith("bytes")) return `${(value / 1e6).toFixed(1)} MB`;
         if (typeof value === "number") return Number.isInteger(value) ? value.toLocaleString() : value.toPrecision(4);
         if (Array.isArray(value)) return value.map((one) => words("", one)).join(", ");
         if (typeof value === "object") return Object.entries(value).map(([key, one]) => `${key}: ${words("", one)}`).join(", ");

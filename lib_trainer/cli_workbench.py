@@ -118,7 +118,7 @@ def _print(outcome: Outcome) -> None:
     summary = facts.pop("summary", None)
     if summary:
         print(summary, flush=True)
-    else:
+    if not summary or outcome.file is None:
         for name, value in facts.items():
             print(f"{name}: {value}", flush=True)
     for line in _table(outcome.rows[:_MOST_ROWS]):

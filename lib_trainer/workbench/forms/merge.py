@@ -17,7 +17,8 @@ def _begin(values: Values, places: Places) -> Operation:
     return merge.run(merge.MergeOrder(
         sources=tuple(values["sources"]), out=values["out"], reduction=ranks.reduction(values),
         shuffle=values["shuffle"], seed=values["seed"], precision=values["precision"], base=values["base"],
-        device=places.device(values["device"]), presets=places.presets(), elements=places.elements()))
+        device=places.device(values["device"]), presets=places.presets(), elements=places.elements(),
+        family=stored.family(values)))
 
 
 FORM = Form(
@@ -28,7 +29,7 @@ FORM = Form(
         Field("shuffle", "flag", "Shuffle", "Mixes the ranks so that the LoRAs it was made of cannot be recovered; "
               "the sum stays the same.", default=False, fold="More"),
         Field("seed", "whole", "Seed", "From which the mixing is drawn.", default=0, least=0, fold="More"),
-        stored.precision("fp32"), stored.BASE, stored.DEVICE,
+        stored.precision("fp32"), stored.BASE, stored.FAMILY, stored.DEVICE,
     ),
     _begin,
 )

@@ -14,9 +14,10 @@ def _begin(values: Values, places: Places) -> Operation:
     if values["file"].is_dir():
         return resize_folder.run(resize_folder.FolderOrder(
             values["file"], places.new_folder(values["out"]), values["suffix"], reduction, values["precision"],
-            values["base"], device))
+            values["base"], device, stored.family(values)))
     return resize.run(resize.ResizeOrder(
-        values["file"], places.new_lora(values["out"]), reduction, values["precision"], values["base"], device))
+        values["file"], places.new_lora(values["out"]), reduction, values["precision"], values["base"], device,
+        stored.family(values)))
 
 
 FORM = Form(
@@ -30,7 +31,7 @@ FORM = Form(
         *ranks.fields(only_svd=False),
         Field("suffix", "text", "Ending", "Of a folder: what is put after each name, so that tags can tell the LoRAs "
               "apart.", default="-resized", fold="More"),
-        stored.precision("fp32"), stored.BASE, stored.DEVICE,
+        stored.precision("fp16"), stored.BASE, stored.FAMILY, stored.DEVICE,
     ),
     _begin,
 )

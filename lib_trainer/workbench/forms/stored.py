@@ -3,7 +3,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from lib_trainer.workbench.forms.form import Field
+from lib_trainer.workbench.forms.form import Field, Values
 
 DEVICE = Field(
     "device", "choice", "Device", "Auto: the GPU when there is one and no training needs it, else the processor.",
@@ -12,6 +12,16 @@ DEVICE = Field(
 BASE = Field(
     "base", "checkpoint", "Base checkpoint", "Needed where layers of DoRA or OFT take part: what they change depends "
     "on the model's own weights.", fold="More")
+
+FAMILY = Field(
+    "family", "choice", "Model family", "Of a LoRA whose file does not tell.", default="auto", fold="More",
+    choices={"auto": "As the file tells", "sd1": "SD 1.x", "sd2": "SD 2.x", "sdxl": "SDXL"})
+
+
+def family(values: Values) -> str:
+    """Returns what `FAMILY` says, "" = as the file tells."""
+    return "" if values[FAMILY.name] == "auto" else str(values[FAMILY.name])
+
 
 MORE_PRECISIONS = {"fp16": "fp16", "bf16": "bf16", "fp32": "fp32"}
 

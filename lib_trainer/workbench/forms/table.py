@@ -2,11 +2,22 @@
 from __future__ import annotations
 
 from lib_trainer.errors import UserError
-from lib_trainer.workbench.forms import bake, extract, inspect, into_checkpoint, merge, resize
+from lib_trainer.workbench.forms import (
+    bake,
+    convert,
+    extract,
+    inspect,
+    into_checkpoint,
+    merge,
+    metadata,
+    prune,
+    resize,
+)
 from lib_trainer.workbench.forms.form import Form
 
 FORMS: dict[str, Form] = {form.name: form for form in (
-    merge.FORM, into_checkpoint.FORM, resize.FORM, extract.FORM, bake.FORM, inspect.FORM,
+    merge.FORM, into_checkpoint.FORM, resize.FORM, extract.FORM, bake.FORM, convert.FORM, prune.FORM, metadata.FORM,
+    inspect.FORM,
 )}
 
 

@@ -1,0 +1,119 @@
+"""Operations as tasks: one at a time, with progress, Cancel and outcomes; and the desk that starts them in a host."""
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import pytest
+
+from lib_trainer.errors import Problems, UserError
+from lib_trainer.hosts.standalone.host import StandaloneHost
+from lib_trainer.jobs import Jobs
+from lib_trainer.workbench.forms.places import HostPlaces
+from lib_trainer.workbench.operation import Operation, Outcome, Progress
+from lib_trainer.workbench.tasks import KEPT, Busy, Tasks
+from tests.workbench import stored
+
+LONG = 600
+"""Seconds after which a hanging test fails; nothing is measured."""
+
+
+class Gated:
+    """An operation that writes a temporary file and works on when the test lets it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.temporary = folder / ".part"
+        self.reached, self.go = threading.Event(), threading.Event()
+
+    def run(self) -> Operation:
+        self.temporary.write_text("half")
+        try:
+            yield Progress(1, 3, "Reading")
+            self.reached.set()
+            self.go.wait(LONG)
+            yield Progress(2, 3, "Writing")
+            return Outcome(facts={"ranks": {8: 2}})
+        finally:
+            self.temporary.unlink()
+
+
+def failing(error: Exception) -> Operation:
+    yield Progress(0, 1, "Reading")
+    raise error
+
+
+def test_a_task_tells_how_far_it_is_and_what_came_of_it(tmp_path: Path) -> None:
+    told: list[Outcome] = []
+    tasks, gated = Tasks(told.append), Gated(tmp_path)
+    task = tasks.start("merge", "Merge", gated.run())
+    assert gated.reached.wait(LONG)
+    state = task.state()
+    assert (state["state"], state["done"], state["total"], state["what"]) == ("running", 1, 3, "Reading")
+    with pytest.raises(Busy, match="'Merge' is running"):
+        tasks.start("resize", "Resize", failing(UserError("never begun")))
+    assert tasks.start("inspect", "Inspect", failing(UserError("no")), instant=True).wait(LONG)
+    gated.go.set()
+    assert task.wait(LONG)
+    assert task.full()["outcome"]["ranks"] == {"8": 2}
+    assert task.state()["change"] > state["change"] and told == [Outcome(facts={"ranks": {8: 2}})]
+    assert [one.number for one in tasks.all()] == [1, 2] and tasks.find(2).state()["problems"] == ["no"]
+
+
+def test_a_cancelled_task_leaves_nothing(tmp_path: Path) -> None:
+    tasks, gated = Tasks(), Gated(tmp_path)
+    task = tasks.start("merge", "Merge", gated.run())
+    assert gated.reached.wait(LONG) and gated.temporary.exists()
+    tasks.running().cancel()
+    assert task.state()["cancelling"]
+    gated.go.set()
+    assert task.wait(LONG)
+    assert task.full()["state"] == "cancelled" and task.full()["outcome"] is None
+    assert list(tmp_path.iterdir()) == []
+    with pytest.raises(UserError, match="nothing to cancel"):
+        tasks.running()
+
+
+def test_faults_are_told_together_and_bugs_as_bugs(monkeypatch: pytest.MonkeyPatch) -> None:
+    tasks, console = Tasks(), threading.Event()
+    monkeypatch.setattr(threading, "excepthook", lambda given: console.set())
+    for error, told in ((Problems(["a.", "b."]), ["a.", "b."]), (UserError("c."), ["c."])):
+        task = tasks.start("x", "X", failing(error))
+        assert task.wait(LONG) and task.state()["problems"] == told
+    task = tasks.start("x", "X", failing(KeyError("k")))
+    assert task.wait(LONG) and console.wait(LONG)
+    assert "This is a bug" in task.state()["problems"][0] and "KeyError: 'k'" in task.state()["problems"][0]
+
+
+def test_the_last_tasks_are_kept() -> None:
+    tasks = Tasks()
+    for _ in range(KEPT + 3):
+        assert tasks.start("x", "X", failing(UserError("no"))).wait(LONG)
+    assert [task.number for task in tasks.all()] == list(range(4, KEPT + 4))
+    with pytest.raises(UserError, match="no operation of the number 1"):
+        tasks.find(1)
+
+
+def test_a_host_gets_what_the_desk_makes(host: StandaloneHost) -> None:
+    desk = Jobs(host).workbench
+    for name in ("a", "b"):
+        stored.write(host.paths.loras / f"{name}.safetensors", stored.small())
+    task = desk.start("merge", {"sources": [{"lora": "a"}, {"lora": "b", "strength": -1}], "out": "c"})
+    assert task.wait(LONG) and task.state()["problems"] == []
+    assert "c" in host.loras()
+    assert desk.choices()["loras"] == ["a", "b", "c"]
+
+
+def test_a_folder_is_resized_in_one_go(host: StandaloneHost) -> None:
+    desk = Jobs(host).workbench
+    for name in ("a", "b"):
+        stored.write(host.paths.loras / f"{name}.safetensors", stored.small())
+    task = desk.start("resize", {"file": ".", "out": "small", "rank": 1})
+    assert task.wait(LONG) and task.state()["problems"] == []
+    assert sorted(host.loras()) == ["a", "a-resized", "b", "b-resized"]
+    assert desk.choices()["folders"] == [".", "small"]
+
+
+def test_auto_leaves_the_gpu_to_a_training(host: StandaloneHost) -> None:
+    assert HostPlaces(host, lambda: True).device("auto") == "cpu"
+    assert HostPlaces(host, lambda: False).device("auto") == "auto"
+    assert HostPlaces(host, lambda: True).device("cuda") == "cuda"
