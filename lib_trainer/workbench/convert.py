@@ -69,6 +69,7 @@ class _Written:
         unnamed: tensors that have none, under kohya's or their own names.
         origins: of the layers whose strength was multiplied in, by kohya's name.
         ranks: network -> own ranks of its layers, where they were filled up.
+        wider: layers that are in a wider dtype now, for the sake of their last bits.
         halves: networks of which only some layers have DoRA's lengths.
     """
 
@@ -76,6 +77,7 @@ class _Written:
     unnamed: list[str] = field(default_factory=list)
     origins: dict[str, Origin] = field(default_factory=dict)
     ranks: dict[str, set[int]] = field(default_factory=dict)
+    wider: int = 0
     halves: list[str] = field(default_factory=list)
 
 
@@ -177,6 +179,7 @@ def _without_alpha(lora: ReadLora, family: Family, order: ConvertOrder) -> _Writ
         if not folded.is_finite:
             too_great.append(layer)
         written.origins[layer] = folded.origin
+        written.wider += folded.is_wider
         written.tensors |= _parts(place, order.naming, folded, layers[layer].get(registry.DORA_SCALE))
     if too_great:
         raise UserError(f"{len(too_great)} layers of '{order.source.name}', such as '{too_great[0]}', have numbers "
@@ -260,6 +263,9 @@ def _losses(order: ConvertOrder, written: _Written) -> list[str]:
     if changed:
         notes.append(f"The strength (alpha / rank) of {changed} layers was multiplied into their factors: these names "
                      "have no alpha. Converting back takes it out again.")
+    if written.wider:
+        notes.append(f"{written.wider} layers are stored in a wider dtype, as only that gives every bit back: the file "
+                     "is bigger. Choose a precision to have it small, at the cost of its last bits.")
     lost = sum(not origin.exact for origin in written.origins.values())
     if lost:
         notes.append(f"{lost} layers will not come back bit for bit: their alpha is 0, or their numbers have no room "

@@ -76,6 +76,11 @@ class Folded:
     origin: Origin
 
     @property
+    def is_wider(self) -> bool:
+        """Whether the factors are in a wider dtype than they were."""
+        return (_word(self.down), _word(self.up)) != (self.origin.down_dtype, self.origin.up_dtype)
+
+    @property
     def is_finite(self) -> bool:
         """Whether all numbers are numbers."""
         return bool(self.down.isfinite().all()) and bool(self.up.isfinite().all())

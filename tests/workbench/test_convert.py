@@ -15,6 +15,7 @@ from lib_trainer.lora import file
 from lib_trainer.workbench import convert, names
 from lib_trainer.workbench.convert import NAMINGS, ConvertOrder
 from lib_trainer.workbench.operation import Outcome, finish
+from tests.lora import kinds
 from tests.workbench import stored
 from tests.workbench.stored import TEXT, Q
 
@@ -71,6 +72,28 @@ def test_dora_comes_back_whatever_shape_its_lengths_have(tmp_path: Path) -> None
     found = {name: tuple(tensor.shape) for name, tensor in load_file(tmp_path / "there.safetensors").items()}
     assert found["unet.mid_block.resnets.0.conv1.lora_magnitude_vector"] == (1, 4, 1, 1)
     assert found["unet.down_blocks.0.attentions.0.transformer_blocks.0.attn1.to_q.lora_magnitude_vector"] == (4,)
+
+
+@pytest.mark.parametrize("kind", ["loha_tucker", "lokr_both", "glora", "oft", "ia3", "full_b", "only_b", "tucker_dora"])
+def test_every_kind_has_names_wherever_alpha_has(tmp_path: Path, kind: str) -> None:
+    target = next(target for name, target in kinds.cases() if name == kind)
+    tensors = {f"{target.name}.{part}": tensor.contiguous() for part, tensor in kinds.draw(kind, target).items()}
+    source = stored.write(tmp_path / "x.safetensors", tensors)
+    assert there_and_back(tmp_path, source, names.LDM) == source.read_bytes()
+    with pytest.raises(UserError, match="have no name in the naming peft"):
+        converted(source, tmp_path / "peft.safetensors", names.PEFT)
+
+
+def test_layers_that_grow_for_their_last_bits_are_told(tmp_path: Path) -> None:
+    tensors = stored.small([Q], alpha=1.0)
+    for part in ("up", "down"):
+        tensors[f"{Q}.lora_{part}.weight"][0, 0] = 2.0 ** -24  # fp16 has nothing between it and 0
+    source = stored.write(tmp_path / "x.safetensors", tensors)
+    outcome = converted(source, tmp_path / "y.safetensors", names.PEFT)
+    assert any(note.startswith("1 layers are stored in a wider dtype") for note in outcome.notes)
+    assert {tensor.dtype for tensor in load_file(tmp_path / "y.safetensors").values()} == {torch.float32}
+    outcome = converted(source, tmp_path / "z.safetensors", names.PEFT, precision="fp16")
+    assert any("will not come back bit for bit" in note for note in outcome.notes)
 
 
 def test_the_old_prefix_of_oft_stays_in_kohyas_naming(tmp_path: Path) -> None:
