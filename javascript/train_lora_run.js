@@ -13,14 +13,14 @@
 
     function fresh(id) {
         return {
-            id, last: 0, running: false, name: "", paused: "", phase: null, started: null, step: null,
-            points: [], stride: 1, seen: 0, previews: [], saved: [], warnings: [], finished: null, failed: null, stopping: "",
-            validated: [], heldOut: null, bands: [], lossesAt: 0, early: "",
+            id, last: 0, running: false, name: "", paused: "", saved: [], warnings: [], finished: null, failed: null, stopping: "",
+            ...ours.phases.fresh(),
         };
     }
 
     /** Takes one event into the state. */
     const take = {
+        ...ours.phases.take,
         Started(s, e) { s.started = e; s.name = e.name; },
         Cached(s, e) { s.phase = e; },
         Stepped(s, e) {
@@ -95,7 +95,7 @@
         root.textContent = "";
         const part = (name) => root.appendChild(el("div", { class: "tl-" + name }));
         run.view = { root };
-        for (const name of ["head", "bar", "buttons", "message", "done", "chart", "heldout", "rates", "bands", "losses", "previews", "files", "warnings"]) {
+        for (const name of ["head", "phases", "bar", "buttons", "message", "done", "chart", "scores", "heldout", "rates", "bands", "losses", "previews", "files", "warnings"]) {
             run.view[name] = part(name);
         }
         // A chart that was drawn in a hidden tab, or before the window changed, does not have the width it is seen with.
@@ -118,6 +118,7 @@
         const s = run.state;
         view.root.dataset.state = s.failed ? "failed" : s.finished ? "finished" : s.running ? "running" : "idle";
         drawHead(view, s);
+        ours.phases.draw(view, s);
         drawBar(view, s);
         drawButtons(view, s);
         markInterruptible(s);
@@ -157,9 +158,9 @@
         }
         if (s.phase) {
             const phases = { pictures: t("Checking pictures"), latents: t("Encoding pictures"), captions: t("Encoding captions") };
-            const what = phases[s.phase.what] || s.phase.what;
+            const what = phases[s.phase.what] || t(s.phase.what);
             return [s.phase.done / Math.max(1, s.phase.total),
-                `${what}: ${s.phase.done}/${s.phase.total} (${s.phase.rate.toFixed(1)}/s)`];
+                `${what}: ${s.phase.done}/${s.phase.total}` + (s.phase.rate ? ` (${s.phase.rate.toFixed(1)}/s)` : "")];
         }
         return s.step ? [s.step.step / s.step.total, s.step.text] : [0, t("Preparing")];
     }
@@ -264,11 +265,12 @@
     }
 
     function drawLists(view, s) {
-        const key = [s.id, s.previews.length, s.saved.length, s.saved[0] && s.saved[0].name, s.warnings.length, document.documentElement.lang].join();
+        const key = [s.id, s.part && s.part.number, s.previews.length, s.saved.length, s.saved[0] && s.saved[0].name, s.warnings.length, document.documentElement.lang].join();
         if (view.listsKey === key) return;
         view.listsKey = key;
         const address = (file) => ours.address("preview?file=" + encodeURIComponent(file));
-        replace(view.previews, s.previews.length && el("h4", { text: t("Previews") }), ...ours.sheet(s.previews, address));
+        const sheets = ours.phases.sheets(s, address);
+        replace(view.previews, sheets.length && el("h4", { text: t("Previews") }), ...sheets);
         replace(view.files, s.saved.length && el("h4", { text: t("Saved files") }), s.saved.length && el("ul", {}, ...s.saved.map((file) =>
             el("li", {}, el("code", { text: file.name, title: file.file }),
                 el("small", { text: " " + t("step {n}", { n: file.step.toLocaleString() }) })))));

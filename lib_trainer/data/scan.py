@@ -43,13 +43,12 @@ class Item:
     """One picture to train on; what it has in common with others is in its subset, so that it stays small.
 
     Attributes:
-        subset: what it shares with the pictures around it.
-        file: its path inside the subset's root, with "/".
+        subset: what it shares with the pictures around it. file: its path inside the subset's root, with "/".
         caption: what it trains with when nothing is shuffled or dropped; may be empty.
         width: pixels of the upright picture. height: likewise.
         captioned: whether a caption that is not empty was written for it.
-        partner: the second picture of its pair, see `pairs`; None = it stands alone.
-        called: its key where that is another picture's, so that both are drawn the same random numbers; "" = its own.
+        partner: second picture of its pair, None = it stands alone. called: its key where it is to be drawn the same
+            random numbers as another picture, "" = its own.
     """
 
     subset: Subset
@@ -89,7 +88,7 @@ class Item:
     @property
     def shown(self) -> str:
         """What a person knows it by: its file, or the line of prompts."""
-        return str(self.path) if self.subset.concept is None else self.subset.concept.label
+        return self.subset.concept.label if self.subset.concept else str(self.path)
 
     @property
     def folder(self) -> str:

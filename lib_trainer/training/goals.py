@@ -158,10 +158,10 @@ GOALS: dict[str, Goal] = {
     ),
     "copiers": Goal(
         "Slider from copiers, as in the article",
-        "1 pair (copier learning, SDXL): a LoRA is overfitted on each picture, 64 steps at batch 12, until the samples at "
-        "seeds 1 and 2 are copies; then one is subtracted from the other. One caption for both pictures, such as 'girl, "
-        "face closeup'; no noise offset; a rate of 2e-4 at batch 4. If it fails: another seed, more steps, another rank, "
-        "dropouts of 0.1, or more pairs with as many fewer repeats.",
+        "1 pair (copier learning, SDXL): a LoRA is overfitted on each picture, 64 steps at batch 12, until the "
+        "samples at seeds 1 and 2 are copies; then one is subtracted from the other. One caption for both "
+        "pictures, such as 'girl, face closeup'; no noise offset; a rate of 2e-4 at batch 4. If it fails: "
+        "another seed, more steps, another rank, dropouts of 0.1, or more pairs with as many fewer repeats.",
         {**_COPIERS, "repeats": 192, "optimizer": "AdamW8bit", "precision": "bf16"},
     ),
     "demo_copiers": Goal(

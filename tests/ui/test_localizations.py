@@ -10,16 +10,19 @@ from lib_trainer.bootstrap import App
 from lib_trainer.data.bucket_report import BucketReport
 from lib_trainer.data.buckets import Buckets
 from lib_trainer.data.cache_folder import CacheSize
+from lib_trainer.data.concepts import Concept
 from lib_trainer.data.dataset import Dataset, Plan
 from lib_trainer.data.picture_rules import PictureRules
 from lib_trainer.data.scan import Item
 from lib_trainer.data.subsets import Subset
 from lib_trainer.training.forecast import Forecast
 from lib_trainer.training.interchange.imported import COMMAND, FORMATS, KINDS, Imported
+from lib_trainer.training.methods import difference
 from lib_trainer.ui import bucket_fold, cache_row, checkpoint_line, dataset_card, interchange_fold, page, resume_part
 from tests.ui import page_texts
 
-AT_RUN_TIME = {"Paused. Press Continue to go on.", "Waiting for its turn", "picture", "pictures", "grid", "grids"}
+AT_RUN_TIME = {"Paused. Press Continue to go on.", "Waiting for its turn", "picture", "pictures", "grid", "grids",
+               *difference.TITLES.values()}
 """Texts without values that the training, txt2img and the plot show."""
 _PLACE = re.compile(r"\{\w+\}")
 
@@ -27,6 +30,11 @@ _PLACE = re.compile(r"\{\w+\}")
 def _card() -> str:
     item = Item(Subset("2_zko", page_texts.ROOT, repeats=2), "none.png", "", 64, 64, captioned=True)
     return dataset_card.card(Forecast([item], 1, 1, [("2_zko", 2, 1)], [(64, 64, 2)], 2, 2, 2, 1, [], ["warning"]))
+
+
+def _prompts() -> str:
+    """The card of a training on prompts."""
+    return dataset_card.card(Forecast(concepts=[Concept("a", "", "b", "c", 2.0, label="x")], steps=1))
 
 
 def _buckets() -> set[str]:
@@ -50,7 +58,7 @@ def _interchange() -> set[str]:
 @pytest.fixture(scope="module")
 def texts(shared_app: App) -> set[str]:
     blocks = page_texts.of_blocks(page.build(shared_app).get_config_file())
-    card = page_texts.of_html(_card()) - {"warning"}
+    card = page_texts.of_html(_card()) - {"warning"} | page_texts.of_html(_prompts()) | page_texts.of_methods()
     line = page_texts.of_html(checkpoint_line.line(shared_app.host.checkpoint()) + checkpoint_line.loaded_first("x"))
     line |= page_texts.of_html(resume_part.unfinished("x", 1, 2))
     webui = page_texts.of_webui_settings(shared_app.host.paths.settings)

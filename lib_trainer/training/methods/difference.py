@@ -40,7 +40,13 @@ _COPIERS = "copiers"
 
 _SAMPLES = "samples.json"
 _PRECISIONS = {"fp16": "fp16", "bf16": "bf16", "float": "fp32"}
-_TITLES = {BEFORE: "Copier of the pictures before", AFTER: "Copier of the pictures after"}
+
+_DIFFERENCE = "difference"
+TITLES = {
+    BEFORE: "Copier of the pictures before", AFTER: "Copier of the pictures after",
+    ON_TOP: "The pictures after, on top of it", _DIFFERENCE: "After minus before",
+}
+"""What the parts are called on the page."""
 
 Side = Callable[[Sequence[Item]], list[Item]]
 
@@ -71,8 +77,8 @@ def parts_of(config: TrainConfig, host: Host, findings: Findings, folder: Path) 
     if config.copier_way == ON_TOP:
         return [first, _on_top(config, findings, folder, first)]
     second = _copier(config, host, findings, folder, AFTER)
-    return [first, second, Works("difference", "After minus before", lambda record: _subtracted(
-        config, host, findings, record))]
+    return [first, second, Works(
+        _DIFFERENCE, TITLES[_DIFFERENCE], lambda record: _subtracted(config, host, findings, record))]
 
 
 def _copier(config: TrainConfig, host: Host, findings: Findings, folder: Path, side: str) -> Trains:
@@ -80,7 +86,7 @@ def _copier(config: TrainConfig, host: Host, findings: Findings, folder: Path, s
     settings = replace(
         _sampling(config, folder / side), name=named(config, side), output_folder=str(kept), save_precision="float")
     mine = _of_side(findings, first_sides if side == BEFORE else second_sides)
-    return Trains(side, _TITLES[side], settings, mine, lambda: _judge(settings, mine))
+    return Trains(side, TITLES[side], settings, mine, lambda: _judge(settings, mine))
 
 
 def _on_top(config: TrainConfig, findings: Findings, folder: Path, first: Trains) -> Trains:
@@ -89,7 +95,7 @@ def _on_top(config: TrainConfig, findings: Findings, folder: Path, first: Trains
     bases = ", ".join(filter(None, [config.base_loras, f'"{beneath}":1']))
     settings = replace(_sampling(config, folder / AFTER), base_loras=bases)
     mine = _of_side(findings, second_sides)
-    return Trains(AFTER, "The pictures after, on top of it", settings, mine,
+    return Trains(AFTER, TITLES[ON_TOP], settings, mine,
                   lambda: _judge(settings, mine, first.findings))
 
 
