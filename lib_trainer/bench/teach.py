@@ -114,13 +114,13 @@ def teach(
     config = demo_config("bench-zunko", DATASET, **changes)
     rate = f"{config.optimizer} {config.learning_rate}"
     report(f"training {config.name}: {config.steps} steps, rank {config.rank}, {rate}")
-    seconds = _train(jobs, config)
+    seconds = train(jobs, config)
     report(f"trained in {seconds:.1f} s")
     if control:
         with tempfile.TemporaryDirectory() as folder:
             shuffled = Path(folder) / "zunko"
             shuffle_captions(DATASET, shuffled, seed=config.seed)
-            _train(jobs, demo_config("bench-shuffled", shuffled, **changes))
+            train(jobs, demo_config("bench-shuffled", shuffled, **changes))
         report("trained with shuffled captions")
     return _judge(host, pictures, seconds, control, report)
 
@@ -155,7 +155,12 @@ def shuffle_captions(source: Path, target: Path, seed: int) -> None:
         file.write_text(text, encoding="utf8")
 
 
-def _train(jobs: Jobs, config: TrainConfig) -> float:
+def train(jobs: Jobs, config: TrainConfig) -> float:
+    """Trains to the end; returns the seconds that it took.
+
+    Raises:
+        UserError: the training failed.
+    """
     from lib_trainer.errors import UserError
 
     begin = time.perf_counter()

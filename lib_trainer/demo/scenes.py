@@ -173,6 +173,11 @@ def caption(scene: Scene) -> str:
     return ", ".join(tags(scene))
 
 
+def caption_without(name: str, scene: Scene) -> str:
+    """The caption without the tag of one attribute, such as "eyes": for pictures that differ in it."""
+    return ", ".join(tag for tag in tags(scene) if tag != TAGS[name, getattr(scene, name)])
+
+
 def palette(scene: Scene, rng: np.random.Generator | None = None) -> Palette:
     """The colours a scene is painted in.
 

@@ -41,12 +41,7 @@ def _write_pairs(target: Path, rng: np.random.Generator) -> None:
         for eyes in ("open", "closed"):
             picture = scenes.draw(replace(scene, eyes=eyes), PICTURE, np.random.default_rng(seed))
             picture.save(target / f"{number:02}_{eyes}.png", optimize=True)
-        (target / f"{number:02}_open.txt").write_text(pair_caption(scene) + "\n")
-
-
-def pair_caption(scene: scenes.Scene) -> str:
-    """The tags of a scene but that of the eyes, in which the pictures of a pair differ."""
-    return ", ".join(tag for tag in scenes.tags(scene) if tag != scenes.TAGS["eyes", scene.eyes])
+        (target / f"{number:02}_open.txt").write_text(scenes.caption_without("eyes", scene) + "\n")
 
 
 def balanced(count: int, rng: np.random.Generator, look: dict[str, str] | None = None) -> list[scenes.Scene]:
