@@ -3,12 +3,14 @@
 Both ways are measured in turns in one process, layer shape by layer shape, and added up over all layers that a LoRA of
 SDXL with both text encoders has. The dense way is the usual one: multiply the factors out in single precision,
 decompose the product, keep the best part. Then a whole file of these layers is resized, with reading and writing.
+
+Beside the clock's time stands that of the processors, which other programs on the machine change less.
 """
 from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -37,14 +39,30 @@ _NAME = "lora_unet_input_blocks_7_1_transformer_blocks_{}_attn1_to_q"
 
 
 @dataclass(frozen=True)
+class Cost:
+    """Seconds by the clock, and of the processors that the process had."""
+
+    clock: float
+    processor: float
+
+    def times(self, number: float) -> Cost:
+        """Returns the cost of the same several times."""
+        return Cost(self.clock * number, self.processor * number)
+
+    def plus(self, other: Cost) -> Cost:
+        """Returns the cost of both."""
+        return Cost(self.clock + other.clock, self.processor + other.processor)
+
+
+@dataclass(frozen=True)
 class ShapeCost:
-    """A layer's cost: seconds by the factors and by the product."""
+    """A layer's cost by the factors and by the product, and how many such layers there are."""
 
     outputs: int
     inputs: int
     layers: int
-    factors: float
-    product: float
+    factors: Cost
+    product: Cost
 
 
 @dataclass(frozen=True)
@@ -54,19 +72,20 @@ class SvdCosts:
     Attributes:
         rank, new_rank: of the layers before and after. threads: that torch computed with.
         shapes: by layer shape.
-        factors, product: seconds for all layers, added up from the shapes.
-        ratio: product / factors.
-        whole_file: seconds for one file of all layers, reading, hashing and writing included; 0 = not measured.
+        factors, product: for all layers, added up from the shapes.
+        ratio, processor_ratio: product / factors, by the clock and of the processors.
+        whole_file: one file of all layers, reading, hashing and writing included.
     """
 
     rank: int
     new_rank: int
     threads: int
     shapes: list[ShapeCost]
-    factors: float
-    product: float
+    factors: Cost
+    product: Cost
     ratio: float
-    whole_file: float
+    processor_ratio: float
+    whole_file: Cost
 
     def to_json(self) -> dict[str, Any]:
         """Returns the figures as JSON-ready values."""
@@ -89,17 +108,23 @@ def measure(
     layers = LAYERS if layers is None else layers
     shapes = []
     for (outputs, inputs), count in layers.items():
-        stored = _layer(outputs, inputs, rank)
-        turns = [(_seconds(_by_factors, stored, new_rank), _seconds(_by_product, stored, new_rank))
-                 for _ in range(rounds)]
-        cost = ShapeCost(outputs, inputs, count, *(statistics.median(times) for times in zip(*turns, strict=True)))
+        cost = _of_shape(outputs, inputs, count, rank, new_rank, rounds)
         shapes.append(cost)
-        report(f"{outputs}x{inputs}: {cost.factors * 1000:.1f} ms by the factors, {cost.product * 1000:.0f} ms by the "
-               "product")
-    ours = sum(cost.layers * cost.factors for cost in shapes)
-    dense = sum(cost.layers * cost.product for cost in shapes)
+        report(f"{outputs}x{inputs}: {cost.factors.clock * 1000:.1f} ms by the factors, "
+               f"{cost.product.clock * 1000:.0f} ms by the product")
+    ours, dense = Cost(0, 0), Cost(0, 0)
+    for cost in shapes:
+        ours, dense = ours.plus(cost.factors.times(cost.layers)), dense.plus(cost.product.times(cost.layers))
     whole = _whole_file(folder, layers, rank, new_rank, report)
-    return SvdCosts(rank, new_rank, torch.get_num_threads(), shapes, ours, dense, dense / ours, whole)
+    return SvdCosts(rank, new_rank, torch.get_num_threads(), shapes, ours, dense, dense.clock / ours.clock,
+                    dense.processor / ours.processor, whole)
+
+
+def _of_shape(outputs: int, inputs: int, count: int, rank: int, new_rank: int, rounds: int) -> ShapeCost:
+    stored = _layer(outputs, inputs, rank)
+    turns = [(_cost(lambda: _by_factors(stored, new_rank)), _cost(lambda: _by_product(stored, new_rank)))
+             for _ in range(rounds)]
+    return ShapeCost(outputs, inputs, count, *(_median(costs) for costs in zip(*turns, strict=True)))
 
 
 def _layer(outputs: int, inputs: int, rank: int) -> dict[str, Tensor]:
@@ -110,10 +135,14 @@ def _layer(outputs: int, inputs: int, rank: int) -> dict[str, Tensor]:
             "alpha": torch.tensor(float(rank)).half()}
 
 
-def _seconds(work: Callable[[dict[str, Tensor], int], object], stored: dict[str, Tensor], rank: int) -> float:
-    begin = time.perf_counter()
-    work(stored, rank)
-    return time.perf_counter() - begin
+def _cost(work: Callable[[], object]) -> Cost:
+    clock, processor = time.perf_counter(), time.process_time()
+    work()
+    return Cost(time.perf_counter() - clock, time.process_time() - processor)
+
+
+def _median(costs: Sequence[Cost]) -> Cost:
+    return Cost(statistics.median(cost.clock for cost in costs), statistics.median(cost.processor for cost in costs))
 
 
 def _by_factors(stored: dict[str, Tensor], rank: int) -> object:
@@ -131,7 +160,7 @@ def _by_product(stored: dict[str, Tensor], rank: int) -> object:
 
 def _whole_file(
     folder: Path, layers: dict[tuple[int, int], int], rank: int, new_rank: int, report: Report
-) -> float:
+) -> Cost:
     tensors, number = {}, 0
     for (outputs, inputs), count in layers.items():
         stored = _layer(outputs, inputs, rank)
@@ -142,6 +171,5 @@ def _whole_file(
     file.save(source, tensors, {"ss_base_model_version": "sdxl_base_v1-0"})
     tensors.clear()
     report(f"a whole file of {number} layers, {source.stat().st_size / 1e6:.0f} MB")
-    begin = time.perf_counter()
-    finish(resize.run(ResizeOrder(source, out, Reduction(SVD, new_rank), "fp16", device="cpu")))
-    return time.perf_counter() - begin
+    order = ResizeOrder(source, out, Reduction(SVD, new_rank), "fp16", device="cpu")
+    return _cost(lambda: finish(resize.run(order)))
