@@ -121,10 +121,7 @@ def measure(
         pictures: how many at each strength. strengths: rising.
         report: told about every strength.
     """
-    import numpy as np
-
-    rng = np.random.default_rng(seeds.derive(7, "slider scenes") % 2**32)
-    wanted = [scenes.Scene.random(rng) for _ in range(pictures)]
+    wanted = _scenes(pictures)
     closed: list[float] = []
     kept: dict[str, list[float]] = {attribute: [] for attribute in KEPT}
     for strength in strengths:
@@ -139,6 +136,20 @@ def measure(
         0.0, list(strengths), closed, kept, pictures=pictures,
         against_open=_closed(_drawn(host, opened, name, strengths[-1])),
         against_closed=_closed(_drawn(host, shut, name, strengths[0])))
+
+
+def _scenes(count: int) -> list[scenes.Scene]:
+    """Draws scenes, none with both the hair and the background of a scene that is trained on."""
+    import numpy as np
+
+    trained = [file.read_text("utf8").strip().split(", ") for file in sorted(PAIRS.glob("*.txt"))]
+    rng = np.random.default_rng(seeds.derive(7, "slider scenes") % 2**32)
+    found: list[scenes.Scene] = []
+    while len(found) < count:
+        scene = scenes.Scene.random(rng)
+        look = {scenes.TAGS[name, getattr(scene, name)] for name in KEPT}
+        found += [] if any(look <= set(tags) for tags in trained) else [scene]
+    return found
 
 
 def _drawn(
