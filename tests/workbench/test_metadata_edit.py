@@ -3,6 +3,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import subprocess
+import sys
 import zlib
 from pathlib import Path
 from typing import Any
@@ -113,6 +115,15 @@ def test_a_cancelled_edit_leaves_nothing(tmp_path: Path) -> None:
     assert {next(operation).what for _ in range(2)} == {"Reading", "Writing"}
     operation.close()
     assert [path.name for path in tmp_path.iterdir()] == ["x.safetensors"]
+
+
+def test_metadata_are_edited_and_hashed_without_torch(tmp_path: Path) -> None:
+    source = stored.write(tmp_path / "x.safetensors", stored.small())
+    code = ("import sys; from pathlib import Path; from lib_trainer.workbench import hashes, metadata_edit as m; "
+            "a, b = map(Path, sys.argv[1:]); m.finish(m.run(m.MetadataOrder(a, b, {'x': 'y'}))); hashes.hashes(b); "
+            "assert 'torch' not in sys.modules")
+    subprocess.run([sys.executable, "-c", code, str(source), str(tmp_path / "y.safetensors")], check=True)
+    assert file.read_header(tmp_path / "y.safetensors")[1]["x"] == "y"
 
 
 def test_hashes_are_those_that_other_programs_compute(tmp_path: Path) -> None:
