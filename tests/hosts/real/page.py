@@ -45,7 +45,8 @@ class HostPage(Page):
         found = self.driver.find_elements(By.CSS_SELECTOR, f"#{name}-button")
         if found:
             return found[0]
-        titles = {"tab_txt2img": "txt2img", "tab_train_lora": "Train LoRA", "tab_settings": "Settings"}
+        titles = {"tab_txt2img": "txt2img", "tab_train_lora": "Train LoRA", "tab_settings": "Settings",
+                  "tab_lora_workbench": "LoRA Workbench"}
         buttons = self.driver.find_elements(By.CSS_SELECTOR, "#tabs > .tab-nav > button")
         return next((button for button in buttons if button.text.strip() == titles[name]), None)
 
