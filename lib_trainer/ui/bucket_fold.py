@@ -17,6 +17,7 @@ from lib_trainer.data.bucket_report import BucketReport, BucketRow, Row
 from lib_trainer.data.buckets import Size
 from lib_trainer.ui import notes
 from lib_trainer.ui.crop_thumbnails import thumbnail
+from lib_trainer.ui.method_part import FOR_PICTURES
 
 ALL = "All sizes"
 ORDERS = {
@@ -55,7 +56,8 @@ class BucketFold:
 
     def lay_out(self) -> None:
         """Makes the controls."""
-        with gr.Accordion("Buckets: what is seen of every picture", open=False, elem_id="train_lora_bucket_report"):
+        with gr.Accordion("Buckets: what is seen of every picture", open=False, elem_id="train_lora_bucket_report",
+                          elem_classes=[FOR_PICTURES]):
             with gr.Row():
                 self.order = gr.Dropdown(list(ORDERS), value=next(iter(ORDERS)), label="Order", interactive=True,
                                          elem_id="train_lora_buckets_order")

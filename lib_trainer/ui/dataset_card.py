@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from lib_trainer.data.concepts import Concept
 from lib_trainer.data.opening import UnreadablePicture, open_small
+from lib_trainer.data.pairs import sides
 from lib_trainer.data.scan import Item
 from lib_trainer.ui import notes
 
@@ -34,13 +35,22 @@ def card(forecast: Forecast) -> str:
         return (f'<div class="tl-card">{_concepts(forecast)}{notes.problems(forecast.problems)}'
                 f"{_folded(forecast.warnings)}</div>")
     shown = forecast.items[:_THUMBNAILS]
-    thumbnails = "".join(f'<img src="{source}" title="{escape(item.caption or item.path.name)}">'
-                         for item in shown if (source := _thumbnail(item, _changed(item))))
+    thumbnails = "".join(_pair(item) if item.partner else _image(item) for item in shown)
     more = len(forecast.items) - len(shown)
     if more > 0:
         thumbnails += f"<span class='tl-more'>+{more:,}</span>"
     return (f'<div class="tl-card"><div class="tl-thumbs">{thumbnails}</div>{_facts(forecast)}'
             f"{notes.problems(forecast.problems)}{_folded(forecast.warnings)}</div>")
+
+
+def _image(item: Item) -> str:
+    source = _thumbnail(item, _changed(item))
+    return f'<img src="{source}" title="{escape(item.caption or item.path.name)}">' if source else ""
+
+
+def _pair(item: Item) -> str:
+    """Returns both pictures of a pair side by side."""
+    return f'<span class="tl-couple">{"".join(map(_image, sides([item])))}</span>'
 
 
 def _changed(item: Item) -> int:
@@ -70,7 +80,8 @@ def _facts(forecast: Forecast) -> str:
     pictures = len(forecast.items)
     if not pictures:
         return ""
-    facts = [(pictures, "pictures", ""), (forecast.captioned, "captions", "tl-low" * (forecast.captioned < pictures))]
+    kind = "pairs of pictures" if forecast.items[0].partner else "pictures"
+    facts = [(pictures, kind, ""), (forecast.captioned, "captions", "tl-low" * (forecast.captioned < pictures))]
     if forecast.reg_pictures:
         facts.append((forecast.reg_pictures, "regularisation pictures", ""))
     if forecast.held_out:
@@ -105,7 +116,7 @@ def _goal(one: Concept) -> str:
 
 
 def _prompt(text: str) -> str:
-    return f"<code>{escape(text)}</code>" if text else "<i>nothing</i>"
+    return f"<code>{escape(text)}</code>" if text else '<code>""</code>'
 
 
 def _cells(facts: Sequence[tuple[int, str, str]]) -> str:

@@ -15,6 +15,7 @@ import gradio as gr
 
 from lib_trainer.data import new_folder
 from lib_trainer.errors import UserError
+from lib_trainer.ui.method_part import FOR_PICTURES
 from lib_trainer.ui.run_buttons import HIDDEN
 
 _ZONE = """<div id="train_lora_drop" class="tl-drop">
@@ -37,7 +38,7 @@ class DropZone:
 
     def lay_out(self) -> None:
         """Makes the controls."""
-        gr.HTML(_ZONE)
+        gr.HTML(_ZONE, elem_classes=[FOR_PICTURES])
         self.files = gr.File(file_count="multiple", elem_id="train_lora_dropped", elem_classes=HIDDEN)
         self.names = gr.Textbox("", show_label=False, elem_id="train_lora_dropped_names", elem_classes=HIDDEN)
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 
 from lib_trainer.training.config import TrainConfig
+from lib_trainer.ui.method_part import class_of
 
 if TYPE_CHECKING:
     from gradio.components import Component
@@ -41,7 +42,7 @@ class Form:
         self.controls: dict[str, Component] = {}
         self._choices = choices
 
-    def add(self, name: str, **changes: str) -> None:
+    def add(self, name: str, **changes: str | list[str]) -> None:
         """Makes the control of a field where gradio stands now; `changes` go to the component."""
         field = FIELDS[name]
         custom = {"allow_custom_value": True} if name in self._choices else {}
@@ -56,7 +57,9 @@ class Form:
                 parts.setdefault(field.metadata["part"], []).append(name)
         self._add_rows(parts.pop(""))
         for part, names in parts.items():
-            with gr.Accordion(part, open=False, elem_id=fold_id(part), elem_classes=["tl-part"]):
+            # What belongs to some methods only is the first thing that a person looks for there.
+            of_method = [class_of(part)] if group == "Method" else []
+            with gr.Accordion(part, open=bool(of_method), elem_id=fold_id(part), elem_classes=["tl-part", *of_method]):
                 self._add_rows(names)
 
     def _add_rows(self, names: list[str]) -> None:

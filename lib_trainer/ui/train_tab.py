@@ -19,12 +19,15 @@ from lib_trainer.errors import UserError
 from lib_trainer.training.config import TrainConfig
 from lib_trainer.training.goals import GOALS
 from lib_trainer.training.settings.declare import GROUPS
+from lib_trainer.training.settings.method import PROMPTED
 from lib_trainer.ui import checkpoint_line, dataset_card, notes, resume_part, webui_settings
 from lib_trainer.ui.app import App
 from lib_trainer.ui.bucket_fold import BucketFold
 from lib_trainer.ui.cache_row import CacheRow
 from lib_trainer.ui.drop_zone import DropZone
 from lib_trainer.ui.form import Form, Value, fold_id
+from lib_trainer.ui.method_part import FOR_PICTURES, FOR_PROMPTS, MethodPart
+from lib_trainer.ui.pair_card import PairCard
 from lib_trainer.ui.queue_part import QueuePart
 from lib_trainer.ui.resume_part import ResumePart
 from lib_trainer.ui.run_buttons import HIDDEN, RunButtons
@@ -61,12 +64,14 @@ class TrainTab:
             choices["preview_sampler"] = ["", *samplers]
         self.form = Form(choices)
         self._drop = DropZone(app.host.paths.settings / "datasets")
+        self._pair = PairCard(app.host.paths.settings / "datasets")
         self._buttons = RunButtons(app.jobs)
         self.files = SettingsFold(app.host, self.form, self._saved, self._labels, self._fill)
         self._queue = QueuePart(app.jobs, self._buttons.pressed)
         self._resume = ResumePart(app.jobs, app.host.paths, self.form, self._buttons.pressed)
         self._buckets = BucketFold(self._report)
         self._caches = CacheRow(app)
+        self._method = MethodPart()
 
     def lay_out(self) -> None:
         """Makes all controls and connects them."""
@@ -82,9 +87,13 @@ class TrainTab:
     def _first_screen(self) -> None:
         self.checkpoint = gr.HTML("", elem_id="train_lora_checkpoint")
         self.form.add("base_model")
-        self.form.add("images", placeholder="C:\\pictures\\zunko")
+        self._method.lay_out(self._first.values.get("method", TrainConfig().method))
+        self.form.add("images", placeholder="C:\\pictures\\zunko", elem_classes=[FOR_PICTURES])
+        self.form.add("concepts", placeholder="open eyes -> closed eyes", elem_classes=[FOR_PROMPTS])
         self._drop.lay_out()
         self.dropped = gr.HTML("", elem_id="train_lora_drop_told")
+        self._pair.lay_out()
+        self.paired = gr.HTML("", elem_id="train_lora_pair_told")
         self.card = gr.HTML("", elem_id="train_lora_dataset")
         self._buckets.lay_out()
         with gr.Row():
@@ -133,9 +142,14 @@ class TrainTab:
         self._resume.connect(self.problems, self._buttons.mark, self.restore, **_QUIET)
         self._buckets.connect(self.looked, **_QUIET)
         self._caches.connect(**_QUIET)
+        self._method.connect(self.form.controls["method"], **_QUIET)
         self._drop.files.upload(
             self.on_drop, [self._drop.files, self._drop.names, *fields],
             [self._drop.files, self.dropped, self.form.controls["images"], *shown], **_QUIET)
+        self._pair.files.upload(
+            self.on_pair, [self._pair.files, self._pair.facts, *fields],
+            [self._pair.files, self.paired, *(self.form.controls[name] for name in ("images", "after_images")), *shown],
+            **_QUIET)
         self.touch.click(self.on_touch, [self.looked, *draft], shown, **_QUIET)
         self.restore.click(self.on_restore, None, [self.restored, *everything], **_QUIET)
         self.goal.input(self.on_goal, draft, [self.reason, *shown, *fields], **_QUIET)
@@ -179,6 +193,17 @@ class TrainTab:
         settings["images"] = str(folder)
         return [None, mark + notes.warnings(refused), gr.update(value=str(folder)), *self._look(settings)]
 
+    def on_pair(self, files: Sequence[Any] | None, facts: str, *values: Value) -> list[Any]:
+        """Adds two pictures as a pair to a dataset folder, which becomes the picture folder."""
+        settings, mark = self.form.read(values), f"<i hidden>{self._buttons.pressed()}</i>"
+        try:
+            folder = str(self._pair.take(files or [], facts, settings))
+        except UserError as error:
+            return [None, mark + notes.problems_of(error), *(gr.update() for _ in range(5))]
+        settings |= {"images": folder, "after_images": ""}
+        told = mark + f'<span class="tl-added">{notes.note("The pair was added.")}</span>'
+        return [None, told, gr.update(value=folder), gr.update(value=""), *self._look(settings)]
+
     def on_touch(self, looked: dict[str, Any] | None, goal: str, *values: Value) -> list[Any]:
         """Remembers the form as it is and reads the picture folder again where its settings changed."""
         settings = self.form.read(values)
@@ -218,7 +243,7 @@ class TrainTab:
 
         line, told = checkpoint_line.told(self._app.host, settings)
         card = ""
-        if any(settings[name] for name in ("images", "datasets", "metadata_file")):
+        if _has_material(settings):
             config, _ = TrainConfig.read(settings)
             found = forecast.forecast(config, self._app.host)
             self._buckets.keep(settings, found.report)
@@ -230,7 +255,7 @@ class TrainTab:
     def _report(self, settings: dict[str, Any]) -> BucketReport | None:
         from lib_trainer.training import forecast
 
-        if not any(settings[name] for name in ("images", "datasets", "metadata_file")):
+        if not _has_material(settings):
             return None
         return forecast.forecast(TrainConfig.read(settings)[0], self._app.host).report
 
@@ -247,6 +272,13 @@ class TrainTab:
     @staticmethod
     def _reason(goal: str) -> str:
         return f'<p class="tl-quiet tl-reason">{escape(GOALS[goal].reason)}</p>' if goal else ""
+
+
+def _has_material(settings: dict[str, Any]) -> bool:
+    """Whether the form names something to learn from, so that there is something to look at."""
+    if settings["method"] in PROMPTED:
+        return bool(settings["concepts"] or settings["concepts_file"])
+    return any(settings[name] for name in ("images", "datasets", "metadata_file"))
 
 
 def build(app: App, samplers: Sequence[str] = (), first: Draft | None = None) -> gr.Blocks:

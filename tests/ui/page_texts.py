@@ -28,9 +28,11 @@ from lib_trainer.compare.subject import NO_PRESETS, Subject
 from lib_trainer.host import Host
 from lib_trainer.training.goals import GOALS
 from lib_trainer.training.settings.declare import GROUPS
+from lib_trainer.training.settings.method import NEEDS
 from lib_trainer.ui import train_tab, webui_settings, workbench_tab
 from lib_trainer.ui.block_weight import analysis_view, import_fold, panel
 from lib_trainer.ui.form import FIELDS
+from lib_trainer.ui.method_part import MethodPart
 from lib_trainer.workbench.forms.table import FORMS
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -39,7 +41,7 @@ SCRIPTS = [*sorted((ROOT / "javascript").glob("*.js")), ROOT / "lib_trainer" / "
 _CALLS = re.compile(r'\bt\("((?:[^"\\]|\\.)*)"')
 _PROGRESS = re.compile(r'\bProgress\(.*"([^"]+)"\)')
 _NOTES = re.compile(r'\bnote\("((?:[^"\\]|\\.)*)"\)')
-_VALUES = {"code", "i", "b", "td"}
+_VALUES = {"code", "i", "b", "td", "style"}
 """Elements that hold values, not texts; so do lists of facts with dots between."""
 _WORDS = re.compile(r"[^\W\d_]{2}")
 
@@ -49,6 +51,11 @@ def settings() -> set[str]:
     found = {field.metadata[key] for field in FIELDS.values() for key in ("label", "help")}
     found |= {*GROUPS[1:], train_tab.NO_GOAL, train_tab.TITLE}
     return found | {text for goal in GOALS.values() for text in (goal.label, goal.reason)}
+
+
+def of_methods() -> set[str]:
+    """What the first screen says of each method."""
+    return {text for method in NEEDS for text in of_html(MethodPart.told(method))}
 
 
 def of_webui_settings(folder: Path) -> set[str]:

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 
 import pytest
 
@@ -32,6 +33,12 @@ def _card() -> str:
     return dataset_card.card(Forecast([item], 1, 1, [("2_zko", 2, 1)], [(64, 64, 2)], 2, 2, 2, 1, [], ["warning"]))
 
 
+def _pairs() -> str:
+    """The card of a training on pairs."""
+    second = Item(Subset("2_zko", page_texts.ROOT), "two.png", "", 64, 64, captioned=True)
+    return dataset_card.card(Forecast([replace(second, file="one.png", partner=second)], 1, steps=1))
+
+
 def _prompts() -> str:
     """The card of a training on prompts."""
     return dataset_card.card(Forecast(concepts=[Concept("a", "", "b", "c", 2.0, label="x")], steps=1))
@@ -58,7 +65,7 @@ def _interchange() -> set[str]:
 @pytest.fixture(scope="module")
 def texts(shared_app: App) -> set[str]:
     blocks = page_texts.of_blocks(page.build(shared_app).get_config_file())
-    card = page_texts.of_html(_card()) - {"warning"} | page_texts.of_html(_prompts()) | page_texts.of_methods()
+    card = page_texts.of_html(_card() + _prompts() + _pairs()) - {"warning"} | page_texts.of_methods()
     line = page_texts.of_html(checkpoint_line.line(shared_app.host.checkpoint()) + checkpoint_line.loaded_first("x"))
     line |= page_texts.of_html(resume_part.unfinished("x", 1, 2))
     webui = page_texts.of_webui_settings(shared_app.host.paths.settings)

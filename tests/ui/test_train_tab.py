@@ -8,6 +8,7 @@ from typing import Any
 
 import gradio as gr
 import pytest
+from PIL import Image
 
 from lib_trainer.bootstrap import App
 from lib_trainer.training.goals import GOALS
@@ -59,9 +60,12 @@ def test_first_screen_is_short_and_everything_else_is_folded(shared_app: App) ->
         if component["type"] in ("textbox", "number", "dropdown", "checkbox", "button")
         and "accordion" not in parents[component["id"]] and "tl-hidden" not in component["props"]["elem_classes"]
         and component["props"]["visible"] is not False
+        # What only other methods ask for is hidden by the line that says what the method needs.
+        and not {"tl-for-prompts"}.intersection(component["props"]["elem_classes"])
     ]
     assert shown == ["train_lora_" + name for name in ("base_model", "images", "name", "goal", "generate", "enqueue")]
-    folds = [c["props"]["open"] for c in config["components"] if c["type"] == "accordion"]
+    folds = [c["props"]["open"] and "tl-part" not in c["props"]["elem_classes"] for c in config["components"]
+             if c["type"] == "accordion"]
     parts = {field.metadata["part"] for field in FIELDS.values()} - {""}
     # buckets, every group but "Start" with what stands folded in it, settings files
     assert len(folds) == len(GROUPS) + 1 + len(parts) and not any(folds)
@@ -186,6 +190,36 @@ def test_dropped_files_keep_their_own_names_and_become_the_folder(app: App, tab:
     assert '<img src="data:image/jpeg;base64,' in card and "tl-note" not in told
     again = tab.on_drop([], json.dumps(["dropped", "lost.png"]), *values(tab))
     assert "0 of 1 dropped files arrived" in again[1] and "value" not in again[2]
+
+
+def test_two_pictures_become_a_pair_of_the_picture_folder(app: App, tab: TrainTab, tmp_path: Path) -> None:
+    def uploads() -> list[Upload]:
+        made = [Upload(tmp_path / f"upload-{side}.png") for side in "ab"]
+        for side, upload in enumerate(made):
+            Image.new("RGB", (64, 64), (100 * side, 90, 200)).save(upload.name)
+        return made
+
+    facts = json.dumps({"dataset": "eyes", "names": ["face.png", "IMG_2.png"], "captions": ["girl", ""]})
+    form = {"method": "addift", "train_text_encoder": False, "resolution": "64"}
+    first = tab.on_pair(uploads(), facts, *values(tab, after_images="old", **form))
+    folder = app.host.paths.settings / "datasets" / "eyes"
+    assert sorted(path.name for path in folder.iterdir()) == ["face.png", "face.txt", "face_after.png"]
+    assert first[0] is None and "tl-added" in first[1]
+    assert (first[2]["value"], first[3]["value"]) == (first[-1]["images"], "") == (str(folder), "")
+    card = tab.on_pair(uploads(), json.dumps({"dataset": "ignored", "names": ["face.png", "b.png"],
+                                              "captions": ["", ""]}), *values(tab, images=str(folder), **form))[-2]
+    assert not (folder.parent / "ignored").exists() and (folder / "face-2_after.png").exists()
+    assert card.count("tl-couple") == 2 and card.count("<img") == 4 and "pairs of pictures" in card
+    (folder / "face_after.png").unlink()
+    assert "without the second picture" in tab.on_touch(None, NO_GOAL, *values(tab, images=str(folder), **form))[1]
+
+
+def test_a_pair_that_is_none_is_told(tab: TrainTab, tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_text("no picture")
+    facts = json.dumps({"dataset": "eyes", "names": ["a.png", "b.png"], "captions": ["", ""]})
+    told = tab.on_pair([Upload(tmp_path / "a.png")], facts, *values(tab))
+    assert "1 of 2 pictures arrived" in told[1] and "value" not in told[2]
+    assert not (tmp_path / "a.png").exists()
 
 
 def test_the_buttons_of_a_run_act_and_say_when_there_is_none(app: App, tab: TrainTab, tmp_path: Path) -> None:

@@ -1,0 +1,57 @@
+"""What the page shows of the methods: the line that says what the chosen one needs, and only what belongs to it.
+
+A goal, an import or restored settings change the method as a person does, so everything follows from one event: the
+value of the choice has changed. What is shown is a rule of style beside the line: hidden controls stay where they are,
+with their values and with what JavaScript has hung on them.
+"""
+from __future__ import annotations
+
+import re
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+import gradio as gr
+
+from lib_trainer.training.settings.method import NEEDS, PARTS
+
+if TYPE_CHECKING:
+    from gradio.components import Component
+
+FOR_PICTURES, FOR_PROMPTS = "tl-for-pictures", "tl-for-prompts"
+"""Classes of what is on the first screen for methods that learn from pictures (or pairs), and from prompts."""
+
+_SENTENCES = {
+    "pictures": "Learns what pictures show: needs a folder of them, with captions.",
+    "pairs": "Learns what is different in pairs: needs two pictures or more, before and after.",
+    "prompts": "Learns from prompts alone: needs no pictures.",
+}
+
+
+def class_of(part: str) -> str:
+    """Returns the class of a part of the fold "Method"."""
+    return "tl-of-" + re.sub(r"\W+", "-", part.lower())
+
+
+class MethodPart:
+    """The line on the first screen and what it hides."""
+
+    def lay_out(self, method: str) -> None:
+        """Makes the line, as it is for a method."""
+        self.line = gr.HTML(self.told(method), elem_id="train_lora_needs")
+
+    def connect(self, method: Component, **event: Any) -> None:
+        """Has the line follow the choice of the method."""
+        method.change(self.told, [method], [self.line], **event)
+
+    @staticmethod
+    def told(method: str | None) -> str:
+        """Returns the line for a method, with the rule that hides what is for others; of none everything is shown."""
+        if method not in NEEDS:
+            return ""
+        shown = set(PARTS[method])
+        hidden = [class_of(part) for part in dict.fromkeys(part for parts in PARTS.values() for part in parts)
+                  if part not in shown]
+        hidden.append(FOR_PICTURES if NEEDS[method] == "prompts" else FOR_PROMPTS)
+        rule = ", ".join(f"#train_lora_tab .{name}" for name in hidden)
+        return (f'<style>{rule} {{ display: none !important; }}</style><p class="tl-quiet"><span>Method</span>: '
+                f"<b>{escape(method)}</b>. <span>{_SENTENCES[NEEDS[method]]}</span></p>")
