@@ -87,5 +87,5 @@ def test_a_judge_ends_a_copier_after_scores_in_a_row(tmp_path: Path) -> None:
 
 def test_a_judge_without_a_threshold_only_tells(tmp_path: Path) -> None:
     judge = CopyJudge(TrainConfig(), {"a cat": Aim("a.png", [PICTURE], [None])})
-    told = [event for step, share in ((0, 0.0), (1, 1.0)) for event in judge.see(NOBODY, previewed(tmp_path, step, share))]
+    told = [event for step in (0, 1) for event in judge.see(NOBODY, previewed(tmp_path, step, float(step)))]
     assert [type(event) for event in told] == [CopyScored] and not judge.is_over

@@ -40,8 +40,9 @@ def pairs(tmp_path: Path) -> Path:
 def make(pairs: Path) -> Make:
     def made(**changes: Any) -> TrainConfig:
         values = {"name": "light", "method": "difference", "images": str(pairs), "repeats": 1, "batch_size": 2,
-                  "epochs": 2, "rank": 2, "alpha": 2.0, "learning_rate": "1e-3", "train_text_encoder": False,
-                  "blocks": "OUT09-OUT11", "save_precision": "float", "preview_steps": 2, "preview_cfg": 1.0}
+                  "epochs": 1, "rank": 2, "alpha": 2.0, "learning_rate": "1e-3", "train_text_encoder": False,
+                  "blocks": "OUT09-OUT11", "save_precision": "float", "preview_steps": 1, "preview_cfg": 1.0,
+                  "copier_seeds": "1"}
         return TrainConfig.from_dict({**values, **changes})
 
     return made
@@ -60,7 +61,8 @@ def change(found: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
 
 
 def test_the_difference_is_what_the_second_learned_minus_what_the_first_did(host: StandaloneHost, make: Make) -> None:
-    events = train(make(keep_copiers=True, comment="mine"), host)
+    config = make(keep_copiers=True, comment="mine", epochs=2, copier_seeds="1, 2", preview_prompts="my own")
+    events = train(config, host)
     assert [(one.number, one.of, one.title) for one in of(ev.PhaseStarted, events)] == [
         (1, 3, "Copier of the pictures before"), (2, 3, "Copier of the pictures after"), (3, 3, "After minus before")]
     assert loras(host) == ["light-after.safetensors", "light-before.safetensors", "light.json", "light.safetensors"]
@@ -77,6 +79,7 @@ def test_the_difference_is_what_the_second_learned_minus_what_the_first_did(host
     assert not any("square" in text or "light-after" in text for text in facts.values())  # the sources are not told
     finished = events[-1]
     assert isinstance(finished, ev.Finished) and (finished.tag, finished.step) == ("<lora:light:1>", 4)
+    scored(events)
     assert "Strength -1 ... 1" in json.loads((host.paths.loras / "light.json").read_text("utf8"))["description"]
 
 
@@ -88,8 +91,8 @@ def test_copiers_learn_alike_but_for_their_pictures(host: StandaloneHost, make: 
     assert same_tensors(tensors(host, "light-before"), tensors(host, "light-after"))
 
 
-def test_samples_are_drawn_and_scored(host: StandaloneHost, make: Make) -> None:
-    events = train(make(preview_prompts="my own"), host)
+def scored(events: list[ev.Event]) -> None:
+    """Samples were drawn and scored in both copiers."""
     drawn = of(ev.Previewed, events)
     assert [one.step for one in drawn] == [0, 1, 2, 0, 1, 2]
     assert drawn[0].prompts == [r"square \(on\) a"] * 2 + [r"square \(on\) b"] * 2 + ["my own"]
@@ -98,13 +101,13 @@ def test_samples_are_drawn_and_scored(host: StandaloneHost, make: Make) -> None:
     assert [one.step for one in scores] == [1, 2, 1, 2]
     assert [sorted(one.scores) for one in scores] == [["a.png", "b.png"]] * 2 + [["a_after.png", "b_after.png"]] * 2
     assert all(one.score == min(one.scores.values()) < 1.0 for one in scores)
-    assert loras(host) == ["light.json", "light.safetensors"]  # copiers are removed
-    assert {event.name for event in of(ev.Removed, events)} == {"light-before", "light-after"}
 
 
 def test_svd_tells_what_is_lost(host: StandaloneHost, make: Make) -> None:
     events = train(make(copier_reduction="svd", copier_svd_rank=1), host)
     (done,) = of(ev.WorkDone, events)
+    assert loras(host) == ["light.json", "light.safetensors"]  # copiers are removed
+    assert {event.name for event in of(ev.Removed, events)} == {"light-before", "light-after"}
     assert done.file.endswith("light.safetensors") and done.rows
     assert {tensor.shape[0] for name, tensor in tensors(host, "light").items() if "lora_down" in name} == {1}
 
