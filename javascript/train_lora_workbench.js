@@ -65,8 +65,13 @@
 
     function choose(name) {
         bench.shown = name;
+        bench.view = running() ? running().number : lastOf(name);
         draw();
+        fetchOutcome().then(drawTold).catch(() => poll());
     }
+
+    /** Number of the last task of an operation, 0 where there is none. */
+    const lastOf = (name) => Math.max(0, ...bench.tasks.filter((task) => task.operation === name).map((task) => task.number));
 
     function drawForm() {
         const form = formOf(bench.shown), place = ours.find("lora_workbench_form");
@@ -113,12 +118,10 @@
     async function poll() {
         clearTimeout(bench.timer);
         try {
-            const before = running();
             bench.tasks = (await ours.read("workbench")).tasks;
-            const last = bench.tasks[bench.tasks.length - 1];
-            if (!bench.tasks.some((task) => task.number === bench.view)) bench.view = last ? last.number : 0;
+            if (!bench.tasks.some((task) => task.number === bench.view)) bench.view = running() ? running().number : lastOf(bench.shown);
             await fetchOutcome();
-            if (before && !running()) ended(bench.tasks.find((task) => task.number === before.number));
+            await ended();
             drawTold();
             if (running()) bench.timer = setTimeout(poll, POLL);
         } catch (error) {
@@ -133,9 +136,12 @@
     }
 
     /** What was written is there to choose, here and in the host's own list. */
-    function ended(task) {
-        if (!task || task.state !== "done") return;
-        bench.refresh().catch(() => { /* the lists are read again when the tab is seen the next time */ });
+    async function ended() {
+        const done = bench.tasks.filter((task) => task.state === "done").map((task) => task.number);
+        const fresh = bench.done && done.some((number) => !bench.done.has(number));
+        bench.done = new Set(done);
+        if (!fresh) return;
+        await bench.refresh();
         ours.run.showCards();
     }
 
@@ -146,8 +152,9 @@
         if (bench.drawn === key && place.firstChild) return;
         bench.drawn = key;
         const task = bench.tasks.find((one) => one.number === bench.view);
-        place.replaceChildren(...(task ? [ours.workbenchTask(task, bench.outcomes.get(task.number)), earlier()]
-            : [el("p", { class: "tl-quiet", text: t("What comes of it is shown here.") })]).filter(Boolean));
+        const told = task ? ours.workbenchTask(task, bench.outcomes.get(task.number))
+            : el("p", { class: "tl-quiet", text: t("What comes of it is shown here.") });
+        place.replaceChildren(...[told, earlier()].filter(Boolean));
         const go = ours.find("lora_workbench_start");
         if (go) go.disabled = Boolean(running());
     }

@@ -64,7 +64,7 @@
     }
 
     function table(rows) {
-        const columns = Object.keys(rows[0]), head = el("tr", {}, ...columns.map((name) => el("th", { text: NAMES()[name] || name.replace(/_/g, " ") })));
+        const columns = Object.keys(rows[0]).filter((name) => rows.some((row) => row[name] !== "" && row[name] !== null)), head = el("tr", {}, ...columns.map((name) => el("th", { text: NAMES()[name] || name.replace(/_/g, " ") })));
         const body = rows.map((row) => el("tr", {}, ...columns.map((name) => cell(name, row[name]))));
         return el("div", { class: "tl-scroll tl-wb-table" }, el("table", { id: "lora_workbench_table" }, el("thead", {}, head), el("tbody", {}, ...body)));
     }
@@ -83,7 +83,7 @@
         if (typeof value === "number") return Number.isInteger(value) ? value.toLocaleString() : value.toPrecision(4);
         if (Array.isArray(value)) return value.map((one) => words("", one)).join(", ");
         if (typeof value === "object") return Object.entries(value).map(([key, one]) => `${key}: ${words("", one)}`).join(", ");
-        return String(value);
+        return name === "file" ? String(value).replace(/\.safetensors$/, "") : String(value);
     }
 
     function list(facts) {

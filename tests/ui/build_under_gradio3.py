@@ -1,4 +1,4 @@
-"""Builds the Train LoRA tab and the Block Weight panel under AUTOMATIC1111's gradio 3.41.2; by hand and by `.ci/run`.
+"""Builds our tabs and the Block Weight panel under AUTOMATIC1111's gradio 3.41.2; by hand and by `.ci/run`.
 
 Needs gradio 3.41.2 and what it brings, nothing else: no torch, no pytest. Prints one line when all is well.
 """
@@ -17,7 +17,7 @@ from lib_trainer.errors import UserError
 from lib_trainer.host import HostPaths
 from lib_trainer.jobs import Jobs
 from lib_trainer.keeping import AS_IT_IS, Keeping
-from lib_trainer.ui import train_tab
+from lib_trainer.ui import train_tab, workbench_tab
 from lib_trainer.ui.block_weight.panel import BlockWeightPanel
 from lib_trainer.ui.form import FIELDS
 
@@ -71,7 +71,19 @@ def main() -> int:
         if len(tab.on_restore()) != 1 + 2 + 3 + len(tab.files.lists) + len(FIELDS):
             print("Restore fills another number of controls than the form has.")
             return 1
-        return panel_stands(host)
+        return workbench_stands(App(host, Jobs(host))) or panel_stands(host)
+
+
+def workbench_stands(app: App) -> int:
+    """Builds the workbench inside another page and presses its button with nothing filled in."""
+    inner = workbench_tab.build(app)
+    with gr.Blocks(), gr.Tabs(), gr.Tab(workbench_tab.TITLE):
+        inner.render()
+    answer = workbench_tab.WorkbenchTab(app).on_wish('["start", "merge", {}, 1]')
+    if "LoRAs is empty" not in answer:
+        print(f"The workbench answers {answer!r}.")
+        return 1
+    return 0
 
 
 def panel_stands(host: EmptyHost) -> int:

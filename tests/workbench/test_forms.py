@@ -63,8 +63,7 @@ def test_every_fault_is_told_at_once(places: HostPlaces) -> None:
         assert any(said in sentence for sentence in told), (said, told)
     assert len(told) == 9
     assert problems(merge.FORM, {}, places) == [
-        "LoRAs is empty: each with its strength, which may be negative, and if you like with block weights as in a "
-        "tag: NCNF, or lbw=NCNF:lbwe=FACE.", "Name of the new LoRA is empty: write a name; nothing is overwritten."]
+        f"LoRAs is empty. {merge.SOURCES.help}", "Name of the new LoRA is empty. Write a name; nothing is overwritten."]
 
 
 @pytest.mark.parametrize(("name", "said"), [

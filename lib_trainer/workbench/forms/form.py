@@ -105,7 +105,7 @@ class Form:
             value = value.strip()
         if value is None or value == "" or value == []:
             if asked.required and self._means_something(asked, given):
-                raise UserError(f"{asked.label} is empty: {asked.help[:1].lower()}{asked.help[1:]}")
+                raise UserError(f"{asked.label} is empty. {asked.help}")
             return asked.default
         read = reading.KINDS[asked.kind](value, Asked(asked.label, asked.choices), places)
         if isinstance(read, int | float) and not isinstance(read, bool):

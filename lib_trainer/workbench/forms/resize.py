@@ -26,7 +26,8 @@ FORM = Form(
     (
         Field("file", "lora_or_folder", "LoRA", "The LoRA to resize, or a folder of them; they stay as they are.",
               required=True, positional=True),
-        Field("out", "text", "Name of the new LoRA", "Of a folder: name of the new folder. Nothing is overwritten.",
+        Field("out", "text", "Name of the new LoRA", "Write a name; of a folder of LoRAs it is that of the new folder. "
+              "Nothing is overwritten.",
               required=True),
         *ranks.fields(only_svd=False),
         Field("suffix", "text", "Ending", "Of a folder: what is put after each name, so that tags can tell the LoRAs "
