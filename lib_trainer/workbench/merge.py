@@ -25,7 +25,6 @@ from lib_trainer.workbench import factors, kernels, layer_sum, record, report, s
 from lib_trainer.workbench.decomposition import device_of
 from lib_trainer.workbench.layer_sum import Weighted
 from lib_trainer.workbench.operation import Operation, Outcome, Progress
-from lib_trainer.workbench.reading import ReadLora
 from lib_trainer.workbench.reduction import Reduction
 from lib_trainer.workbench.sources import Source
 from lib_trainer.workbench.summands import Summand
@@ -69,7 +68,7 @@ def run(order: MergeOrder) -> Operation:
     """
     _check(order)
     device = device_of(order.device)
-    loras = yield from _read(order)
+    loras = yield from summands.read(order.sources, order.family)
     family = order.family or summands.family_of(loras)
     added = [summands.weighted(source, lora, family, order.presets, order.elements)
              for source, lora in zip(order.sources, loras, strict=True)]
@@ -107,16 +106,6 @@ def _check(order: MergeOrder) -> None:
         raise Problems(faults)
 
 
-def _read(order: MergeOrder) -> Generator[Progress, None, list[ReadLora]]:
-    loras = []
-    for found in summands.read(order.sources, order.family):
-        if isinstance(found, Progress):
-            yield found
-        else:
-            loras.append(found)
-    return loras
-
-
 def _opened(
     stack: ExitStack, path: Path | None, family: str | None, added: Sequence[Summand]
 ) -> BaseWeight | None:
@@ -125,7 +114,7 @@ def _opened(
     Raises:
         UserError: it is needed and cannot be read, or nothing tells which kind of model it is.
     """
-    if path is None or not any(factors.needs_base(one.layers[layer]) for one in added for layer in one.acting()):
+    if path is None or not summands.need_base(added):
         return None
     if family is None:
         raise UserError("None of the LoRAs tells which kind of model it is for. Name the family (sd1, sd2 or sdxl).")
@@ -154,7 +143,7 @@ def _record(
     made_by = {"reduction": order.reduction.in_words(), "implementation": metadata.IMPLEMENTATION}
     if not order.shuffle:
         made_by["sources"] = json.dumps([summands.described(summand) for summand in added], ensure_ascii=False)
-        made_by["base"] = order.base.name if order.base else ""
+        made_by["base"] = order.base.name if order.base and summands.need_base(added) else ""
     sources = {summand.source.path.stem: summand.lora.metadata for summand in added}
     found = record.of_sum(sources, FAMILIES.get(family or ""), order.out.stem, order.shuffle)
     return found | record.network(layers) | {f"{record.PREFIX}{key}": text for key, text in made_by.items() if text}

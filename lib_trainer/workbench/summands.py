@@ -1,7 +1,7 @@
 """The LoRAs of a sum, read and weighted: which of their layers go in, times what; whether they go together at all."""
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -45,8 +45,8 @@ class Summand:
         return [layer for layer in self.layers if self.factors[layer] != 0.0]
 
 
-def read(sources: Sequence[Source], family: str) -> Iterator[Progress | ReadLora]:
-    """Yields how far the reading is, and every LoRA.
+def read(sources: Sequence[Source], family: str) -> Generator[Progress, None, list[ReadLora]]:
+    """Reads the files one after the other.
 
     Args:
         sources: the files, each with its strengths. family: of all of them; "" = as they tell.
@@ -54,9 +54,11 @@ def read(sources: Sequence[Source], family: str) -> Iterator[Progress | ReadLora
     Raises:
         UserError: a file cannot be read.
     """
+    loras = []
     for number, source in enumerate(sources):
         yield Progress(number, len(sources), "Reading")
-        yield reading.read(source.path, family)
+        loras.append(reading.read(source.path, family))
+    return loras
 
 
 def family_of(loras: Sequence[ReadLora]) -> str | None:
@@ -124,6 +126,11 @@ def check(summands: Sequence[Summand], base: Path | None) -> None:
                           "LoRA was trained on (on the command line: --base FILE).")
     if faults:
         raise Problems(faults)
+
+
+def need_base(summands: Sequence[Summand]) -> bool:
+    """Whether what a layer of the sum does depends on the base model's weights."""
+    return any(factors.needs_base(summand.layers[layer]) for summand in summands for layer in summand.acting())
 
 
 def described(summand: Summand) -> dict[str, object]:
