@@ -94,9 +94,12 @@ def _shared(sources: Sequence[Mapping[str, str]], key: str) -> str:
     return said.pop() if len(said) == 1 else ""
 
 
-def of_changed(
-    source: Mapping[str, str], layers: Iterable[Written], name: str, how: str
-) -> dict[str, str]:
+_OF_THE_FORMER = ("ss_network_args", "ss_network_dim", "ss_network_alpha", "lora_adapter_metadata",
+                  f"{PREFIX}folded")
+"""What tells of ranks and strengths that a changed file no longer has; PEFT's and a conversion's among them."""
+
+
+def of_changed(source: Mapping[str, str], layers: Iterable[Written], name: str, how: str) -> dict[str, str]:
     """Returns the record of a file of which only the ranks are new: everything is kept but ranks, name, date, hashes.
 
     Args:
@@ -104,9 +107,8 @@ def of_changed(
         name: the new file's, without its ending.
         how: what was done, put before the comment as sd-scripts does.
     """
-    record = {key: text for key, text in source.items() if not key.startswith("sshs_")}
-    record = {key: text for key, text in record.items() if key not in ("ss_network_args", "ss_network_dim",
-                                                                       "ss_network_alpha")}
+    record = {key: text for key, text in source.items()
+              if not key.startswith("sshs_") and key not in _OF_THE_FORMER}
     comment = source.get("ss_training_comment", "")
     record["ss_training_comment"] = f"{how}; {comment}" if comment and comment != "None" else how
     record |= network(layers)

@@ -82,7 +82,8 @@ def test_the_ranks_are_those_asked_for(tmp_path: Path) -> None:
 def test_the_record_and_what_is_not_understood_are_kept(tmp_path: Path) -> None:
     strange = {"lora_unet_x.strange": torch.ones(2, dtype=torch.int64), "bundle_emb.e.string_to_param.*": torch.ones(3)}
     path = written(tmp_path / "a.safetensors", plain(4) | strange, ss_network_dim="4", ss_network_alpha="1.0",
-                   ss_training_comment="mine", ss_output_name="a", ss_tag_frequency="{}")
+                   ss_training_comment="mine", ss_output_name="a", ss_tag_frequency="{}",
+                   lora_adapter_metadata="{}")
     tensors, outcome = resized(path, tmp_path / "b.safetensors")
     record = file.load(tmp_path / "b.safetensors").metadata
     assert all(torch.equal(tensors[name], tensor) for name, tensor in strange.items())
@@ -91,6 +92,7 @@ def test_the_record_and_what_is_not_understood_are_kept(tmp_path: Path) -> None:
     assert json.loads(record["ss_network_args"]) == {"conv_dim": "1", "conv_alpha": "1.0"}
     assert record["ss_training_comment"] == "dimension is resized from 4 to 1-2; mine"
     assert record["ss_output_name"] == "b" and record["ss_tag_frequency"] == "{}"
+    assert "lora_adapter_metadata" not in record  # it told the former alphas
     assert file.inspect(tmp_path / "b.safetensors")["hash_matches"] is True
     assert record["workbench.source"] == "a" and record["workbench.source_hash"] == file.tensor_hash(path)
     resized(path, tmp_path / "c.safetensors", Reduction("svd", dynamic="frobenius", threshold=0.9))
