@@ -45,7 +45,7 @@ class Acting:
                 yield layer, found.bias
 
     def change(self, layer: str, place: Place, former: Tensor) -> Tensor:
-        """Returns what a layer adds to a weight or bias.
+        """Returns what a layer adds to a weight or bias at strength 1.
 
         Args:
             layer: kohya's name. place: which of the two is asked for.
@@ -62,7 +62,7 @@ class Acting:
         if delta is None or delta.shape != former.shape:
             raise UserError(f"The layer '{layer}' of '{self.summand.name}' does not fit the checkpoint, whose tensor "
                             f"'{place.key}' is {list(former.shape)}. Choose the checkpoint that it was made for.")
-        return self.summand.factors[layer] * delta
+        return delta
 
 
 def placed(

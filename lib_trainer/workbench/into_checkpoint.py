@@ -138,11 +138,11 @@ def _merged(tensor: Tensor, changes: Iterable[tuple[Acting, str, Place]], device
     changes = list(changes)
     if not changes:
         return tensor
-    former = tensor.to(device, torch.float64)
-    total = former.clone()
+    total = tensor.to(device, torch.float64, copy=True)
+    former = total if len(changes) == 1 else total.clone()
     for member, layer, place in changes:
-        own = place.of(total)
-        own += member.change(layer, place, place.of(former))
+        change = member.change(layer, place, place.of(former))
+        place.of(total).add_(change, alpha=member.summand.factors[layer])
     return total
 
 

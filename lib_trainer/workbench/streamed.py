@@ -145,6 +145,15 @@ def _refuse_overflow(entry: Entry, tensor: Tensor, rounded: Tensor) -> None:
     Raises:
         UserError: there are some.
     """
-    if entry.dtype in FLOATS and not bool(rounded.float().isfinite().all()) and bool(tensor.double().isfinite().all()):
-        raise UserError(f"The tensor '{entry.name}' has numbers (up to {float(tensor.abs().max()):g}) that are too "
-                        f"great for {entry.dtype}. Choose another precision: bf16 and fp32 hold them.")
+    import torch
+
+    if entry.dtype not in FLOATS or not tensor.numel():
+        return
+    wide = tensor.float() if tensor.element_size() == 1 else tensor  # torch can only widen numbers of 8 bits
+    greatest = max(abs(float(bound)) for bound in wide.aminmax())
+    if greatest <= torch.finfo(rounded.dtype).max:
+        return
+    # A number a little above the greatest one is rounded to it; what is no number already stays none.
+    if bool(wide.isfinite().all()) and not bool(rounded.float().isfinite().all()):
+        raise UserError(f"The tensor '{entry.name}' has numbers (up to {greatest:g}) that are too great for "
+                        f"{entry.dtype}. Choose another precision: bf16 and fp32 hold them.")

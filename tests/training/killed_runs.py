@@ -48,7 +48,7 @@ def _child(plan: dict[str, Any], fatal: int, pipe: int) -> None:
 
     home = Path(plan["home"])
     host = StandaloneHost(Path(plan["checkpoint"]), HostPaths(
-        home / "loras", home / "outputs", home / "settings", home / "cache"))
+        home / "loras", home / "outputs", home / "settings", home / "cache", home / "checkpoints"))
     counted = _count_changes(str(home), fatal)
     config = TrainConfig.from_dict({**plan["config"], "resume": "auto"})
     for event in recipe.run(config, host, Controls()):
