@@ -12,6 +12,7 @@ GLoRA's W A + B is one of rank 2 r for a matrix W. DoRA, OFT and (IA)3 change ev
 """
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
@@ -143,9 +144,11 @@ def _bias(parts: Parts) -> Tensor | None:
 
 
 def _require_numbers(layer: str, parts: Parts) -> None:
-    broken = next((part for part, tensor in parts.tensors.items() if not bool(tensor.isfinite().all())), None)
+    numbers = {"alpha": parts.alpha, "scale": parts.scale}
+    broken = [part for part, tensor in parts.tensors.items() if not bool(tensor.isfinite().all())] + [
+        name for name, number in numbers.items() if number is not None and not math.isfinite(number)]
     if broken:
-        raise UserError(f"The LoRA's tensor '{layer}.{broken}' has entries that are infinite or no numbers, which a "
+        raise UserError(f"The LoRA's tensor '{layer}.{broken[0]}' has entries that are infinite or no numbers, which a "
                         "training that went wrong leaves behind. Nothing can be computed with it: use an earlier save.")
 
 

@@ -80,7 +80,7 @@ def add(name: str, parts: Sequence[Weighted], kernel: tuple[int, ...] | None = N
 def _side_by_side(products: Sequence[tuple[Product, float]], shape: tuple[int, ...]) -> Product:
     ups, downs = [], []
     for product, factor in products:
-        inner = 2.0 ** round(math.log2(abs(factor)) / 2)
+        inner = 2.0 ** round(math.log2(abs(factor)) / 2) if factor else 1.0  # an alpha of 0 is a LoRA that does nothing
         ups.append(product.up * (factor / inner))
         downs.append(product.down * inner)
     return Product(torch.cat(ups, 1), torch.cat(downs), shape)

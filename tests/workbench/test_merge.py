@@ -243,6 +243,35 @@ def test_what_does_not_go_together_is_told(tmp_path: Path) -> None:
     assert not out.exists()
 
 
+def test_a_lora_that_does_nothing_adds_nothing(tmp_path: Path) -> None:
+    one, none = plain(1, names=[TEXT]), plain(1, 0.0, 5, [TEXT])
+    tensors, _ = merged(tmp_path / "s.safetensors", Source(written(tmp_path / "a.safetensors", one)),
+                        Source(written(tmp_path / "b.safetensors", none)))
+    assert error(tensors, summed((1.0, one))) < EXACT
+    broken = written(tmp_path / "c.safetensors", plain(1, float("inf"), names=[TEXT]))
+    with pytest.raises(UserError, match=r"alpha' has entries that are infinite"):
+        merged(tmp_path / "t.safetensors", Source(broken))
+
+
+def test_files_that_do_not_tell_their_family(tmp_path: Path, base: Path) -> None:
+    path, one = tmp_path / "a.safetensors", drawn("dora_out", names=[ATTENTION]) | plain(1, names=[PROJECTION])
+    file.save(path, one, {})
+    for source, more, sentence in (
+        (Source(path, weights="1:lbw=ALL"), {"base": base}, "so its blocks are not known"),
+        (Source(path), {"base": base}, "None of the LoRAs tells"),
+    ):
+        with pytest.raises(UserError, match=sentence):
+            merged(tmp_path / "s.safetensors", source, **more)
+    tensors, outcome = merged(tmp_path / "s.safetensors", Source(path, weights="1:lbw=ALL"), base=base, family="sd1")
+    assert error(tensors, summed((1.0, one))) < EXACT and outcome.rows[0]["block"] == "IN01"
+    known = written(tmp_path / "b.safetensors", plain(1, names=[PROJECTION]))
+    merged(tmp_path / "t.safetensors", Source(path), Source(known, weights="1:lbw=ALL"), base=base)  # one of them tells
+    file.save(tmp_path / "c.safetensors", plain(1, names=[ATTENTION]), {})
+    _, outcome = merged(tmp_path / "u.safetensors", Source(tmp_path / "c.safetensors"))
+    assert [row["block"] for row in outcome.rows] == ["other"]
+    assert not {"ss_v2", "ss_base_model_version"} & file.load(tmp_path / "u.safetensors").metadata.keys()
+
+
 def test_cancelling_leaves_nothing(tmp_path: Path) -> None:
     a, told = written(tmp_path / "a.safetensors", plain(1)), []
     order = MergeOrder((Source(a),), tmp_path / "s.safetensors")
