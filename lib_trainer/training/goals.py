@@ -45,6 +45,25 @@ _COPIERS: dict[str, Any] = {
 }
 """What goals of two copiers have in common: 192 uses of a picture in four epochs of 16 steps, as in the article."""
 
+_PROMPTS: dict[str, Any] = {
+    "method": "leco", "epochs": 10, "conv_rank": 0, "blocks": "", "train_unet": True, "train_text_encoder": False,
+    "validation_split": 0.0, "save_every_epochs": 0, "save_epoch_ratio": 0, "preview_every_epochs": 0,
+    "state_every_epochs": 0, "optimizer": "AdamW", "optimizer_args": "", "unet_lr": "", "warmup": "0",
+    "min_timestep": 0, "max_timestep": 1000, "concept_action": "erase", "denoising_steps": 20,
+    "denoising_guidance": 3.0, "min_snr_gamma": 0.0,
+}
+"""What goals that learn from prompts have in common: there are no pictures by which epochs could be counted."""
+
+_DEMO_WORDS = """1girl, blonde hair, short hair, smile, red shirt, blue background
+1girl, black hair, long hair, open mouth, white shirt, outdoors, holding star
+1girl, blue hair, long hair, smile, black shirt, pink background
+1girl, red hair, short hair, smile, blue shirt, night
+1girl, white hair, long hair, open mouth, red shirt, yellow background, holding ball
+1girl, blue hair, short hair, open mouth, white shirt, outdoors
+1girl, blonde hair, long hair, smile, black shirt, purple background, holding star
+1girl, black hair, short hair, smile, blue shirt, blue background"""
+"""Prompts of the demo checkpoint's world that leave the eyes open to chance."""
+
 GOALS: dict[str, Goal] = {
     "character": Goal(
         "Character",
@@ -170,6 +189,38 @@ GOALS: dict[str, Goal] = {
         "minutes on two CPU cores. Not for real checkpoints.",
         {**_COPIERS, "repeats": 48, "optimizer": "AdamW", "learning_rate": "2e-3", "precision": "auto",
          "before_suffix": "_open", "after_suffix": "_closed"},
+    ),
+    "erase": Goal(
+        "Erase a concept, no pictures",
+        "500 steps on prompts alone (LECO): write what shall go, one thing a line. The model learns to draw less of it "
+        "than without a prompt, so at strength -1 there is more of it. Rank 4 and a low rate leave all else alone; "
+        "words around it that often go with it keep what they do.",
+        {**_PROMPTS, "steps": 500, "batch_size": 2, "rank": 4, "alpha": 1.0, "learning_rate": "1e-4",
+         "scheduler": "constant", "concept_guidance": 1.0},
+    ),
+    "change": Goal(
+        "Change a concept, no pictures",
+        "300 steps on prompts alone (iLECO): write 'red -> blue'. The first prompt learns what the model says of the "
+        "second, about pure noise, so a step costs a fraction of LECO's. Alpha above the rank, since the way is short; "
+        "Min-SNR 5 keeps what is decided late from drowning the rest.",
+        {**_PROMPTS, "method": "ileco", "steps": 300, "batch_size": 2, "rank": 4, "alpha": 8.0,
+         "learning_rate": "5e-4", "scheduler": "cosine", "concept_guidance": 1.0, "min_snr_gamma": 5.0},
+    ),
+    "slider_prompts": Goal(
+        "Slider from prompts, no pictures",
+        "1,000 steps on prompts alone (concept sliders): write 'sad <-> happy --around person'. Both ends are learned, "
+        "each at its own strength, so the LoRA goes from -1 to 1. Guidance 4 pulls the ends apart; words that shall "
+        "not change with it (such as 'male' and 'female') go around it.",
+        {**_PROMPTS, "steps": 1000, "batch_size": 1, "rank": 4, "alpha": 1.0, "learning_rate": "2e-4",
+         "scheduler": "constant", "concept_guidance": 4.0},
+    ),
+    "demo_prompts": Goal(
+        "Demo checkpoint, prompts",
+        "A slider for open and closed eyes on the small demo checkpoint, without any picture: some minutes on two CPU "
+        "cores. A narrow model takes a high rate and rank; not for real checkpoints.",
+        {**_PROMPTS, "steps": 150, "batch_size": 4, "rank": 16, "alpha": 16.0, "learning_rate": "4e-3",
+         "scheduler": "cosine", "concepts": "open eyes <-> closed eyes", "concept_contexts": _DEMO_WORDS,
+         "concept_guidance": 3.0, "denoising_steps": 8, "denoising_guidance": 1.0},
     ),
 }
 """The goals by short name, in the order in which they are offered."""

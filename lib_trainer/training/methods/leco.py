@@ -112,11 +112,13 @@ def _goal(config: TrainConfig, inputs: Inputs, model: HostModel, drawn: Drawn, n
         return teller.tell(prompts, noised.noisy, noised.timesteps).float()
 
     with torch.no_grad():
-        neutral = told([one.neutral for one in concepts])
         positive = told([one.positive for one in concepts])
-        if all(one.unconditional == one.neutral for one in concepts):
-            return neutral + guidance * (positive - neutral)
-        return neutral + guidance * (positive - told([one.unconditional for one in concepts]))
+        from_neutral = all(one.unconditional == one.neutral for one in concepts)
+        if from_neutral and all(one.guidance == 1.0 for one in concepts):
+            return positive  # what is added and taken away again need not be asked
+        neutral = told([one.neutral for one in concepts])
+        away_from = neutral if from_neutral else told([one.unconditional for one in concepts])
+        return neutral + guidance * (positive - away_from)
 
 
 @dataclass(frozen=True)
