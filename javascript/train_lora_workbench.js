@@ -177,6 +177,12 @@
         bench.root = root;
         const answer = ours.find("lora_workbench_answer");
         new MutationObserver(() => answered(answer)).observe(answer, { childList: true, subtree: true, attributes: true });
+        root.addEventListener("keydown", (event) => {
+            if (event.key !== "Enter" || !(event.ctrlKey || event.metaKey) || running()) return;
+            event.preventDefault();
+            event.stopPropagation();
+            start();
+        });
         new IntersectionObserver((entries) => {
             if (!entries.some((entry) => entry.isIntersecting)) return;
             if (!root.firstChild) begin(); else { bench.refresh().catch(() => {}); poll(); }

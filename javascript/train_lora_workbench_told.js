@@ -9,7 +9,7 @@
     const STATES = () => ({ running: t("running"), done: t("done"), failed: t("failed"), cancelled: t("Cancelled; nothing of it is left.") });
     /** Names of the numbers and columns that operations tell. */
     const NAMES = () => ({
-        block: t("Block"), layers: t("Layers"), ranks: t("Ranks"), rank: t("Rank"), retained: t("Energy kept"), kept: t("Energy kept"), share: t("Share"),
+        block: t("Block"), layers: t("Layer count"), ranks: t("Ranks"), rank: t("Rank"), retained: t("Energy kept"), kept: t("Energy kept"), share: t("Share"),
         norm: t("Norm"), bytes: t("Size"), bytes_before: t("Size before"), file: t("File"), entry: t("Entry"), value: t("Value"), before: t("Before"),
         after: t("After"), why: t("Why"), fault: t("Fault"), empty: t("Empty layers"), dropped: t("Taken out"), left_out: t("Left out"), metadata: t("Metadata"),
     });
@@ -64,7 +64,7 @@
     }
 
     function table(rows) {
-        const columns = Object.keys(rows[0]).filter((name) => rows.some((row) => row[name] !== "" && row[name] !== null)), head = el("tr", {}, ...columns.map((name) => el("th", { text: NAMES()[name] || name.replace(/_/g, " ") })));
+        const columns = Object.keys(rows[0]).filter((name) => SHARES.has(name) || rows.some((row) => row[name])), head = el("tr", {}, ...columns.map((name) => el("th", { text: NAMES()[name] || name.replace(/_/g, " ") })));
         const body = rows.map((row) => el("tr", {}, ...columns.map((name) => cell(name, row[name]))));
         return el("div", { class: "tl-scroll tl-wb-table" }, el("table", { id: "lora_workbench_table" }, el("thead", {}, head), el("tbody", {}, ...body)));
     }
