@@ -23,7 +23,7 @@ from lib_trainer.training.events import Event, Started, Warned
 from lib_trainer.training.learning import optimizers
 from lib_trainer.training.learning.evaluation import LiveView
 from lib_trainer.training.learning.learner import Learner
-from lib_trainer.training.methods import objectives
+from lib_trainer.training.methods import objectives, prompt_limits
 from lib_trainer.training.outputs import job_folder, result, room
 from lib_trainer.training.outputs.base_hash import BaseHash
 from lib_trainer.training.progress import Length, Progress
@@ -205,8 +205,16 @@ def _started(state: Run) -> Started:
     )
 
 
+def _too_long(state: Run) -> list[str]:
+    with state.turn() as model, state.network.silent():
+        concepts = [item.subset.concept for item in state.items if item.subset.concept]
+        return prompt_limits.told(state.config, model, concepts)
+
+
 def _inputs(state: Run, learner: Learner, autocast: torch.dtype | None) -> Generator[Event, None, Inputs]:
     captions = sorted({*state.plan.captions, *state.held_out.captions})
+    if state.prompts and prompt_limits.may_be_long(state.config, captions):
+        yield from told((yield from patiently(state.controls, 0, lambda: _too_long(state))) or [])
     loader = yield from caching.filled(state, captions, learner.text_encoder_learns)
     return Inputs(loader, learner.text_encoder_learns, autocast, state.network.silent, state.network.act_at,
                   objectives.of(state.config.method))

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import torch
 
-from lib_trainer.errors import Problems
+from lib_trainer.errors import Problems, UserError
 from lib_trainer.host import HostPaths
 from lib_trainer.hosts.standalone.host import StandaloneHost
 from lib_trainer.lora import loaded
@@ -178,6 +178,14 @@ def test_the_forecast_says_what_is_learned(host: StandaloneHost) -> None:
     assert [one.target for one in found.concepts] == ["open eyes", "1girl, open eyes"]
     assert (found.steps, found.items, found.problems) == (3, [], [])
     assert json.dumps(found.to_json())
+
+
+def test_prompts_beyond_the_limit_are_told(host: StandaloneHost) -> None:
+    long = "very " * 80
+    warned = of(ev.Warned, train(config(concepts=f"{long}big -> small", method="ileco", steps=1), host))
+    assert [event for event in warned if "75 tokens or more" in event.message]
+    with pytest.raises(UserError, match="the same as far as they are read"):
+        train(config(concepts=f"{long}big -> {long}small", method="ileco", steps=1, name="other"), host)
 
 
 def test_every_method_says_what_it_needs() -> None:
