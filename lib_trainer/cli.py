@@ -1,9 +1,9 @@
-"""The command line: `serve`, `train`, `generate`, `blocks explain|convert|analyze`, `lora inspect|bake`,
+"""The command line: `serve`, `train`, `generate`, `blocks explain|convert|analyze`, `lora merge|difference|resize|...`,
 `recipe convert`, `dataset report`, `cache show|clear`, `losses`, `queue`, `bench`.
 
-Exit codes: 0 = done, 1 = the person's mistake (one sentence on stderr), 2 = a bug of ours (a traceback). JSON goes to
-stdout, alone, and is printed with exit code 1 as well. Everything heavy is imported inside the command that needs it:
-`blocks explain` answers without torch.
+Exit codes: 0 = done, 1 = the person's mistake (one sentence on stderr), 2 = a bug of ours (a traceback), 130 = an
+operation of the workbench was interrupted. JSON goes to stdout, alone, and is printed with exit code 1 as well.
+Everything heavy is imported inside the command that needs it: `blocks explain` answers without torch.
 """
 from __future__ import annotations
 
@@ -133,10 +133,11 @@ def _add_generate(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_bench(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("what", nargs="?", choices=("speed", "teach", "data", "cache", "workbench"), default="speed")
+    parser.add_argument("what", nargs="?", choices=(
+        "speed", "teach", "slider", "difference", "data", "cache", "workbench"), default="speed")
     parser.add_argument("--model", type=Path, help="checkpoint file (default: the demo checkpoint)")
-    parser.add_argument("--pictures", type=int, help="teach: pictures drawn of each kind (50); data: how many are "
-                        "listed and planned, cache: cached and read (50000)")
+    parser.add_argument("--pictures", type=int, help="teach, slider, difference: pictures drawn of each kind (50); "
+                        "data: how many are listed and planned, cache: cached and read (50000)")
     parser.add_argument("--sd-scripts", type=Path, metavar="FOLDER", help="speed: train there too, in turns, and print "
                         "both sides; needs --model with a true-size SD 1.5 checkpoint")
     parser.add_argument("--sd-scripts-python", type=Path, default=Path(sys.executable), help="the Python of sd-scripts")
@@ -175,7 +176,7 @@ def _serve(arguments: argparse.Namespace) -> int:
 def _bench(arguments: argparse.Namespace) -> int:
     """Measures in a temporary folder; prints the figures as JSON, and 1 tells that they are worse than promised."""
     from lib_trainer import bootstrap
-    from lib_trainer.bench import caches, data, speed, teach, workbench
+    from lib_trainer.bench import caches, data, speed, workbench
 
     def report(line: str) -> None:
         print(line, file=sys.stderr, flush=True)
@@ -198,12 +199,28 @@ def _bench(arguments: argparse.Namespace) -> int:
         if arguments.what == "speed":
             print_json(speed.speed(app.host, app.jobs, report).to_json())
             return DONE
-        taught = teach.teach(app.host, app.jobs, report, arguments.pictures or 50)
-    print_json(taught.to_json())
-    broken = taught.broken(teach.Promises())
+        told, broken = _learned(arguments, app, report)
+    print_json(told)
     for sentence in broken:
         report(sentence)
     return MISTAKE if broken else DONE
+
+
+def _learned(
+    arguments: argparse.Namespace, app: EmbeddedApp, report: Callable[[str], None]
+) -> tuple[dict[str, Any], list[str]]:
+    """Measures what a training teaches; returns the figures, and a sentence per promise that they do not keep."""
+    from lib_trainer.bench import difference, slider, teach
+
+    pictures = arguments.pictures or 50
+    if arguments.what == "difference":
+        copied = difference.measure(app.host, app.jobs, report, pictures)
+        return copied.to_json(), copied.slid.broken(slider.Promises())
+    if arguments.what == "slider":
+        slid = slider.slider(app.host, app.jobs, report, pictures)
+        return slid.to_json(), slid.broken(slider.Promises())
+    taught = teach.teach(app.host, app.jobs, report, pictures)
+    return taught.to_json(), taught.broken(teach.Promises())
 
 
 def _compared(arguments: argparse.Namespace, app: EmbeddedApp, report: Callable[[str], None]) -> dict[str, Any]:

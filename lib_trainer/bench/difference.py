@@ -1,0 +1,99 @@
+"""Does the difference of two copiers do one thing only? The demo's pairs, judged by the detector of the drawn world.
+
+The pairs show the same figures with open and with closed eyes. The difference of two copiers is trained on them as the
+page would train it (the goal "demo_copiers"), and measured as every slider is (`bench.slider`): closed eyes at strength
+1, open ones at -1, hair and background as the prompt asks, in prompts and seeds that nothing was trained with.
+"""
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from lib_trainer.bench import slider
+from lib_trainer.bench.slider import PAIRS, Slid
+from lib_trainer.training.goals import GOALS
+from lib_trainer.txt2img_host import Txt2ImgHost
+
+if TYPE_CHECKING:
+    from lib_trainer.jobs import Jobs
+    from lib_trainer.training.config import TrainConfig
+
+Report = Callable[[str], None]
+
+STRENGTHS = (-1.0, 0.0, 1.0)
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What was measured.
+
+    Attributes:
+        slid: eyes, hair and background by strength.
+        scores: the last copy score of the copiers, before and after; 0 = as the model draws, 1 = the pictures.
+    """
+
+    slid: Slid
+    scores: list[float]
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns the figures as JSON-ready values."""
+        return {**self.slid.to_json(), "copy_scores": self.scores}
+
+
+def measure(host: Txt2ImgHost, jobs: Jobs, report: Report, pictures: int = 50, **changes: Any) -> Measured:
+    """Trains the difference, draws and judges.
+
+    Args:
+        host: a host with the demo checkpoint loaded. jobs: its jobs.
+        report: told what is being done, a line at a time.
+        pictures: how many are drawn at each strength.
+        changes: settings that differ from the goal "demo_copiers".
+
+    Raises:
+        UserError: the training failed.
+    """
+    settings = config("bench-copiers", **changes)
+    report(f"training {settings.name}: two copiers, rank {settings.rank}, {settings.optimizer} "
+           f"{settings.learning_rate}")
+    begin = time.perf_counter()
+    scores = train(jobs, settings)
+    seconds = time.perf_counter() - begin
+    report(f"trained in {seconds:.0f} s, copy scores {scores}")
+    slid = slider.measure(host, settings.name, pictures, STRENGTHS, report)
+    return Measured(replace(slid, seconds=seconds), scores)
+
+
+def config(name: str, **changes: Any) -> TrainConfig:
+    """Returns the settings of the goal "demo_copiers" for the pairs of the sample dataset."""
+    from lib_trainer.training.config import TrainConfig
+
+    return TrainConfig(**{"name": name, "images": str(PAIRS), **GOALS["demo_copiers"].changes, **changes})
+
+
+def train(jobs: Jobs, settings: TrainConfig) -> list[float]:
+    """Trains; returns the last copy score of every copier.
+
+    Raises:
+        UserError: the training failed.
+    """
+    from lib_trainer.errors import UserError
+
+    job = jobs.start(settings)
+    job.wait()
+    events = job.events()
+    if events[-1]["kind"] != "Finished" or not events[-1]["file"]:
+        raise UserError(f"The training of {settings.name} failed: {events[-1].get('message', events[-1]['kind'])}")
+    return last_scores(events)
+
+
+def last_scores(events: Sequence[Mapping[str, Any]]) -> list[float]:
+    """Returns the last copy score of every part that has one, in the order of the parts."""
+    scores: dict[int, float] = {}
+    part = 0
+    for event in events:
+        part += event["kind"] == "PhaseStarted"
+        if event["kind"] == "CopyScored":
+            scores[part] = round(event["score"], 3)
+    return list(scores.values())
