@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from lib_trainer.blocks.layers import block_of
 from lib_trainer.blocks.layouts import BLOCKS_26
 from lib_trainer.errors import UserError
-from lib_trainer.lora import header_check, keys, whole
+from lib_trainer.lora import header_check, keys, layout, whole
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -81,38 +81,16 @@ def save(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str],
     Raises:
         UserError: the name is taken, the disk is full or the folder cannot be written.
     """
-    if not path.exists() or overwrite:
-        whole.write(path, serialise(tensors, metadata), overwrite)
-    else:
+    if path.exists() and not overwrite:
         raise whole.taken(path)
+    with whole.writing(path, layout.size(tensors, metadata), overwrite) as file:
+        for piece in layout.pieces(tensors, metadata):
+            file.write(piece)
 
 
 def serialise(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> bytes:
-    """Returns a safetensors file as bytes, the metadata in sorted order.
-
-    The safetensors package keeps metadata in a hash map, whose order differs from run to run; the header is written
-    anew with its entries sorted, so that equal content gives equal bytes. The tensor area is the package's own.
-    """
-    from safetensors.torch import save as to_bytes
-
-    content = to_bytes(dict(tensors), dict(metadata))
-    end = 8 + int.from_bytes(content[:8], "little")
-    header = json.loads(content[8:end])
-    text = header_text(header, header.pop("__metadata__", {}))
-    return b"".join((len(text).to_bytes(8, "little"), text, memoryview(content)[end:]))
-
-
-def header_text(entries: Mapping[str, Any], metadata: Mapping[str, str]) -> bytes:
-    """Returns a header as we write it: the metadata first, all names in sorted order, filled up to 8 bytes.
-
-    Args:
-        entries: tensor name -> dtype, shape and data_offsets.
-        metadata: text by text.
-    """
-    described: dict[str, Any] = {"__metadata__": dict(sorted(metadata.items()))} if metadata else {}
-    described |= {name: dict(sorted(entries[name].items())) for name in sorted(entries)}
-    text = json.dumps(described, ensure_ascii=False, separators=(",", ":")).encode("utf8")
-    return text + b" " * (-len(text) % 8)
+    """Returns a safetensors file as bytes: what `save` writes."""
+    return b"".join(layout.pieces(tensors, metadata))
 
 
 def inspect(path: Path) -> dict[str, Any]:

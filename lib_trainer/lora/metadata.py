@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from lib_trainer.lora.file import serialise
+from lib_trainer.lora import layout
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -26,6 +26,9 @@ IMPLEMENTATION = "train-lora-and-block-weight"
 
 MODEL_HASH = "sshs_model_hash"
 """Key of the SHA-256 of a file's tensors."""
+
+_LEGACY = range(0x100000, 0x110000)
+"""Bytes of a file whose SHA-256 begins with the legacy hash."""
 
 _UNTOUCHED: dict[str, Any] = {
     "network_dropout": None, "scale_weight_norms": None,
@@ -194,9 +197,11 @@ def hashes(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> dict[s
     `sshs_model_hash` is the SHA-256 of the tensor area; `sshs_legacy_hash` the first 8 digits of the SHA-256 of the
     64 KiB that begin at 1 MiB (nothing, for a smaller file).
     """
-    content = memoryview(serialise(tensors, {key: text for key, text in metadata.items() if key.startswith("ss_")}))
-    start = 8 + int.from_bytes(content[:8], "little")
-    return {
-        MODEL_HASH: hashlib.sha256(content[start:]).hexdigest(),
-        "sshs_legacy_hash": hashlib.sha256(content[0x100000:0x110000]).hexdigest()[:8],
-    }
+    content = layout.pieces(tensors, {key: text for key, text in metadata.items() if key.startswith("ss_")})
+    begin = next(content)
+    model, legacy, at = hashlib.sha256(), hashlib.sha256(begin[_LEGACY.start:_LEGACY.stop]), len(begin)
+    for piece in content:
+        model.update(piece)
+        legacy.update(piece[max(0, _LEGACY.start - at):max(0, _LEGACY.stop - at)])
+        at += len(piece)
+    return {MODEL_HASH: model.hexdigest(), "sshs_legacy_hash": legacy.hexdigest()[:8]}

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Protocol
 
 from lib_trainer.errors import UserError
-from lib_trainer.lora import file
+from lib_trainer.lora import file, layout
 from lib_trainer.workbench.operation import Operation, Outcome, Progress, finish
 
 _PIECE = 1 << 20
@@ -118,14 +118,14 @@ def legacy(path: Path, metadata: Mapping[str, str] | None = None) -> str:
     Args:
         path: whose tensors. metadata: to take in place of its own.
 
-    The metadata are taken in sorted order (`lora.file.serialise`); kohya's own order is that of a hash map.
+    The metadata are taken in sorted order (`lora.layout`); kohya's own order is that of a hash map.
 
     Raises:
         UserError: the file is damaged.
     """
     header, own, start = file.header_entries(path)
     told = own if metadata is None else metadata
-    text = file.header_text(header, {key: value for key, value in told.items() if key.startswith("ss_")})
+    text = layout.header_text(header, {key: value for key, value in told.items() if key.startswith("ss_")})
     head = (len(text).to_bytes(8, "little") + text)[_OLD_BEGIN:_OLD_BEGIN + _OLD_BYTES]
     with path.open("rb") as opened:
         opened.seek(start + max(0, _OLD_BEGIN - 8 - len(text)))

@@ -18,10 +18,10 @@ import torch
 from lib_trainer.blocks.elements import NO_ELEMENTS, Elements
 from lib_trainer.blocks.presets import Presets
 from lib_trainer.errors import Problems, UserError
-from lib_trainer.lora import base_weights, file, metadata, whole
+from lib_trainer.lora import base_weights, metadata
 from lib_trainer.lora.bake import BaseWeight
 from lib_trainer.lora.checkpoint_layers import FAMILIES
-from lib_trainer.workbench import factors, kernels, layer_sum, record, report, summands, written
+from lib_trainer.workbench import factors, kernels, layer_sum, new_lora, record, report, summands, written
 from lib_trainer.workbench.decomposition import device_of
 from lib_trainer.workbench.layer_sum import Weighted
 from lib_trainer.workbench.operation import Operation, Outcome, Progress
@@ -79,7 +79,7 @@ def run(order: MergeOrder) -> Operation:
     carried, notes = ({}, _left_behind(added)) if order.shuffle else summands.embeddings(added)
     tensors = {f"{layer.name}.{part}": tensor for layer in layers for part, tensor in layer.tensors.items()} | carried
     yield Progress(1, 1, "Writing")
-    file.save(order.out, tensors, record.with_hashes(tensors, _record(order, added, layers, family)))
+    new_lora.save(order.out, tensors, _record(order, added, layers, family))
     return _outcome(order, added, layers, family, notes)
 
 
@@ -89,8 +89,7 @@ def _check(order: MergeOrder) -> None:
     Raises:
         UserError: there is something.
     """
-    if order.out.exists():
-        raise whole.taken(order.out)
+    new_lora.require_new(order.out)
     faults = order.reduction.faults()
     if not order.sources:
         faults.append("There is nothing to add up: name at least one LoRA.")

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from lib_trainer.errors import Problems, UserError
-from lib_trainer.lora import file, whole
+from lib_trainer.lora import file, layout, whole
 from lib_trainer.lora.metadata import MODEL_HASH
 from lib_trainer.workbench import hashes, new_lora, private_metadata
 from lib_trainer.workbench.operation import Operation, Outcome, Progress, finish
@@ -77,7 +77,7 @@ def run(order: MetadataOrder) -> Operation:
     if order.out is None:
         facts["summary"] = f"{len(rows)} of {len(before)} entries would change; nothing was written."
         return Outcome(None, facts, rows, notes)
-    text = file.header_text(header, after)
+    text = layout.header_text(header, after)
     yield from _copied(order.source, order.out, len(text).to_bytes(8, "little") + text, start)
     size = order.out.stat().st_size
     facts |= {"bytes": size, "summary": f"{order.out.name}: {size / 1e6:.1f} MB, {len(rows)} of {len(before)} entries "

@@ -14,10 +14,10 @@ from pathlib import Path
 from torch import Tensor
 
 from lib_trainer.errors import Problems, UserError
-from lib_trainer.lora import base_weights, file, keys, metadata, whole
+from lib_trainer.lora import base_weights, keys, metadata
 from lib_trainer.lora.bake import BaseWeight
 from lib_trainer.lora.checkpoint_layers import FAMILIES
-from lib_trainer.workbench import factors, kernels, layer_sum, names, reading, record, report, written
+from lib_trainer.workbench import factors, kernels, layer_sum, names, new_lora, reading, record, report, written
 from lib_trainer.workbench.decomposition import device_of
 from lib_trainer.workbench.layer_sum import Weighted
 from lib_trainer.workbench.operation import Operation, Outcome, Progress
@@ -55,8 +55,7 @@ def run(order: ResizeOrder) -> Operation:
         UserError: the order contradicts itself, or a file cannot be read or written.
     """
     check(order)
-    if order.out.exists():
-        raise whole.taken(order.out)
+    new_lora.require_new(order.out)
     lora = reading.read(order.source, order.family)
     stays = [layer for layer, parts in keys.by_layer(lora.tensors).items() if _stays(parts, order)]
     with ExitStack() as stack:
@@ -67,7 +66,7 @@ def run(order: ResizeOrder) -> Operation:
                         "Name the checkpoint that it was trained on, or choose another LoRA.")
     tensors = {f"{layer.name}.{part}": tensor for layer in layers for part, tensor in layer.tensors.items()}
     tensors |= lora.carried
-    file.save(order.out, tensors, record.with_hashes(tensors, _record(order, lora, layers)))
+    new_lora.save(order.out, tensors, _record(order, lora, layers))
     return _outcome(order, lora, layers, stays)
 
 

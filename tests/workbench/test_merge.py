@@ -240,6 +240,8 @@ def test_what_does_not_go_together_is_told(tmp_path: Path) -> None:
             merged(out, *sources)
     with pytest.raises(UserError, match="never overwritten"):
         merged(a, Source(a))
+    with pytest.raises(UserError, match=r"end with .safetensors"):
+        merged(tmp_path / "s.ckpt", Source(a))
     assert not out.exists()
 
 
