@@ -4,6 +4,7 @@
     const ours = window.trainLora;
     if (ours.pairs) return;
     const pairs = ours.pairs = { tab: null, chosen: [null, null] };
+    const FILLED = 600; // milliseconds: gradio shows an answer before its other boxes hold what came with it
 
     const { find, t } = ours;
     const box = (id) => { const node = find(id); return node && node.querySelector("textarea, input"); };
@@ -57,7 +58,7 @@
         state("");
         const told = find("train_lora_pair_told");
         if (told.querySelector(".tl-added")) { choose(0, null); choose(1, null); }
-        ours.press("train_lora_touch");
+        setTimeout(() => ours.press("train_lora_touch"), FILLED);
     }
 
     function takeDrops(tab) {

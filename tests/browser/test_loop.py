@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
+from selenium.webdriver.common.keys import Keys
 
 from lib_trainer.ui.page import DEMO
 from tests.browser.conftest import Site, start_browser
@@ -149,6 +150,34 @@ def test_dropped_pictures_become_the_picture_folder(page: Page, site: Site, tmp_
             new DragEvent("drop", { dataTransfer: transfer, bubbles: true, cancelable: true }));""", "caption")
     page.until("the dropped file", lambda: (folder / "more.txt").is_file())
     assert {path.name for path in folder.iterdir()} == {"zko (1).png", "zko (1).txt", "more.txt"}
+
+
+def test_two_pictures_side_by_side_become_a_pair(page: Page, site: Site) -> None:
+    page.tab("tab_train_lora")
+    page.put("train_lora_name", "eyes")
+    card = page.driver.find_element("id", "train_lora_pairs")
+    assert not card.is_displayed(), "the card is there for methods that learn from pairs only"
+    page.put("train_lora_method", "addift").send_keys(Keys.ENTER)
+    page.see("#train_lora_pairs")
+    page.press("train_lora_pair_add")
+    assert "Choose both pictures first" in page.text("#train_lora_pair_state")
+    sides = [DATASET.parent / "pairs" / f"01_{side}.png" for side in ("open", "closed")]
+    for slot, picture in zip(card.find_elements("css selector", ".tl-slot input"), sides, strict=True):
+        slot.send_keys(str(picture))
+    page.until("both pictures side by side", lambda: all(
+        image.is_displayed() for image in card.find_elements("css selector", ".tl-slot img")))
+    page.see("#train_lora_pairs textarea").send_keys("1girl")
+    page.press("train_lora_pair_add")
+    folder = site.folder / "outputs" / "settings" / "datasets" / "eyes"
+    page.until("the new folder in its box", lambda: page.value("train_lora_images") == str(folder))
+    page.until("the pair on the card", lambda: len(page.driver.find_elements(
+        "css selector", "#train_lora_dataset .tl-couple img")) == 2)
+    assert {path.name for path in folder.iterdir()} == {"01_open.png", "01_open_after.png", "01_open.txt"}
+    assert (folder / "01_open_after.png").read_bytes() == sides[1].read_bytes()
+    page.until("free places", lambda: not any(
+        image.is_displayed() for image in card.find_elements("css selector", ".tl-slot img")))
+    page.put("train_lora_method", "lora").send_keys(Keys.ENTER)
+    page.until("no card", lambda: not card.is_displayed())
 
 
 def test_the_page_speaks_the_persons_language_and_fits_the_window(page: Page) -> None:
