@@ -135,7 +135,13 @@ def _show(event: dict[str, Any], as_json: bool) -> None:
     kind = event["kind"]
     if kind == "Stepped":
         print(event["text"], flush=True)
-    elif kind == "Cached":
+    elif kind == "PhaseStarted":
+        print(f"{event['number']} of {event['of']}: {event['title']}", flush=True)
+    elif kind == "CopyScored":
+        print(f"copy score {event['score']:.2f} after {event['step']} steps", flush=True)
+    elif kind == "WorkDone":
+        print("\n".join(filter(None, [event["facts"].get("summary", ""), *event["notes"]])), flush=True)
+    elif kind in ("Cached", "Worked"):
         print(f"{event['what']}: {event['done']}/{event['total']}", flush=True)
     elif kind == "Validated":
         best = f" (best {event['best_loss']:.5g} at step {event['best_step']})" if event["best_step"] else ""

@@ -40,8 +40,8 @@ _COPIERS: dict[str, Any] = {
     "conv_alpha": 8.0, "blocks": "", "train_unet": True, "train_text_encoder": False, "reg_images": "",
     "validation_split": 0.0, "optimizer_args": "", "learning_rate": "1e-3", "unet_lr": "", "scheduler": "constant",
     "warmup": "0", "noise_offset": 0.0, "min_snr_gamma": 0.0, "min_timestep": 0, "max_timestep": 1000,
-    "cache_latents": True, "cache_captions": True, "copier_way": "subtract", "copier_seeds": "1, 2",
-    "copier_every_steps": 0, "copier_reduction": "exact",
+    "cache_latents": True, "cache_captions": True, "copier_way": "subtract", "copier_score": 0.0,
+    "copier_seeds": "1, 2", "copier_every_steps": 0, "copier_reduction": "exact",
 }
 """What goals of two copiers have in common: 192 uses of a picture in four epochs of 16 steps, as in the article."""
 
@@ -187,7 +187,8 @@ GOALS: dict[str, Goal] = {
         "Demo checkpoint, copiers",
         "The pairs of the sample dataset (open and closed eyes) on the small demo checkpoint, by two copiers: some "
         "minutes on two CPU cores. Not for real checkpoints.",
-        {**_COPIERS, "repeats": 48, "optimizer": "AdamW", "learning_rate": "2e-3", "precision": "auto",
+        {**_COPIERS, "repeats": 48, "epochs": 6, "conv_rank": 0, "optimizer": "AdamW", "learning_rate": "4e-3",
+         "scheduler": "cosine", "precision": "auto", "min_timestep": 500, "preview_steps": 10, "preview_cfg": 4.0,
          "before_suffix": "_open", "after_suffix": "_closed"},
     ),
     "erase": Goal(

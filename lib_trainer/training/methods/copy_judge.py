@@ -15,7 +15,7 @@ from PIL import Image
 
 from lib_trainer.data.dataset import Dataset, Placed
 from lib_trainer.training.config import TrainConfig
-from lib_trainer.training.events import CopyScored, EndedEarly, Event, Previewed
+from lib_trainer.training.events import CopyScored, EndedEarly, Event, Previewed, Warned
 from lib_trainer.training.methods import copy_score
 from lib_trainer.training.methods.copy_score import Aim
 from lib_trainer.training.run import Run
@@ -97,7 +97,11 @@ class CopyJudge:
         """Measures samples; tells the score, and that it is enough."""
         if not isinstance(event, Previewed):
             return
-        now = self._distances(event)
+        try:
+            now = self._distances(event)
+        except OSError as error:
+            yield Warned(f"The copy score of step {event.step} is left out: a sample cannot be read ({error}).")
+            return
         if event.step == 0:
             self.untouched = now
             return

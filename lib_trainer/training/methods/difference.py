@@ -15,6 +15,7 @@ from pathlib import Path
 
 from lib_trainer.data.pairs import first_sides, second_sides
 from lib_trainer.data.scan import Item
+from lib_trainer.errors import UserError
 from lib_trainer.host import Host
 from lib_trainer.lora import card, file, metadata, whole
 from lib_trainer.training.checks.copiers import AFTER, BEFORE, named, seeds_of
@@ -59,6 +60,9 @@ def course(
     Raises:
         UserError: something went wrong that the person can mend.
     """
+    if world.size > 1 and config.copier_score:
+        raise UserError(f"copier_score = {config.copier_score:g}: samples are drawn in one process only, so several "
+                        "processes cannot end a copier together; set it to 0, or train in one process.")
     folders: list[Path] = []
 
     def parts(folder: Path) -> list[Part]:
