@@ -27,7 +27,20 @@ DONE, MISTAKE = 0, 1
 
 
 class _Parser(argparse.ArgumentParser):
-    """A parser whose complaints are sentences like all others, with exit code 1."""
+    """A parser whose complaints are sentences like all others, with exit code 1.
+
+    Attributes:
+        later: adds its commands when it is first used, where making them would cost every other command time.
+    """
+
+    later: Callable[[argparse.ArgumentParser], None] | None = None
+
+    def parse_known_args(self, *given: Any, **named: Any) -> tuple[Any, list[str]]:
+        """Parses, after the commands have been added."""
+        later, self.later = self.later, None
+        if later is not None:
+            later(self)
+        return super().parse_known_args(*given, **named)
 
     def error(self, message: str) -> NoReturn:
         raise UserError(f"{message[:1].upper()}{message[1:]}; see '{self.prog} --help'.")
@@ -56,8 +69,7 @@ def _parser() -> argparse.ArgumentParser:
     blocks = commands.add_parser("blocks", help="per-block weights").add_subparsers(required=True, metavar="COMMAND")
     cli_blocks.add_commands(blocks)
     _add_analyze(blocks.add_parser("analyze", help="tell which blocks of a LoRA matter"))
-    lora = commands.add_parser("lora", help="LoRA files")
-    cli_lora.add_commands(lora.add_subparsers(required=True, metavar="COMMAND"))
+    commands.add_parser("lora", help="LoRA files").later = cli_lora.add_commands
     recipe = commands.add_parser("recipe", help="settings of other programs, and back")
     cli_recipe.add_commands(recipe.add_subparsers(required=True, metavar="COMMAND"))
     dataset = commands.add_parser("dataset", help="training pictures").add_subparsers(required=True, metavar="COMMAND")

@@ -5,17 +5,19 @@
 from __future__ import annotations
 
 import argparse
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from lib_trainer import cli_workbench
-from lib_trainer.workbench.forms import into_checkpoint, merge, table
-from lib_trainer.workbench.forms.form import Form
 
-ParserT = TypeVar("ParserT", bound=argparse.ArgumentParser)
+if TYPE_CHECKING:
+    from lib_trainer.workbench.forms.form import Form
 
 
-def add_commands(commands: argparse._SubParsersAction[ParserT]) -> None:
+def add_commands(parser: argparse.ArgumentParser) -> None:
     """Adds the commands below `lora`."""
+    from lib_trainer.workbench.forms import into_checkpoint, table
+
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for form in table.FORMS.values():
         if form is not into_checkpoint.FORM:  # `merge --checkpoint`
             parser = commands.add_parser(form.name, help=_first_sentence(form))
@@ -31,6 +33,8 @@ def _extend_merge(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_difference(parser: argparse.ArgumentParser) -> None:
+    from lib_trainer.workbench.forms import merge
+
     parser.add_argument("a", metavar="A", help="the LoRA from which is taken")
     parser.add_argument("b", metavar="B", help="the LoRA that is taken away")
     shown = tuple(field for field in merge.FORM.fields if field is not merge.SOURCES)
@@ -39,6 +43,8 @@ def _add_difference(parser: argparse.ArgumentParser) -> None:
 
 
 def _merge(arguments: argparse.Namespace) -> int:
+    from lib_trainer.workbench.forms import into_checkpoint, merge
+
     if arguments.checkpoint is None:
         return cli_workbench.run(merge.FORM, arguments)
     form = into_checkpoint.FORM
@@ -52,11 +58,15 @@ def _is_given(form: Form, name: str, value: object) -> bool:
 
 def _of_merge_alone(arguments: argparse.Namespace, form: Form) -> dict[str, Any]:
     """Returns options that mean nothing for a checkpoint, so that reading them tells the person."""
+    from lib_trainer.workbench.forms import merge
+
     names = {field.name for field in merge.FORM.fields} - {field.name for field in form.fields}
     return {name: value for name in sorted(names) if (value := getattr(arguments, name)) is not None}
 
 
 def _difference(arguments: argparse.Namespace) -> int:
+    from lib_trainer.workbench.forms import merge
+
     given = {field.name: getattr(arguments, field.name) for field in merge.FORM.fields if field is not merge.SOURCES}
     sources = [{"lora": arguments.a, "strength": 1.0}, {"lora": arguments.b, "strength": -1.0}]
     return cli_workbench.run(merge.FORM, arguments, {**given, merge.SOURCES.name: sources})

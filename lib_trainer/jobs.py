@@ -21,7 +21,6 @@ from lib_trainer.training.config import TrainConfig
 from lib_trainer.training.controls import Controls
 from lib_trainer.training.events import Event, Failed, PhaseStarted, Started, Warned
 from lib_trainer.training.resume.words import AUTO
-from lib_trainer.workbench.desk import Desk
 
 if TYPE_CHECKING:
     from lib_trainer.data.cache_folder import CacheSize
@@ -157,9 +156,11 @@ class Jobs:
             world: the processes that train together, None = this one alone.
             logs: whether somebody reads the events who writes logs of them; else a run that wants logs is told so.
         """
+        from lib_trainer.workbench import desk
+
         self._host, self._world, self._logs = host, world, logs
         self.queue = Queue(host.paths.settings, self)
-        self.workbench = Desk(host, lambda: self.current is not None and self.current.running)
+        self.workbench = desk.Desk(host, lambda: self.current is not None and self.current.running)
         self._lock = threading.Lock()
         self._history: list[Job] = []
 
