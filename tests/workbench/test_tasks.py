@@ -5,10 +5,13 @@ import threading
 from pathlib import Path
 
 import pytest
+import torch
 
 from lib_trainer.errors import Problems, UserError
+from lib_trainer.host import HostPaths
 from lib_trainer.hosts.standalone.host import StandaloneHost
 from lib_trainer.jobs import Jobs
+from lib_trainer.lora import file
 from lib_trainer.workbench.forms.places import HostPlaces
 from lib_trainer.workbench.operation import Operation, Outcome, Progress
 from lib_trainer.workbench.tasks import KEPT, Busy, Tasks
@@ -111,6 +114,19 @@ def test_a_folder_is_resized_in_one_go(host: StandaloneHost) -> None:
     assert task.wait(LONG) and task.state()["problems"] == []
     assert sorted(host.loras()) == ["a", "a-resized", "b", "b-resized"]
     assert desk.choices()["folders"] == [".", "small"]
+
+
+def test_a_checkpoint_goes_where_checkpoints_lie(checkpoint: Path, tmp_path: Path) -> None:
+    folders = {name: tmp_path / name for name in ("loras", "outputs", "settings", "cache", "checkpoints")}
+    host = StandaloneHost(checkpoint, HostPaths(**folders), models_dir=folders["checkpoints"])
+    layer = "lora_unet_mid_block_attentions_0_proj_in"
+    width = file.read_header(checkpoint)[0]["model.diffusion_model.middle_block.1.proj_in.weight"][1][0]
+    stored.write(host.paths.loras / "a.safetensors", {
+        f"{layer}.lora_down.weight": torch.ones(1, width, 1, 1), f"{layer}.lora_up.weight": torch.ones(width, 1, 1, 1)})
+    task = Jobs(host).workbench.start("into_checkpoint", {
+        "sources": [{"lora": "a"}], "checkpoint": checkpoint.name, "out": "merged"})
+    assert task.wait(LONG) and task.state()["problems"] == []
+    assert folders["checkpoints"] / "merged.safetensors" in host.checkpoints()
 
 
 def test_auto_leaves_the_gpu_to_a_training(host: StandaloneHost) -> None:
