@@ -15,7 +15,7 @@ from lib_trainer.lora.algorithms import parts as layer_parts
 from lib_trainer.lora.algorithms import registry
 from lib_trainer.lora.bake import NOT_LAYERS
 from lib_trainer.lora.checkpoint_layers import Layer, Place
-from lib_trainer.workbench import reading, summands
+from lib_trainer.workbench import factors, reading, summands
 from lib_trainer.workbench.sources import Source
 from lib_trainer.workbench.summands import Summand
 
@@ -52,12 +52,14 @@ class Acting:
             former: the checkpoint's own numbers there, float64.
 
         Raises:
-            UserError: the layer does not fit.
+            UserError: the layer does not fit, or holds no numbers.
         """
         wants_bias = place == self.layers[layer].bias
         stored = {part: tensor for part, tensor in self.summand.layers[layer].items()
                   if (part in registry.BIASES) == wants_bias}
-        found = registry.change(layer, layer_parts.read(stored, former.device).to_double(), former)
+        parts = layer_parts.read(stored, former.device).to_double()
+        factors.require_numbers(layer, parts)
+        found = registry.change(layer, parts, former)
         delta = found.bias if wants_bias else found.weight
         if delta is None or delta.shape != former.shape:
             raise UserError(f"The layer '{layer}' of '{self.summand.name}' does not fit the checkpoint, whose tensor "

@@ -100,7 +100,7 @@ def term(
         UserError: the tensors hold no numbers, or do not fit each other or the base model's weight.
     """
     parts = layer_parts.read(stored, device).to_double()
-    _require_numbers(layer, parts)
+    require_numbers(layer, parts)
     if needs_base(parts.names):
         assert base is not None  # refused before
         return _with_base(layer, parts, base(keys.canonical(layer)).to(device, torch.float64))
@@ -143,7 +143,15 @@ def _bias(parts: Parts) -> Tensor | None:
     return sum(found[1:], found[0]) if found else None
 
 
-def _require_numbers(layer: str, parts: Parts) -> None:
+def require_numbers(layer: str, parts: Parts) -> None:
+    """Refuses what would make a file of numbers that are none.
+
+    Args:
+        layer: kohya layer name, for the sentence. parts: its tensors.
+
+    Raises:
+        UserError: a tensor, or alpha, holds something that is no number.
+    """
     numbers = {"alpha": parts.alpha, "scale": parts.scale}
     broken = [part for part, tensor in parts.tensors.items() if not bool(tensor.isfinite().all())] + [
         name for name, number in numbers.items() if number is not None and not math.isfinite(number)]

@@ -108,8 +108,9 @@ def _check(order: IntoCheckpointOrder) -> None:
                       f"{', '.join(streamed.PRECISIONS)}. Choose one of them.")
     if order.out.suffix.lower() != ".safetensors":
         faults.append(f"The new checkpoint '{order.out}' must end in .safetensors. Change its name.")
-    if order.out.exists() and not order.replace:
+    if order.out.exists() and (not order.replace or order.out.resolve() == order.base.resolve()):
         faults.append(str(whole.taken(order.out)))
+    faults += [fault for source in order.sources for fault in source.faults()]
     if faults:
         raise Problems(faults)
 

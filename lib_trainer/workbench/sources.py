@@ -1,6 +1,7 @@
 """What goes into a sum of LoRAs: a file, how strongly, and with which block weights. Standard library only."""
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,3 +23,9 @@ class Source:
     te: float | None = None
     unet: float | None = None
     weights: str = ""
+
+    def faults(self) -> list[str]:
+        """Returns a sentence for every strength that is no number."""
+        return [f"The strength of '{self.path.name}' is {strength}. Give a number."
+                for strength in (self.strength, self.te, self.unet)
+                if strength is not None and not math.isfinite(strength)]
