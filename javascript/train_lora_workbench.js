@@ -185,7 +185,7 @@
         });
         new IntersectionObserver((entries) => {
             if (!entries.some((entry) => entry.isIntersecting)) return;
-            if (!root.firstChild) begin(); else { bench.refresh().catch(() => {}); poll(); }
+            if (!ours.find("lora_workbench_form")) begin(); else { bench.refresh().catch(() => {}); poll(); }
         }).observe(root);
     });
 })();

@@ -40,7 +40,8 @@ def add_fields(parser: argparse.ArgumentParser, fields: Iterable[Field]) -> None
 def _add(parser: argparse.ArgumentParser, field: Field) -> None:
     told: dict[str, Any] = {"help": (field.help + _default(field)).replace("%", "%%")}
     if field.kind == "sources":
-        parser.add_argument(field.name, nargs="+", metavar="FILE[:STRENGTH[:WEIGHTS]]", **told)
+        told["help"] += " Written as FILE, FILE:0.8 or FILE:0.8:NCNF."
+        parser.add_argument(field.name, nargs="+", metavar="LORA", **told)
     elif field.positional:
         parser.add_argument(field.name, **told)
     elif field.kind == "flag":

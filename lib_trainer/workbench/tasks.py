@@ -73,8 +73,7 @@ class Task:
         """Returns its state with the outcome, None while there is none."""
         with self._lock:
             outcome = self._outcome
-        told = json.loads(json.dumps(outcome.to_json())) if outcome else None  # some writers refuse keys of numbers
-        return {**self.state(), "outcome": told}
+        return {**self.state(), "outcome": _plain(outcome.to_json()) if outcome else None}
 
     def run(self, operation: Operation) -> None:
         """Runs to the end; a bug of ours is told like a failure and goes on to the console."""
@@ -105,6 +104,12 @@ class Task:
             self._seconds = time.monotonic() - self._begun
             self._changes += 1
         self._over.set()
+
+
+def _plain(told: dict[str, Any]) -> dict[str, Any]:
+    """Returns JSON as every writer takes it: keys are texts, and so is NaN."""
+    plain: dict[str, Any] = json.loads(json.dumps(told), parse_constant=str)
+    return plain
 
 
 class Tasks:

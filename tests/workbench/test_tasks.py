@@ -35,7 +35,7 @@ class Gated:
             self.reached.set()
             self.go.wait(LONG)
             yield Progress(2, 3, "Writing")
-            return Outcome(facts={"ranks": {8: 2}})
+            return Outcome(facts={"ranks": {8: 2}, "norm": float("nan")})
         finally:
             self.temporary.unlink()
 
@@ -57,8 +57,9 @@ def test_a_task_tells_how_far_it_is_and_what_came_of_it(tmp_path: Path) -> None:
     assert tasks.start("inspect", "Inspect", failing(UserError("no")), instant=True).wait(LONG)
     gated.go.set()
     assert task.wait(LONG)
-    assert task.full()["outcome"]["ranks"] == {"8": 2}
-    assert task.state()["change"] > state["change"] and told == [Outcome(facts={"ranks": {8: 2}})]
+    outcome = task.full()["outcome"]
+    assert (outcome["ranks"], outcome["norm"]) == ({"8": 2}, "NaN")
+    assert task.state()["change"] > state["change"] and [one.facts["ranks"] for one in told] == [{8: 2}]
     assert [one.number for one in tasks.all()] == [1, 2] and tasks.find(2).state()["problems"] == ["no"]
 
 

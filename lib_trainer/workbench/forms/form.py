@@ -34,7 +34,6 @@ class Field:
         fold: the fold of the tab in which it stands; "" = on the first view.
         only: (name of another field, its values) for which alone this one means something; None = always.
         positional: whether the command line takes it without an option's name.
-        cli: whether the command line has it.
     """
 
     name: str
@@ -49,7 +48,6 @@ class Field:
     fold: str = ""
     only: tuple[str, tuple[str, ...]] | None = None
     positional: bool = False
-    cli: bool = True
 
     def to_json(self) -> dict[str, Any]:
         """Returns what the tab draws the control from."""

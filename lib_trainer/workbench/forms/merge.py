@@ -23,7 +23,7 @@ def _begin(values: Values, places: Places) -> Operation:
 
 FORM = Form(
     "merge", "Merge", "Merge", "Adds LoRAs of any kinds into one that does at strength 1 what they do together. "
-    "A \u2212 B gives what A does and B does not.",
+    "A - B gives what A does and B does not.",
     (
         SOURCES, stored.new_lora(), ranks.KIND, *ranks.fields(only_svd=True),
         Field("shuffle", "flag", "Shuffle", "Mixes the ranks so that the LoRAs it was made of cannot be recovered; "
