@@ -65,14 +65,16 @@
 
     function table(rows) {
         const columns = Object.keys(rows[0]).filter((name) => SHARES.has(name) || rows.some((row) => row[name])), head = el("tr", {}, ...columns.map((name) => el("th", { text: NAMES()[name] || name.replace(/_/g, " ") })));
-        const body = rows.map((row) => el("tr", {}, ...columns.map((name) => cell(name, row[name]))));
+        // What is kept is a part of the whole; shares are compared with one another, so the greatest fills its bar.
+        const whole = (name) => (name === "share" ? Math.max(...rows.map((row) => row.share)) || 1 : 1);
+        const body = rows.map((row) => el("tr", {}, ...columns.map((name) => cell(name, row[name], whole(name)))));
         return el("div", { class: "tl-scroll tl-wb-table" }, el("table", { id: "lora_workbench_table" }, el("thead", {}, head), el("tbody", {}, ...body)));
     }
 
-    function cell(name, value) {
+    function cell(name, value, whole) {
         if (SHARES.has(name) && typeof value === "number") {
             const percent = `${(value * 100).toFixed(value > 0.9995 ? 0 : 1)}%`;
-            return el("td", { class: "tl-wb-share" }, el("span", { class: "tl-wb-bar" }, el("i", { style: `width:${Math.max(0, Math.min(1, value)) * 100}%` })), el("span", { text: percent }));
+            return el("td", { class: "tl-wb-share" }, el("span", { class: "tl-wb-bar" }, el("i", { style: `width:${Math.max(0, Math.min(1, value / whole)) * 100}%` })), el("span", { text: percent }));
         }
         return el("td", { class: typeof value === "number" ? "tl-number" : "", text: words(name, value) });
     }
