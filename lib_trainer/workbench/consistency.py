@@ -42,9 +42,9 @@ def _fault(shapes: Mapping[str, Shape]) -> str:
     for part in (*layer_parts.NUMBERS, keys.ALPHA):
         if part in shapes and math.prod(shapes[part]) != 1:
             return f"'{part}' is {list(shapes[part])}, not one number"
-    if keys.DOWN in shapes and keys.UP in shapes:
-        return _lora_fault(shapes)
-    return _product_fault(shapes)
+    own = _lora_fault(shapes) if keys.DOWN in shapes and keys.UP in shapes else _product_fault(shapes)
+    return own or next((f"'{part}' is {list(shape)}, which holds no number" for part, shape in shapes.items()
+                        if 0 in shape and part not in layer_parts.SPARSE_BIAS), "")
 
 
 def _lora_fault(shapes: Mapping[str, Shape]) -> str:

@@ -21,7 +21,8 @@ from lib_trainer.lora.algorithms.registry import DORA_SCALE
 _WIDER = {torch.float32: torch.float64, torch.float64: torch.float64}
 _BITS = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
 _DTYPES = {str(dtype).removeprefix("torch."): dtype for dtype in (
-    torch.float16, torch.bfloat16, torch.float32, torch.float64, torch.int32, torch.int64)}
+    torch.float8_e4m3fn, torch.float8_e5m2, torch.float16, torch.bfloat16, torch.float32, torch.float64, torch.int8,
+    torch.int32, torch.int64)}
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,7 @@ class Folded:
     @property
     def is_finite(self) -> bool:
         """Whether all numbers are numbers."""
-        return bool(self.down.isfinite().all()) and bool(self.up.isfinite().all())
+        return all(bool(_comparable(factor).isfinite().all()) for factor in (self.down, self.up))
 
 
 def fold(parts: Mapping[str, Tensor], rank: int, dims: int, widen: bool = True) -> Folded:
@@ -166,6 +167,11 @@ def _with_sides(tensor: Tensor, dims: int) -> Tensor:
     if dims == 4 and tensor.dim() == 2:
         return tensor[:, :, None, None]
     return tensor.flatten(1).contiguous() if dims == 2 else tensor.contiguous()
+
+
+def _comparable(tensor: Tensor) -> Tensor:
+    """Returns a tensor of which torch can tell whether it is finite: numbers of 8 bits are widened."""
+    return tensor.float() if tensor.element_size() == 1 else tensor
 
 
 def _shape(sides: Sequence[object]) -> tuple[int, ...]:

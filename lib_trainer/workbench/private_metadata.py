@@ -18,11 +18,11 @@ NEEDED = (
 """What loaders, trainers that go on with the file, and the way back from a conversion read."""
 
 _PRIVATE: tuple[tuple[str, tuple[str, ...]], ...] = (
-    ("folders", ("ss_dataset_dirs", "ss_reg_dataset_dirs", "ss_datasets")),
+    ("folders", ("ss_dataset_dirs", "ss_reg_dataset_dirs", "ss_datasets", "ot_config")),
     ("tags", ("ss_tag_frequency", "modelspec.tags")),
     ("file names", ("ss_sd_model_name", "ss_vae_name", "ss_output_name", "modelspec.title", "modelspec.merged_from",
-                    "block_weight.source", "block_weight.base", "block_weight.tag", "workbench.*source*",
-                    "workbench.*base*", "workbench.*merged*")),
+                    "block_weight.source*", "block_weight.base", "block_weight.tag", "workbench.*source*",
+                    "workbench.*base*", "workbench.tuned")),
     ("comments", ("ss_training_comment", "modelspec.description", "modelspec.usage_hint")),
     ("person", ("modelspec.author", "modelspec.thumbnail")),
     ("times", ("ss_training_started_at", "ss_training_finished_at", "ss_session_id", "modelspec.date")),

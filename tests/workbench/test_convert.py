@@ -64,6 +64,13 @@ def test_any_rank_strength_and_dtype_comes_back_bit_by_bit(
     assert there_and_back(folder, source, naming) == source.read_bytes()
 
 
+def test_numbers_of_8_bits_come_back(tmp_path: Path) -> None:
+    tensors = {name: tensor.to(torch.float8_e4m3fn) if tensor.dim() else tensor
+               for name, tensor in stored.small([Q]).items()}
+    source = stored.write(tmp_path / "x.safetensors", tensors)
+    assert there_and_back(tmp_path, source, names.PEFT) == source.read_bytes()
+
+
 def test_dora_comes_back_whatever_shape_its_lengths_have(tmp_path: Path) -> None:
     tensors = stored.lora({MID: ([2, 3, 3, 3], [4, 2, 1, 1]), Q: ([2, 3], [4, 2])})
     tensors |= {f"{MID}.dora_scale": torch.rand(4, 1, 1, 1).half(), f"{Q}.dora_scale": torch.rand(4, 1)}

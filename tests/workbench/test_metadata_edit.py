@@ -68,6 +68,16 @@ def test_nothing_private_is_left(tmp_path: Path) -> None:
         "other": "paths"}
 
 
+def test_what_our_own_operations_record_of_other_files_is_private_too() -> None:
+    """Names and hashes of what a file was made of; how it was made may be told."""
+    for key in ("block_weight.source", "block_weight.source_sha256", "block_weight.source_model_hash",
+                "block_weight.tag", "block_weight.base", "workbench.source", "workbench.source_hash",
+                "workbench.sources", "workbench.base", "workbench.tuned", "ot_config"):
+        assert private_metadata.reason(key, "x"), key
+    for key in ("block_weight.blocks", "block_weight.te", "workbench.reduction", "workbench.folded"):
+        assert not private_metadata.reason(key, "x"), key
+
+
 @pytest.mark.parametrize(("text", "private"), [
     ("/home/me/x", True), (r"C:\x", True), ("D:/x", True), (r"\\nas\x", True), ("~/x", True), ('["/a/b"]', True),
     ("https://a.b/c/d", False), ("sd-scripts/48d368", False), ("1/2", False), ("(512, 512)", False),

@@ -108,6 +108,7 @@ def test_two_names_of_one_layer_are_refused(tmp_path: Path) -> None:
 
 
 def test_all_faults_of_a_file_are_told_at_once(tmp_path: Path) -> None:
+    narrow = Q.replace("to_q", "to_out_0")
     tensors = stored.small((Q, TEXT, CONTEXT, Q.replace("to_q", "to_v"), Q.replace("to_q", "to_k")))
     tensors[f"{Q}.lora_up.weight"] = torch.ones(4, 3)
     tensors[f"{TEXT}.alpha"] = torch.ones(2)
@@ -115,11 +116,13 @@ def test_all_faults_of_a_file_are_told_at_once(tmp_path: Path) -> None:
     tensors[f"{Q.replace('to_q', 'to_v')}.lora_down.weight"] = torch.ones(0, 3)
     tensors[f"{Q.replace('to_q', 'to_v')}.lora_up.weight"] = torch.ones(4, 0)
     tensors[f"{Q.replace('to_q', 'to_k')}.lora_down.weight"] = torch.ones(2)
+    empty = stored.small([narrow])
+    tensors |= {name: tensor[:0] if tensor.dim() and "lora_up" in name else tensor for name, tensor in empty.items()}
     with pytest.raises(Problems) as raised:
         reading.read(stored.write(tmp_path / "x.safetensors", tensors))
     told = " ".join(raised.value.problems)
     for words in ("rank of down [2, 3] and of up [4, 3] differ", "'alpha' is [2]", "without its other half",
-                  "rank is 0", "are no matrices or kernels"):
+                  "rank is 0", "'lora_up.weight' is [0, 2], which holds no number", "are no matrices or kernels"):
         assert words in told
 
 
