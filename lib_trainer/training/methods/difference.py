@@ -138,7 +138,7 @@ def _judge(config: TrainConfig, mine: Findings, others: Findings | None = None) 
 
 def _subtracted(config: TrainConfig, host: Host, findings: Findings, record: PartsRecord) -> Operation:
     """Subtracts, and writes the result with its record and card."""
-    made = record.folder / f"difference{SUFFIX}"
+    made = record.folder / f"{config.name}{SUFFIX}"
     made.unlink(missing_ok=True)
     after, before = record.file(AFTER), record.file(BEFORE)
     try:
