@@ -8,7 +8,6 @@ import json
 import sys
 import threading
 import time
-from collections import deque
 from collections.abc import Callable
 from typing import Any
 
@@ -123,7 +122,7 @@ class Tasks:
         """
         self._ended = ended
         self._lock = threading.Lock()
-        self._tasks: deque[Task] = deque(maxlen=KEPT)
+        self._tasks: list[Task] = []
         self._count = 0
         self._current: Task | None = None
 
@@ -144,11 +143,18 @@ class Tasks:
                 raise Busy(f"'{self._current.title}' is running: wait for its end or cancel it, then start again.")
             self._count += 1
             task = Task(self._count, name, title, self._ended)
-            self._tasks.append(task)
+            self._remember(task)
             if not instant:
                 self._current = task
         threading.Thread(target=task.run, args=(operation,), name=f"workbench {name}", daemon=True).start()
         return task
+
+    def _remember(self, task: Task) -> None:
+        """Adds a task and forgets the oldest one that has ended: looks into files must not push out what runs."""
+        self._tasks.append(task)
+        ended = (one for one in self._tasks if not one.running)
+        if len(self._tasks) > KEPT and (oldest := next(ended, None)) is not None:
+            self._tasks.remove(oldest)
 
     def all(self) -> list[Task]:
         """The tasks that are remembered, the oldest first."""

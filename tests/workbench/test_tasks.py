@@ -97,6 +97,17 @@ def test_the_last_tasks_are_kept() -> None:
         tasks.find(1)
 
 
+def test_what_runs_is_not_forgotten(tmp_path: Path) -> None:
+    tasks, gated = Tasks(), Gated(tmp_path)
+    task = tasks.start("merge", "Merge", gated.run())
+    assert gated.reached.wait(LONG)
+    for _ in range(KEPT + 3):
+        assert tasks.start("inspect", "Inspect", failing(UserError("no")), instant=True).wait(LONG)
+    assert len(tasks.all()) == KEPT and tasks.find(task.number).state()["state"] == "running"
+    gated.go.set()
+    assert task.wait(LONG) and tasks.find(task.number).full()["outcome"] is not None
+
+
 def test_a_host_gets_what_the_desk_makes(host: StandaloneHost) -> None:
     desk = Jobs(host).workbench
     for name in ("a", "b"):
