@@ -5,6 +5,7 @@
     const ours = window.trainLora;
     const { el, t } = ours;
     const SHARES = new Set(["retained", "share", "kept"]);
+    const MOST = 20, LONG = 300; // entries, letters: more are folded
 
     const STATES = () => ({ running: t("running"), done: t("done"), failed: t("failed"), cancelled: t("Cancelled; nothing of it is left.") });
     /** Names of the numbers and columns that operations tell. */
@@ -64,7 +65,8 @@
     }
 
     function table(rows) {
-        const columns = Object.keys(rows[0]).filter((name) => SHARES.has(name) || rows.some((row) => row[name])), head = el("tr", {}, ...columns.map((name) => el("th", { text: NAMES()[name] || name.replace(/_/g, " ") })));
+        const columns = Object.keys(rows[0]).filter((name) => SHARES.has(name) || rows.some((row) => row[name]));
+        const head = el("tr", {}, ...columns.map((name) => el("th", { text: NAMES()[name] || name.replace(/_/g, " ") })));
         // What is kept is a part of the whole; shares are compared with one another, so the greatest fills its bar.
         const whole = (name) => (name === "share" ? Math.max(...rows.map((row) => row.share)) || 1 : 1);
         const body = rows.map((row) => el("tr", {}, ...columns.map((name) => cell(name, row[name], whole(name)))));
@@ -76,7 +78,8 @@
             const percent = `${(value * 100).toFixed(value > 0.9995 ? 0 : 1)}%`;
             return el("td", { class: "tl-wb-share" }, el("span", { class: "tl-wb-bar" }, el("i", { style: `width:${Math.max(0, Math.min(1, value / whole)) * 100}%` })), el("span", { text: percent }));
         }
-        return el("td", { class: typeof value === "number" ? "tl-number" : "", text: words(name, value) });
+        const text = words(name, value);
+        return el("td", { class: typeof value === "number" ? "tl-number" : text.length > 24 ? "tl-wb-long" : "", text });
     }
 
     function words(name, value) {
@@ -88,17 +91,20 @@
         return name === "file" ? String(value).replace(/\.safetensors$/, "") : String(value);
     }
 
-    function list(facts) {
+    function list(facts, named = false) {
         const entries = Object.entries(facts).filter(([, value]) => value !== null && value !== "" && !(Array.isArray(value) && !value.length));
         if (!entries.length) return null;
-        return el("dl", { class: "tl-wb-facts" }, ...entries.flatMap(([name, value]) => [el("dt", { text: NAMES()[name] || name.replace(/_/g, " ") }), fact(name, value)]));
+        const label = (name, value) => (named ? name : (!Array.isArray(value) && NAMES()[name]) || name.replace(/_/g, " "));
+        return el("dl", { class: "tl-wb-facts" }, ...entries.flatMap(([name, value]) => [el("dt", { text: label(name, value) }), el("dd", {}, fact(name, value))]));
     }
 
+    /** One value: texts by name in lines of their own, what is long folded. */
     function fact(name, value) {
-        if (value && typeof value === "object" && !Array.isArray(value) && Object.keys(value).length > 8) {
-            return el("dd", {}, el("details", {}, el("summary", { text: t("{n} entries", { n: Object.keys(value).length }) }), list(value)));
-        }
+        const folded = (count, node) => (count > MOST ? el("details", {}, el("summary", { text: t("{n} entries", { n: count }) }), node) : node);
+        if (Array.isArray(value)) return folded(value.length, el("span", { text: words(name, value) }));
+        const named = value && typeof value === "object" && Object.values(value).some((one) => typeof one === "string");
+        if (named) return folded(Object.keys(value).length, list(value, true) || el("span", {}));
         const text = words(name, value);
-        return text.length > 400 ? el("dd", {}, el("details", {}, el("summary", { text: text.slice(0, 80) + "\u2026" }), el("span", { text }))) : el("dd", { text });
+        return text.length > LONG ? el("details", {}, el("summary", { text: text.slice(0, 60) + "\u2026" }), el("span", { text })) : el("span", { text });
     }
 })();

@@ -48,8 +48,8 @@ FORM = Form(
     (
         Field("file", "lora", "LoRA", "The LoRA; it stays as it is.", required=True, positional=True),
         Field("out", "new_lora", "Name of the new LoRA", "Empty: nothing is written, and you see what would change."),
-        Field("privacy", "flag", "Private", "Takes out names of folders and files, and the lists of tags.",
-              default=False),
+        Field("privacy", "flag", "Private", "Takes out folders, names of files, lists of tags, comments, author and "
+              "times.", default=False),
         Field("put", "lines", "Set", "Lines of NAME=VALUE, such as modelspec.author=me.", default=()),
         Field("remove", "lines", "Take out", "Names of entries, one a line; * stands for any letters, such as ss_*.",
               default=()),
