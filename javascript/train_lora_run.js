@@ -265,7 +265,7 @@
     }
 
     function drawLists(view, s) {
-        const key = [s.id, s.part && s.part.number, s.previews.length, s.saved.length, s.saved[0] && s.saved[0].name, s.warnings.length, document.documentElement.lang].join();
+        const key = [s.id, s.part && s.part.place, s.previews.length, s.saved.length, s.saved[0] && s.saved[0].name, s.warnings.length, document.documentElement.lang].join();
         if (view.listsKey === key) return;
         view.listsKey = key;
         const address = (file) => ours.address("preview?file=" + encodeURIComponent(file));

@@ -136,7 +136,7 @@ def _show(event: dict[str, Any], as_json: bool) -> None:
     if kind == "Stepped":
         print(event["text"], flush=True)
     elif kind == "PhaseStarted":
-        print(f"{event['number']} of {event['of']}: {event['title']}", flush=True)
+        print(f"{event['place']} of {event['of']}: {event['title']}", flush=True)
     elif kind == "CopyScored":
         print(f"copy score {event['score']:.2f} after {event['step']} steps", flush=True)
     elif kind == "WorkDone":

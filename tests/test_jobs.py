@@ -1,6 +1,7 @@
 """Jobs: one at a time, numbered events for every reader, a log, and an end whatever happens."""
 from __future__ import annotations
 
+import dataclasses
 import json
 import threading
 from pathlib import Path
@@ -12,6 +13,7 @@ from lib_trainer.data.scan import scan
 from lib_trainer.errors import Problems, UserError
 from lib_trainer.hosts.standalone.host import StandaloneHost
 from lib_trainer.jobs import LOG_NAME, Jobs
+from lib_trainer.training import events as ev
 from lib_trainer.training.checks import pictures
 from tests.conftest import Settings
 
@@ -32,6 +34,14 @@ def test_events_are_numbered_and_logged(host: StandaloneHost, settings: Settings
     assert job.folder == host.paths.outputs / "train-lora" / "zko"
     lines = (job.folder / LOG_NAME).read_text(encoding="utf8").splitlines()
     assert [json.loads(line) for line in lines] == events
+
+
+def test_no_event_has_a_field_that_its_number_and_time_are_told_by() -> None:
+    """Such a field would stand in the place of the event's own number, and readers would ask for old events again."""
+    kinds = [kind for kind in vars(ev).values() if isinstance(kind, type) and issubclass(kind, ev.Event)]
+    assert len(kinds) > 10
+    for kind in kinds:
+        assert not {"number", "time", "kind"} & {field.name for field in dataclasses.fields(kind)}, kind.__name__
 
 
 def test_the_folders_are_read_once_per_start(

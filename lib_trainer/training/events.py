@@ -51,11 +51,11 @@ class PhaseStarted(Event):
     """A training of several runs begins its next part; the `Started` that follows belongs to it.
 
     Attributes:
-        number: of the part, from 1. of: parts in all. title: what is done in it, such as "Copier of the picture after".
+        place: of the part, from 1. of: parts in all. title: what is done in it, such as "Copier of the picture after".
         folder: of the whole training.
     """
 
-    number: int
+    place: int
     of: int
     title: str
     folder: str = ""

@@ -30,7 +30,7 @@ class Shown:
     def show(self, event: Event) -> None:
         """Shows an event; those that change nothing to be seen are passed over."""
         if isinstance(event, PhaseStarted):
-            self._part = f"{event.number} of {event.of}: {event.title}. "
+            self._part = f"{event.place} of {event.of}: {event.title}. "
             self._display.show(0, 0, self._part)
         elif isinstance(event, Started):
             self._total = event.total_steps

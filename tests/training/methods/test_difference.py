@@ -63,7 +63,7 @@ def change(found: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
 def test_the_difference_is_what_the_second_learned_minus_what_the_first_did(host: StandaloneHost, make: Make) -> None:
     config = make(keep_copiers=True, comment="mine", epochs=2, copier_seeds="1, 2", preview_prompts="my own")
     events = train(config, host)
-    assert [(one.number, one.of, one.title) for one in of(ev.PhaseStarted, events)] == [
+    assert [(one.place, one.of, one.title) for one in of(ev.PhaseStarted, events)] == [
         (1, 3, "Copier of the pictures before"), (2, 3, "Copier of the pictures after"), (3, 3, "After minus before")]
     assert loras(host) == ["light-after.safetensors", "light-before.safetensors", "light.json", "light.safetensors"]
     result, after, before = (change(tensors(host, name)) for name in ("light", "light-after", "light-before"))

@@ -79,7 +79,7 @@ def test_one_training_of_three_parts(host: StandaloneHost, small: TrainConfig) -
         "Warned", "PhaseStarted", "Started", "Stepped", "Stepped", "Stepped", "LossBands", "Saved",
         "PhaseStarted", "Started", "Stepped", "Stepped", "Stepped", "LossBands", "Saved",
         "PhaseStarted", "Worked", "WorkDone", "Saved", "Finished"]
-    assert [(one.number, one.of, one.title) for one in of(ev.PhaseStarted, events)] == [
+    assert [(one.place, one.of, one.title) for one in of(ev.PhaseStarted, events)] == [
         (1, 3, "The first"), (2, 3, "The second"), (3, 3, "Joining")]
     assert [(saved.name, saved.final) for saved in of(ev.Saved, events)] == [
         ("zko-one", False), ("zko-two", False), ("zko", True)]
@@ -112,7 +112,7 @@ def test_a_stopped_training_goes_on_inside_its_part_bit_for_bit(
     assert found is not None and found.folder == job(host) and found.progress == (through, 3)
     assert found.settings["name"] == "zko"
     second = course(replace(small, resume="auto"), host)
-    assert [one.number for one in of(ev.PhaseStarted, second)] == [1, 2, 3][through:]
+    assert [one.place for one in of(ev.PhaseStarted, second)] == [1, 2, 3][through:]
     assert len(of(ev.Stepped, first)) + len(of(ev.Stepped, second)) == 6
     for name in ("", "-one", "-two"):
         assert same_tensors(tensors(host, f"zko{name}"), tensors(host, f"whole{name}"))
@@ -154,7 +154,7 @@ def test_a_failure_in_the_second_part_keeps_the_first(host: StandaloneHost, smal
     taken = host.paths.loras / "zko-two.safetensors"
 
     def take(event: ev.Event) -> None:
-        if isinstance(event, ev.PhaseStarted) and event.number == 2:
+        if isinstance(event, ev.PhaseStarted) and event.place == 2:
             taken.write_bytes(b"a stranger's")
 
     controls = Controls()
@@ -168,7 +168,7 @@ def test_a_failure_in_the_second_part_keeps_the_first(host: StandaloneHost, smal
         course(small, host, give_up, controls)
     taken.unlink()
     events = course(replace(small, resume="auto"), host)
-    assert [one.number for one in of(ev.PhaseStarted, events)] == [2, 3]
+    assert [one.place for one in of(ev.PhaseStarted, events)] == [2, 3]
     assert isinstance(events[-1], ev.Finished) and events[-1].file
 
 
@@ -176,7 +176,7 @@ def test_stopping_without_saving_leaves_no_file(host: StandaloneHost, small: Tra
     controls = Controls()
 
     def stop(event: ev.Event) -> None:
-        if isinstance(event, ev.PhaseStarted) and event.number == 3:
+        if isinstance(event, ev.PhaseStarted) and event.place == 3:
             controls.stop(save=False)
 
     events = course(small, host, stop, controls)
@@ -195,14 +195,14 @@ def test_a_work_that_is_stopped_is_closed(host: StandaloneHost, small: TrainConf
     events = course(small, host, stop, controls)
     assert not of(ev.WorkDone, events) and "zko.safetensors" not in loras(host)
     again = course(replace(small, resume="auto"), host)
-    assert [one.number for one in of(ev.PhaseStarted, again)] == [3] and "zko.safetensors" in loras(host)
+    assert [one.place for one in of(ev.PhaseStarted, again)] == [3] and "zko.safetensors" in loras(host)
 
 
 def test_a_pause_is_kept_between_parts(host: StandaloneHost, small: TrainConfig) -> None:
     controls = Controls()
 
     def press(event: ev.Event) -> None:
-        if isinstance(event, ev.PhaseStarted) and event.number == 3:
+        if isinstance(event, ev.PhaseStarted) and event.place == 3:
             controls.pause()
         if isinstance(event, ev.Paused):
             controls.resume()
@@ -225,7 +225,7 @@ def test_pictures_of_a_part_that_is_through_must_be_the_same(host: StandaloneHos
     controls = Controls()
 
     def stop(event: ev.Event) -> None:
-        if isinstance(event, ev.PhaseStarted) and event.number == 3:
+        if isinstance(event, ev.PhaseStarted) and event.place == 3:
             controls.stop()
 
     course(small, host, stop, controls)
