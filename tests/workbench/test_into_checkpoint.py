@@ -45,7 +45,7 @@ def lora(kind: str, base: Path, folder: Path, seed: int = 1) -> Path:
 
 
 def drawn(host: StandaloneHost, prompt: str) -> np.ndarray:
-    return np.asarray(host.generate(GenerateRequest(prompt=prompt, seed=3, steps=2))[0].image).astype(int)
+    return np.asarray(host.generate(GenerateRequest(prompt=prompt, seed=3, steps=1))[0].image).astype(int)
 
 
 @pytest.fixture
@@ -115,7 +115,7 @@ def test_what_no_lora_changes_stays_to_the_byte(tmp_path: Path) -> None:
     assert any("out.yaml" in note for note in outcome.notes) and outcome.facts["tensors_changed"] == 1
 
 
-@pytest.mark.parametrize("kind", ["sd1", *tiny_families.KINDS])
+@pytest.mark.parametrize("kind", ["sd1", "sd2", "sdxl"])
 def test_every_layer_of_every_family_has_its_place(kind: str, tmp_path: Path) -> None:
     """What a host offers to be trained is found in the file, so every LoRA that it can make can be merged."""
     home = tmp_path / "home"
