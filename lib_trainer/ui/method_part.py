@@ -53,5 +53,5 @@ class MethodPart:
                   if part not in shown]
         hidden.append(FOR_PICTURES if NEEDS[method] == "prompts" else FOR_PROMPTS)
         rule = ", ".join(f"#train_lora_tab .{name}" for name in hidden)
-        return (f'<style>{rule} {{ display: none !important; }}</style><p class="tl-quiet"><span>Method</span>: '
-                f"<b>{escape(method)}</b>. <span>{_SENTENCES[NEEDS[method]]}</span></p>")
+        return (f'<style>{rule} {{ display: none !important; }}</style><p><small>Method</small> '
+                f"<b>{escape(method)}</b> <small>{_SENTENCES[NEEDS[method]]}</small></p>")

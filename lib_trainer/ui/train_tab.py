@@ -152,7 +152,8 @@ class TrainTab:
             **_QUIET)
         self.touch.click(self.on_touch, [self.looked, *draft], shown, **_QUIET)
         self.restore.click(self.on_restore, None, [self.restored, *everything], **_QUIET)
-        self.goal.input(self.on_goal, draft, [self.reason, *shown, *fields], **_QUIET)
+        chosen = self.goal.input(self.on_goal, draft, [self.reason, *shown, *fields], **_QUIET)
+        chosen.then(self.on_touch, [self.looked, *draft], shown, **_QUIET)
         self.files.connect(self.goal, self.problems, everything)
 
     def on_start(self, goal: str, *values: Value) -> list[str]:
@@ -206,15 +207,17 @@ class TrainTab:
 
     def on_touch(self, looked: dict[str, Any] | None, goal: str, *values: Value) -> list[Any]:
         """Remembers the form as it is and reads the picture folder again where its settings changed."""
-        settings = self.form.read(values)
-        if looked == settings:
+        settings, fault = self.form.read(values), ""
+        draft = Draft(self._labels[goal], settings)
+        try:
+            if self._saved.last() != draft:  # a goal and a file that was loaded have been looked at, not remembered
+                self._saved.save(LAST, draft)
+        except UserError as error:
+            fault = notes.problems_of(error)
+        if looked == settings and not fault:
             return [checkpoint_line.told(self._app.host, settings)[0], gr.update(), looked]
         line, card, looked = self._look(settings)
-        try:
-            self._saved.save(LAST, Draft(self._labels[goal], settings))
-        except UserError as error:
-            card += notes.problems_of(error)
-        return [line, card, looked]
+        return [line, card + fault, looked]
 
     def on_restore(self) -> list[Any]:
         """Fills the form of a fresh page with the last settings; the mark tells JavaScript that it may be used."""
