@@ -39,8 +39,7 @@ def test_the_host_has_its_own_model_back_and_both_results_draw_alike(host: Serve
     assert differ(lora, plain)
     assert furthest(lora, merged) <= TOLERANCE
     assert same(host.draw(PROMPT), plain)
-    left = [file for file in (host.home / "outputs").rglob("*.safetensors") if "rounds" in file.name]
-    assert left == []
+    assert list((host.home / "outputs").rglob("*-after-round-*.safetensors")) == [], "the private copies are gone"
 
 
 def test_a_run_that_is_stopped_in_a_later_round_goes_on(host: Server, pictures: Path) -> None:
