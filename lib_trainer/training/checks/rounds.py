@@ -31,9 +31,10 @@ def faults(config: TrainConfig, host: Host, findings: Findings) -> Iterator[str]
                f"round_result = {LORA}.")
         return
     path = result_checkpoint(config, host)
-    if path.exists() and not _is_own(path, findings):
-        yield (f"The name {config.name!r} is taken (the checkpoint {path.name} in {str(path.parent)!r}) and nothing is "
-               "overwritten: choose another name, or move this file.")
+    taken = path if path.exists() and not _is_own(path, findings) else _taken_config(path, findings)
+    if taken:
+        yield (f"The name {config.name!r} is taken (the checkpoint's {taken.name} in {str(taken.parent)!r}) and "
+               "nothing is overwritten: choose another name, or move this file.")
 
 
 def warnings(config: TrainConfig, findings: Findings) -> Iterator[str]:
@@ -73,6 +74,17 @@ def result_checkpoint(config: TrainConfig, host: Host) -> Path:
     if host.paths.checkpoints is None:
         raise UserError("This host does not say where its checkpoints lie.")
     return host.paths.checkpoints / f"{config.name}{SUFFIX}"
+
+
+def _taken_config(path: Path, findings: Findings) -> Path | None:
+    """Returns the `.yaml` that stands where that of the checkpoint would be written, if it is another one."""
+    try:
+        config = base_file(findings).with_suffix(".yaml")
+        there = path.with_suffix(".yaml")
+        is_other = config.exists() and there.exists() and config.read_bytes() != there.read_bytes()
+    except (OSError, UserError):
+        return None  # told by whoever needs it
+    return there if is_other else None
 
 
 def _is_own(path: Path, findings: Findings) -> bool:

@@ -31,7 +31,7 @@ from lib_trainer.training.checks.findings import Findings
 from lib_trainer.training.checks.rounds import SESSION, base_file, result_checkpoint
 from lib_trainer.training.config import TrainConfig
 from lib_trainer.training.controls import Controls
-from lib_trainer.training.events import Event
+from lib_trainer.training.events import Event, Finished
 from lib_trainer.training.methods import phases, rounds
 from lib_trainer.training.methods.parts_record import PartsRecord
 from lib_trainer.training.methods.phases import Part, Trains, Works
@@ -63,9 +63,12 @@ def course(
         UserError: something went wrong that the person can mend.
     """
     training = Rounds(config, host, findings, base_file(findings))
-    yield from phases.run(config, host, controls, findings, world, training.parts)
-    if controls.stopping == "discard" and world.is_main:
-        training.clear()
+    is_over = False
+    for event in phases.run(config, host, controls, findings, world, training.parts):
+        is_over = isinstance(event, Finished) and not event.stopped
+        yield event
+    if world.is_main and (is_over or controls.stopping == "discard"):
+        training.clear()  # now that the host has its own checkpoint again: Windows keeps files that are in use
 
 
 @dataclass

@@ -235,6 +235,8 @@ def test_what_is_refused_before_the_start(host: StandaloneHost, small: TrainConf
     assert host.paths.checkpoints is not None
     (host.paths.checkpoints / f"{small.name}.safetensors").write_bytes(b"mine")
     assert f"name {small.name!r} is taken (the checkpoint" in faults(small, host)
+    (host.paths.checkpoints / f"{small.name}-2.yaml").write_text("{}", "utf8")
+    assert f"{small.name}-2.yaml in" in faults(replace(small, name=f"{small.name}-2"), host)
     nowhere = StandaloneHost(host.checkpoint().path or Path(), replace(host.paths, checkpoints=None))
     assert "does not say where its checkpoints lie" in faults(small, nowhere)
     told = " ".join(check.check(replace(small, round_result="lora", warmup="0"), nowhere).warnings)
