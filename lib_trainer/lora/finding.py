@@ -32,6 +32,8 @@ def name_faults(name: str, where: str) -> Iterator[str]:
     wrong = sorted({sign for sign in name if sign in FORBIDDEN})
     if wrong:
         yield f"{where} becomes a file name and must not contain {' '.join(wrong)}; use letters, digits, - and _."
+    if any(ord(sign) < ord(" ") for sign in name):
+        yield f"{where} holds a line break or another sign that nobody sees; take it out."
     if name.endswith("."):
         yield f"{where} must not end with a dot (Windows drops it); take the dot off."
     if name.split(".")[0].strip().lower() in _RESERVED:

@@ -1,6 +1,7 @@
 """The workbench in a host: operations asked for by name and values, carried out as tasks on the host's files."""
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -59,7 +60,8 @@ class Desk:
         if outcome.file is None:
             return
         if outcome.file.is_dir():
-            for file in sorted(outcome.file.glob("*" + SUFFIX)):
+            # One is enough: nothing was replaced, and the host reads the whole of its folder anew.
+            for file in list(outcome.file.rglob("*" + SUFFIX))[:1]:
                 self._host.lora_saved(file)
         elif outcome.file.is_relative_to(self._host.paths.loras):
             self._host.lora_saved(outcome.file)
@@ -69,4 +71,5 @@ class Desk:
 
 def _names(files: list[Path], stem: bool) -> list[str]:
     names = [path.stem if stem else path.name for path in files]
-    return [name if names.count(name) == 1 else str(path) for name, path in zip(names, files, strict=True)]
+    counted = Counter(names)
+    return [name if counted[name] == 1 else str(path) for name, path in zip(names, files, strict=True)]

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from lib_trainer.errors import Problems, UserError
+from lib_trainer.lora.finding import name_faults
 from lib_trainer.workbench import resize
 from lib_trainer.workbench.operation import Operation, Outcome, Progress
 from lib_trainer.workbench.reduction import Reduction
@@ -66,6 +67,8 @@ def run(order: FolderOrder) -> Operation:
         UserError: the order contradicts itself, the folder has no LoRAs or all of them are done, or every file failed.
     """
     resize.check(ResizeOrder(order.folder, order.out_folder, order.reduction, order.precision, family=order.family))
+    if faults := list(name_faults(f"x{order.suffix}", f"The ending {order.suffix!r}")):
+        raise Problems(faults)
     if not order.folder.is_dir():
         raise UserError(f"There is no folder '{order.folder}'. Give the folder that holds the LoRAs.")
     orders = order.orders()

@@ -68,7 +68,8 @@ def test_every_fault_is_told_at_once(places: HostPlaces) -> None:
 
 def test_a_host_writes_under_plain_names_only(places: HostPlaces) -> None:
     for name, said in (("a", "never overwritten"), ("../b", "must not contain /"), (".b", "begins with a dot"),
-                       ("con", "Windows"), ("b.safetensors", "without its ending"), ("__training__", "in training")):
+                       ("con", "Windows"), ("b\nc", "line break"), ("b\0", "line break"),
+                       ("b.safetensors", "without its ending"), ("__training__", "in training")):
         for new in (places.new_lora, places.new_folder) if name != "a" else (places.new_lora,):
             with pytest.raises(UserError, match=said):
                 new(name)
@@ -95,6 +96,8 @@ def test_the_command_line_names_files_with_weights(tmp_path: Path, text: str, so
     values = merge.FORM.read({"sources": [text.format(tmp_path)], "out": str(tmp_path / "o")}, FilePlaces())
     assert values["sources"] == [Source(tmp_path / source.path, weights=source.weights)]
     assert values["out"] == tmp_path / "o.safetensors"
+    with pytest.raises(UserError, match="names a folder and no file"):
+        FilePlaces().new_lora(f"{tmp_path}/")
     with pytest.raises(Problems, match="there is no file 'C:"):
         merge.FORM.read({"sources": [r"C:\no.safetensors:1"], "out": "o"}, FilePlaces())
 

@@ -144,6 +144,7 @@ def test_a_folder_into_its_own_sub_folder_and_what_is_refused(tmp_path: Path) ->
         (FolderOrder(tmp_path / "none", tmp_path, "_x", RESIZED), "There is no folder"),
         (FolderOrder(tmp_path / "empty", tmp_path, "_x", RESIZED), "no .safetensors files"),
         (FolderOrder(tmp_path, tmp_path, "_x", Reduction("svd")), "needs a rank"),
+        (FolderOrder(tmp_path, tmp_path, "/../x", RESIZED), "The ending '/../x' becomes a file name"),
     ):
         with pytest.raises(UserError, match=sentence):
             finish(resize_folder.run(refused))

@@ -128,6 +128,23 @@ def test_a_folder_is_resized_in_one_go(host: StandaloneHost) -> None:
     assert desk.choices()["folders"] == [".", "small"]
 
 
+class Listing(StandaloneHost):
+    """A host that remembers which LoRAs it was told of."""
+
+    told: tuple[Path, ...] = ()
+
+    def lora_saved(self, file: Path) -> None:
+        self.told += (file,)
+
+
+def test_a_host_hears_of_loras_in_sub_folders(checkpoint: Path, tmp_path: Path) -> None:
+    host = Listing(checkpoint, HostPaths(*(tmp_path / name for name in ("loras", "outputs", "settings", "cache"))))
+    for name in ("a", "b"):
+        stored.write(host.paths.loras / "people" / f"{name}.safetensors", stored.small())
+    assert Jobs(host).workbench.start("resize", {"file": ".", "out": "small", "rank": 1}).wait(LONG)
+    assert len(host.told) == 1 and host.told[0].parent == host.paths.loras / "small" / "people"
+
+
 def test_a_checkpoint_goes_where_checkpoints_lie(checkpoint: Path, tmp_path: Path) -> None:
     folders = {name: tmp_path / name for name in ("loras", "outputs", "settings", "cache", "checkpoints")}
     host = StandaloneHost(checkpoint, HostPaths(**folders), models_dir=folders["checkpoints"])

@@ -75,7 +75,10 @@ class FilePlaces:
 
     def new_lora(self, text: str) -> Path:
         """The path, with .safetensors at its end."""
-        return _free(Path(text if text.endswith(SUFFIX) else text + SUFFIX))
+        path = Path(text if text.endswith(SUFFIX) else text + SUFFIX)
+        if path.name == SUFFIX:
+            raise UserError(f"'{text}' names a folder and no file: write the file's name behind it.")
+        return _free(path)
 
     def new_checkpoint(self, text: str) -> Path:
         """As `new_lora`."""
