@@ -33,7 +33,7 @@ def beside(base: Path, out: Path) -> Iterator[list[Path]]:
         for source, target in _pairs(base, out):
             if _copied(source, target):
                 made.append(target)
-                undone.callback(_remove, target)
+                undone.callback(_remove, target, out)
         yield made
         undone.pop_all()
 
@@ -63,9 +63,12 @@ def _copied(source: Path, target: Path) -> bool:
     return True
 
 
-def _remove(path: Path) -> None:
+def _remove(path: Path, out: Path) -> None:
+    """Removes a copy, and the folder that was made for it when it is the last in there."""
     with contextlib.suppress(OSError):
         path.unlink()
+        if path.parent != out.parent:
+            path.parent.rmdir()  # fails where others are in it
 
 
 def _text_folder(config: Path) -> Path | None:
