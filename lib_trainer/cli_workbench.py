@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 INTERRUPTED = 130
 _MOST_ROWS = 60
+_LONGEST_FACT = 400
+"""Letters of a line beside the table."""
 
 
 def add_options(parser: argparse.ArgumentParser, form: Form) -> None:
@@ -121,11 +123,19 @@ def _print(outcome: Outcome) -> None:
         print(summary, flush=True)
     if not summary or outcome.file is None:
         for name, value in facts.items():
-            print(f"{name}: {value}", flush=True)
+            print(f"{name}: {_fact(value)}", flush=True)
     for line in _table(outcome.rows[:_MOST_ROWS]):
         print(line, flush=True)
     if len(outcome.rows) > _MOST_ROWS:
         print(f"... and {len(outcome.rows) - _MOST_ROWS} more; --json gives all of them", flush=True)
+
+
+def _fact(value: object) -> str:
+    """Returns a value for a line; of long ones, such as the names of a thousand layers, only how much there is."""
+    told = _cell(value)
+    if isinstance(value, list | tuple | Mapping) and len(told) > _LONGEST_FACT:
+        return f"{len(value)} (--json gives all of them)"
+    return told
 
 
 def _table(rows: list[dict[str, Any]]) -> list[str]:

@@ -112,6 +112,12 @@ def test_people_get_a_sentence_and_a_table(folder: Path, capsys: Capture) -> Non
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("r1.safetensors: ") and lines[1].split() == ["block", "layers", "ranks", "retained"]
     assert lines[2].split()[:3] == ["BASE", "1", "1"]
+    many = stored.lora(stored.layers("sd1", whole=False))
+    stored.write(folder / "many.safetensors", many, ss_tag_frequency="x" * 500)
+    assert cli.main(["lora", "inspect", str(folder / "many.safetensors")]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert "layers: 264 (--json gives all of them)" in lines and max(map(len, lines)) < 600
+    assert any(line.startswith("metadata: ") and line.endswith("(--json gives all of them)") for line in lines)
     assert cli.main(["lora", "inspect", str(folder / "nobody")]) == 1
     assert "there is no file" in capsys.readouterr().err
 

@@ -75,13 +75,13 @@ def run(order: MetadataOrder) -> Operation:
     if not rows:
         return Outcome(None, facts, [], [*notes, "Nothing would change: no file was written."])
     if order.out is None:
-        facts["summary"] = f"{len(rows)} of {len(before)} entries would change; nothing was written."
+        facts["summary"] = f"{len(rows)} entries would change, {len(before)} become {len(after)}; nothing was written."
         return Outcome(None, facts, rows, notes)
     text = layout.header_text(header, after)
     yield from _copied(order.source, order.out, len(text).to_bytes(8, "little") + text, start)
     size = order.out.stat().st_size
-    facts |= {"bytes": size, "summary": f"{order.out.name}: {size / 1e6:.1f} MB, {len(rows)} of {len(before)} entries "
-                                        "changed; the tensors are the same bytes."}
+    facts |= {"bytes": size, "summary": f"{order.out.name}: {size / 1e6:.1f} MB; {len(rows)} entries changed, "
+                                        f"{len(before)} became {len(after)}; the tensors are the same bytes."}
     return Outcome(order.out, facts, rows, notes)
 
 
