@@ -23,7 +23,7 @@ def difference(layer: str, base: Tensor, tuned: Tensor, device: torch.device) ->
         layer: name, for the sentence. base, tuned: of one shape but for ones at its end. device: where to compute.
 
     Raises:
-        UserError: the two have different sizes.
+        UserError: the two have different sizes, or one of them holds no numbers.
     """
     if base.numel() != tuned.numel() or base.shape[0] != tuned.shape[0]:
         raise UserError(f"The layer '{layer}' is {list(base.shape)} in one checkpoint and {list(tuned.shape)} in the "
@@ -31,7 +31,11 @@ def difference(layer: str, base: Tensor, tuned: Tensor, device: torch.device) ->
     base = base.reshape(tuned.shape)
     if _same(base, tuned):
         return None
-    return tuned.to(device, torch.float64) - base.to(device, torch.float64)
+    change = tuned.to(device, torch.float64) - base.to(device, torch.float64)
+    if not bool(change.isfinite().all()):
+        raise UserError(f"The layer '{layer}' has entries in one of the checkpoints that are infinite or no numbers: "
+                        "that checkpoint is damaged, and draws nothing. Use an intact copy.")
+    return change
 
 
 def _same(one: Tensor, other: Tensor) -> bool:

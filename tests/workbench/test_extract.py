@@ -140,6 +140,13 @@ def _other_size(base: Path, folder: Path) -> dict[str, Any]:
     return {"tuned": folder / "odd.safetensors"}
 
 
+def _no_numbers(base: Path, folder: Path) -> dict[str, Any]:
+    tensors = load_file(base)
+    tensors["cond_stage_model.transformer.text_model.encoder.layers.0.mlp.fc1.weight"][0, 0] = float("nan")
+    save_file(tensors, folder / "nan.safetensors")
+    return {"tuned": folder / "nan.safetensors"}
+
+
 def _everything(base: Path, folder: Path) -> dict[str, Any]:
     return {"tuned": base, "reduction": Reduction(), "precision": "fp4", "out": folder / "x.ckpt"}
 
@@ -147,6 +154,7 @@ def _everything(base: Path, folder: Path) -> dict[str, Any]:
 @pytest.mark.parametrize(("case", "sentence"), [
     (_other_family, "is an SD 1.x checkpoint and .* an SD 2.x one"),
     (_other_size, "different kinds of model"),
+    (_no_numbers, "mlp_fc1' has entries in one of the checkpoints that are infinite or no numbers"),
     (_everything, r"with a rank(.|\n)*'fp4'(.|\n)*must end in .safetensors"),
 ])
 def test_faults_are_sentences(
