@@ -15,9 +15,8 @@ import gradio as gr
 
 from lib_trainer.errors import UserError
 from lib_trainer.host import Host
-from lib_trainer.training.goals import GOALS
 from lib_trainer.txt2img_host import GenerateRequest
-from lib_trainer.ui import train_tab, workbench_tab
+from lib_trainer.ui import goal_choice, train_tab, workbench_tab
 from lib_trainer.ui.app import EmbeddedApp
 from lib_trainer.ui.checkpoint_picker import CheckpointPicker
 from lib_trainer.ui.saved_settings import Draft
@@ -65,17 +64,16 @@ def _is_demo(host: Host) -> bool:
 
 def _demo_start() -> tuple[Draft, GenerateRequest]:
     """What a first-time user finds: the sample dataset ready to train, and a prompt that the demo checkpoint knows."""
-    dataset = DEMO / "dataset" / "zunko"
     request = GenerateRequest(
         "1girl, blonde hair, long hair, open eyes, smile, red shirt, blue background", steps=20, cfg=5.0, sampler="DDIM"
     )
     values = {
-        "name": "zunko", "images": str(dataset / "train"), "reg_images": str(dataset / "reg"),
+        "name": "zunko",
         "preview_prompts": "zunko, 1girl, open eyes, smile, blue background\n" + request.prompt,
         "preview_every_steps": 50, "preview_steps": request.steps, "preview_cfg": request.cfg,
         "preview_sampler": request.sampler,
     }
-    return Draft("demo", {**values, **GOALS["demo"].changes}), request
+    return Draft("demo", {**values, **goal_choice.changes("demo", "", {"images": ""})}), request
 
 
 def _theme() -> gr.themes.Base:

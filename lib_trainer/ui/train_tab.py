@@ -20,7 +20,7 @@ from lib_trainer.training.config import TrainConfig
 from lib_trainer.training.goals import GOALS
 from lib_trainer.training.settings.declare import GROUPS
 from lib_trainer.training.settings.method import PROMPTED
-from lib_trainer.ui import checkpoint_line, dataset_card, notes, resume_part, webui_settings
+from lib_trainer.ui import checkpoint_line, dataset_card, goal_choice, notes, resume_part, webui_settings
 from lib_trainer.ui.app import App
 from lib_trainer.ui.bucket_fold import BucketFold
 from lib_trainer.ui.cache_row import CacheRow
@@ -227,10 +227,9 @@ class TrainTab:
 
     def on_goal(self, goal: str, *values: Value) -> list[Any]:
         """Applies a goal's changes to the form, whatever else is filled in."""
-        key = self._labels[goal]
-        changes = dict(GOALS[key].changes) if key else {}
-        settings = {**self.form.read(values), **changes}
-        return [self._reason(key), *self._look(settings), *self.form.updates(changes)]
+        key, settings = self._labels[goal], self.form.read(values)
+        changes = goal_choice.changes(key, (self._saved.last() or self._first).goal, settings)
+        return [self._reason(key), *self._look({**settings, **changes}), *self.form.updates(changes)]
 
     def _fill(self, draft: Draft) -> list[Any]:
         label = next((label for label, key in self._labels.items() if key == draft.goal), NO_GOAL)

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,11 @@ import pytest
 from PIL import Image
 
 from lib_trainer.bootstrap import App
+from lib_trainer.training import forecast
+from lib_trainer.training.config import TrainConfig
 from lib_trainer.training.goals import GOALS
 from lib_trainer.training.settings.declare import GROUPS
+from lib_trainer.ui import dataset_card, goal_choice
 from lib_trainer.ui.form import FIELDS
 from lib_trainer.ui.saved_settings import Draft
 from lib_trainer.ui.train_tab import NO_GOAL, TrainTab, build
@@ -131,9 +135,29 @@ def test_what_is_typed_comes_back_after_a_reload(app: App, tab: TrainTab) -> Non
 
 @pytest.mark.parametrize("key", GOALS)
 def test_a_goal_changes_its_fields_and_says_why(tab: TrainTab, key: str) -> None:
-    answer = tab.on_goal(GOALS[key].label, *values(tab, name="kept"))
+    answer = tab.on_goal(GOALS[key].label, *values(tab, name="kept", images="my own"))
     assert filled(tab, answer) == GOALS[key].changes
     assert GOALS[key].reason.split("'")[0] in answer[0]
+
+
+def test_a_goal_takes_back_what_the_one_before_had_filled_in(tab: TrainTab) -> None:
+    alone = filled(tab, tab.on_goal(GOALS["style"].label, *values(tab, images="my own")))
+    form = dict(zip(tab.form.controls, values(tab, images="my own"), strict=True))
+    pairs = {**form, **filled(tab, tab.on_goal(GOALS["copiers"].label, *form.values()))}
+    tab.on_touch(None, GOALS["copiers"].label, *pairs.values())
+    pairs["batch_size"] = 3  # of the person: it stays
+    back = {**pairs, **filled(tab, tab.on_goal(GOALS["style"].label, *pairs.values()))}
+    assert back == {**form, **alone, "batch_size": 3}
+
+
+@pytest.mark.parametrize(("key", "counted"), [
+    ("demo", "20 pictures"), ("demo_slider", "4 pairs"), ("demo_copiers", "4 pairs")])
+@pytest.mark.parametrize("images", ["", "train", "pairs"])
+def test_goals_for_the_sample_dataset_bring_its_folder(shared_app: App, key: str, counted: str, images: str) -> None:
+    settings = {"images": str(goal_choice.SAMPLE / images) if images else ""}
+    config, _ = TrainConfig.read({"name": "eyes", **goal_choice.changes(key, "", settings)})
+    found = forecast.forecast(config, shared_app.host)
+    assert counted in " ".join(re.sub(r"<[^>]*>", "", dataset_card.card(found)).split())
 
 
 def test_no_goal_changes_nothing(tab: TrainTab) -> None:
