@@ -132,8 +132,11 @@ def rank_of(values: Tensor, reduction: Reduction, conv: bool) -> int:
 
 
 def numerical_rank(values: Tensor) -> int:
-    """Returns how many singular values are more than the rounding of double precision; 0 for a change of zeros."""
-    return int((values > _NOISE * values[0]).sum())
+    """Returns how many singular values are more than the rounding of double precision; 0 for a change of zeros.
+
+    The first that is not ends the count: those after the exact ones may be noise of the Gram matrix, which is greater.
+    """
+    return int((values > _NOISE * values[0]).int().cumprod(0).sum())
 
 
 def _dynamic_rank(values: Tensor, dynamic: str, threshold: float) -> int:

@@ -102,6 +102,9 @@ def test_what_is_only_rounding_is_never_kept() -> None:
     assert rank_of(torch.tensor([1.0, 0.5, 1e-16]), Reduction("svd", 3), conv=False) == 2
     assert rank_of(torch.zeros(3), Reduction("svd", 3), conv=False) == 1
     assert numerical_rank(torch.zeros(3)) == 0
+    thin = drawn(64, 2) @ drawn(2, 64, seed=1)
+    for most in (8, None):  # by the Gram matrix, and as it is
+        assert rank_of(of_matrix(thin, most).values, Reduction("svd", 8), conv=False) == 2
 
 
 def test_retained_energy() -> None:
