@@ -91,7 +91,7 @@ def run(form: Form, arguments: argparse.Namespace, given: Mapping[str, Any] | No
             print_json({"errors": error.problems if isinstance(error, Problems) else [str(error)]})
         raise
     except KeyboardInterrupt:
-        print("Cancelled; nothing was written.", file=sys.stderr)
+        print("Cancelled; nothing half done is left.", file=sys.stderr)
         return INTERRUPTED
     if arguments.json:
         print_json(outcome.to_json())

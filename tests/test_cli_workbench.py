@@ -140,7 +140,7 @@ def test_an_interrupted_operation_leaves_nothing_and_says_so(
 
     monkeypatch.setattr(resize, "run", interrupted)
     code = cli.main(["lora", "resize", str(folder / "a.safetensors"), "--rank", "1", "--out", str(folder / "r1")])
-    assert code == cli_workbench.INTERRUPTED and capsys.readouterr().err == "Cancelled; nothing was written.\n"
+    assert code == cli_workbench.INTERRUPTED and capsys.readouterr().err == "Cancelled; nothing half done is left.\n"
     assert sorted(folder.iterdir()) == before
 
 
@@ -157,5 +157,5 @@ def test_ctrl_c_ends_a_real_command(folder: Path) -> None:
     assert process.stdout.readline().startswith("at")
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=600)
-    assert process.returncode == cli_workbench.INTERRUPTED and "Cancelled; nothing was written." in said
+    assert process.returncode == cli_workbench.INTERRUPTED and "Cancelled; nothing half done is left." in said
     assert sorted(path.name for path in folder.iterdir()) == ["a.safetensors", "b.safetensors", "big.safetensors"]

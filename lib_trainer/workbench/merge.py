@@ -7,7 +7,6 @@ ranks add up) or of a lower rank (SVD); what has no thin form becomes a full dif
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Generator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -97,10 +96,7 @@ def _check(order: MergeOrder) -> None:
         faults.append(f"The precision '{order.precision}' is none of {', '.join(written.DTYPES)}. Choose one of them.")
     if order.family not in ("", *FAMILIES):
         faults.append(f"The family '{order.family}' is none of {', '.join(FAMILIES)}. Choose one of them.")
-    for source in order.sources:
-        strengths = (source.strength, source.te, source.unet)
-        faults += [f"The strength of '{source.path.name}' is {strength}. Give a number." for strength in strengths
-                   if strength is not None and not math.isfinite(strength)]
+    faults += [fault for source in order.sources for fault in source.faults()]
     if faults:
         raise Problems(faults)
 
