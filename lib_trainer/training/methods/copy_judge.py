@@ -14,6 +14,7 @@ from typing import Any
 from PIL import Image
 
 from lib_trainer.data.dataset import Dataset, Placed
+from lib_trainer.data.scan import Item
 from lib_trainer.training.config import TrainConfig
 from lib_trainer.training.events import CopyScored, EndedEarly, Event, Previewed, Warned
 from lib_trainer.training.methods import copy_score
@@ -31,7 +32,7 @@ def sampled(datasets: Sequence[Dataset]) -> dict[str, list[Placed]]:
         for item in dataset.items:
             if not item.is_reg:
                 caption = item.subset.captions.settled(item.caption)
-                found.setdefault(caption, []).append(Placed(item, dataset.buckets.select(item.width, item.height)))
+                found.setdefault(caption, []).append(_placed(dataset, item))
     return dict(list(found.items())[:_MOST])
 
 
@@ -49,28 +50,30 @@ def samples(pictures: dict[str, list[Placed]], seeds: Sequence[int]) -> list[dic
     return entries
 
 
-def aims(pictures: dict[str, list[Placed]], others: dict[str, list[Placed]] | None = None) -> dict[str, Aim]:
+def aims(pictures: dict[str, list[Placed]], others: Sequence[Dataset] = ()) -> dict[str, Aim]:
     """Returns what is to be drawn, by prompt.
 
     Args:
         pictures: by caption.
-        others: the other pictures of the pairs in the same order, where only what differs from them counts.
+        others: data sets of the other pictures of the pairs, called as these are; only what differs from them counts.
 
     Raises:
         UnreadablePicture: one cannot be read.
     """
-    counterparts = [one for placed in others.values() for one in placed] if others else []
-    found, number = {}, 0
+    counterparts = {item.key: _placed(dataset, item) for dataset in others for item in dataset.items}
+    found = {}
     for caption, placed in pictures.items():
         pixels = [copy_score.trained(one) for one in placed]
-        partners = counterparts[number : number + len(placed)]
-        number += len(placed)
         weights: list[copy_score.Pixels | None] = [None] * len(placed)
-        if partners:
-            weights = [copy_score.where_they_differ(mine, copy_score.trained(theirs))
-                       for mine, theirs in zip(pixels, partners, strict=True)]
+        if others:
+            weights = [copy_score.where_they_differ(mine, copy_score.trained(counterparts[one.item.key]))
+                       for mine, one in zip(pixels, placed, strict=True)]
         found[prompt_of(caption)] = Aim(placed[0].item.file, pixels, weights)
     return found
+
+
+def _placed(dataset: Dataset, item: Item) -> Placed:
+    return Placed(item, dataset.buckets.select(item.width, item.height))
 
 
 @dataclass
@@ -121,7 +124,13 @@ class CopyJudge:
             if prompt in self.aims and not random:
                 with Image.open(Path(file)) as image:
                     drawn.setdefault(prompt, []).append(copy_score.small(image))
-        return {self.aims[prompt].name: self.aims[prompt].distance(pixels) for prompt, pixels in drawn.items()}
+        return {self._name(prompt): self.aims[prompt].distance(pixels) for prompt, pixels in drawn.items()}
+
+    def _name(self, prompt: str) -> str:
+        """Returns what a prompt's score is called: its picture, with the prompt where several are called so."""
+        name = self.aims[prompt].name
+        alike = [aim for aim in self.aims.values() if aim.name == name]
+        return name if len(alike) == 1 else f"{name}: {prompt}"
 
     def state_dict(self) -> dict[str, Any]:
         """Returns what it remembers."""

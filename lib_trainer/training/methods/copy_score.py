@@ -51,17 +51,22 @@ def distance(sample: Pixels, picture: Pixels, weights: Pixels | None = None) -> 
         sample, picture: (h, w, 3) in [0, 1]; a sample of another size is brought to that of the picture.
         weights: (h, w, 1) with mean 1, where it counts; None = everywhere.
     """
-    if sample.shape != picture.shape:
-        image = Image.fromarray((sample * 255.0).round().astype(np.uint8))
-        resized = image.resize((picture.shape[1], picture.shape[0]), Image.Resampling.BOX)
-        sample = np.asarray(resized, dtype=np.float32) / 255.0
-    squares = (sample - picture) ** 2
+    squares = (_as_big_as(picture, sample) - picture) ** 2
     return float(np.mean(squares if weights is None else squares * weights))
 
 
+def _as_big_as(picture: Pixels, other: Pixels) -> Pixels:
+    """Returns the other picture in the size of the first."""
+    if other.shape == picture.shape:
+        return other
+    image = Image.fromarray((other * 255.0).round().astype(np.uint8))
+    resized = image.resize((picture.shape[1], picture.shape[0]), Image.Resampling.BOX)
+    return np.asarray(resized, dtype=np.float32) / 255.0
+
+
 def where_they_differ(picture: Pixels, other: Pixels) -> Pixels:
-    """Returns weights (h, w, 1) of mean 1 that count where two pictures of one size differ; alike ones: everywhere."""
-    squares = ((picture - other) ** 2).mean(axis=2, keepdims=True)
+    """Returns weights (h, w, 1) of mean 1 that count where a picture differs from another; alike ones: everywhere."""
+    squares = ((picture - _as_big_as(picture, other)) ** 2).mean(axis=2, keepdims=True)
     mean = float(squares.mean())
     return squares / mean if mean > 0.0 else np.ones_like(squares)
 

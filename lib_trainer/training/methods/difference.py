@@ -133,7 +133,7 @@ def _judge(config: TrainConfig, mine: Findings, others: Findings | None = None) 
     path.parent.mkdir(parents=True, exist_ok=True)
     whole.write(path, json.dumps(copy_judge.samples(pictures, seeds_of(config)), indent=1).encode("utf8"),
                 overwrite=True)
-    return CopyJudge(config, copy_judge.aims(pictures, copy_judge.sampled(others.datasets) if others else None))
+    return CopyJudge(config, copy_judge.aims(pictures, others.datasets if others else ()))
 
 
 def _subtracted(config: TrainConfig, host: Host, findings: Findings, record: PartsRecord) -> Operation:

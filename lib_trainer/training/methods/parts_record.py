@@ -57,8 +57,18 @@ class PartsRecord:
         return Done(found["file"], int(found["steps"]), dict(found["facts"])) if found else None
 
     def file(self, key: str) -> Path:
-        """Returns the file that a finished part has written."""
-        return Path(self.whole.done[key]["file"])
+        """Returns the file that a finished part has written.
+
+        Raises:
+            UserError: it is gone, or there is another one in its place.
+        """
+        path = Path(self.whole.done[key]["file"])
+        inner = run_record.read(self.folder / key)
+        if not path.is_file() or (inner is not None and not inner.is_own(path)):
+            raise UserError(f"The file {str(path)!r}, which a part of this training has written, is "
+                            f"{'another one now' if path.is_file() else 'gone'}: put it back, or begin anew (empty "
+                            "resume).")
+        return path
 
     def add(self, key: str, done: Done, findings: Findings | None = None) -> Done:
         """Notes that a part is through; returns what it has left.
@@ -118,6 +128,7 @@ class PartsRecord:
         for owner in (self.whole, *self._inner()):
             for path in list(map(Path, owner.files)):
                 yield from _removed(owner, path)
+        self.whole.done.clear()  # who goes on with it all the same must begin with the first part
         self.close()
 
     def close(self) -> None:

@@ -1,6 +1,7 @@
 """The copy score: 0 = like the model by itself, 1 = the picture; what counts, and when it is enough."""
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
@@ -53,6 +54,14 @@ def test_only_where_pictures_differ_counts_on_top() -> None:
     assert np.array_equal(copy_score.where_they_differ(PICTURE, PICTURE), np.zeros((32, 64, 1)) + 1.0)
 
 
+def test_pictures_of_a_pair_may_have_other_sizes() -> None:
+    other = PICTURE.copy()
+    other[:16] = 1.0 - other[:16]
+    image = Image.fromarray((other * 255).astype(np.uint8)).resize((62, 32), Image.Resampling.BOX)
+    weights = copy_score.where_they_differ(PICTURE, copy_score.small(image))
+    assert weights.shape == (32, 64, 1) and float(weights[:16].mean()) > 2 * float(weights[16:].mean())
+
+
 def test_pictures_are_compared_small_and_at_one_size() -> None:
     big = Image.fromarray((PICTURE * 255).astype(np.uint8)).resize((512, 256), Image.Resampling.NEAREST)
     assert copy_score.small(big).shape == (32, 64, 3)
@@ -83,6 +92,15 @@ def test_a_judge_ends_a_copier_after_scores_in_a_row(tmp_path: Path) -> None:
     *_, scored, ended = again.see(NOBODY, previewed(tmp_path, 4, 0.9))
     assert isinstance(scored, CopyScored) and scored.score == pytest.approx(0.99, abs=0.01)
     assert isinstance(ended, EndedEarly) and ended.step == 4 and again.is_over
+
+
+def test_pictures_of_one_name_in_two_folders_have_scores_of_their_own(tmp_path: Path) -> None:
+    aim = Aim("1.png", [PICTURE], [None])
+    judge = CopyJudge(TrainConfig(), {"a cat": aim, "a dog": aim})
+    both = [replace(one, prompts=["a cat", "a dog", "a dog"]) for one in (
+        previewed(tmp_path, 0, 0.0), previewed(tmp_path, 1, 0.5))]
+    (scored,) = [event for one in both for event in judge.see(NOBODY, one)]
+    assert isinstance(scored, CopyScored) and set(scored.scores) == {"1.png: a cat", "1.png: a dog"}
 
 
 def test_a_judge_without_a_threshold_only_tells(tmp_path: Path) -> None:

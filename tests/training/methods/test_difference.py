@@ -11,11 +11,16 @@ import pytest
 import torch
 from PIL import Image
 
-from lib_trainer.errors import Problems
+from lib_trainer.errors import Problems, UserError
 from lib_trainer.hosts.standalone.host import StandaloneHost
 from lib_trainer.lora import file
+from lib_trainer.training import check
 from lib_trainer.training import events as ev
 from lib_trainer.training.config import TrainConfig
+from lib_trainer.training.controls import Controls
+from lib_trainer.training.methods import difference
+from lib_trainer.training.methods.copy_judge import CopyJudge
+from lib_trainer.training.methods.phases import Trains
 from lib_trainer.training.resume import search
 from tests.training.runs import of, same_tensors, tensors, train
 
@@ -119,6 +124,48 @@ def test_on_top_the_second_learns_while_the_first_acts(host: StandaloneHost, mak
     assert isinstance(events[-1], ev.Finished) and events[-1].name == "light"
     config = TrainConfig.load(host.paths.outputs / search.JOBS / "light" / "after" / "config.json")
     assert config.base_loras == f'"{host.paths.loras / "light-before.safetensors"}":1'
+
+
+def test_on_top_every_picture_is_held_against_its_own_partner(host: StandaloneHost, make: Make, pairs: Path) -> None:
+    """Whatever captions the sides have: many before are one after, in another order, more than are sampled."""
+    for number in range(10):
+        for side, place in (("", None), ("_after", (number * 6, 0, number * 6 + 6, 6))):
+            picture = Image.new("RGB", (64, 64), (90, 90, 90))
+            if place:
+                picture.paste((255, 255, 255), place)
+            picture.save(pairs / f"{number}{side}.png")
+        (pairs / f"{number}.txt").write_text(f"plain {9 - number}", encoding="utf8")
+        (pairs / f"{number}_after.txt").write_text("spot", encoding="utf8")
+    config = make(copier_way="on top")
+    _, on_top = difference.parts_of(config, host, check.check(config, host), host.paths.outputs / "job")
+    assert isinstance(on_top, Trains) and on_top.judge
+    judge = on_top.judge()
+    assert isinstance(judge, CopyJudge)
+    for number, weights in enumerate(judge.aims["spot"].weights):
+        assert weights is not None
+        assert weights[0:6, number * 6 : number * 6 + 6].sum() == pytest.approx(weights.sum())
+
+
+def test_a_copier_that_was_replaced_is_told(host: StandaloneHost, make: Make) -> None:
+    controls = Controls()
+
+    def stop(event: ev.Event) -> None:
+        if isinstance(event, ev.PhaseStarted) and event.place == 3:
+            controls.stop()
+
+    train(make(), host, stop, controls)
+    copiers = host.paths.outputs / search.JOBS / "light" / "copiers"
+    after, before = (copiers / f"light-{side}.safetensors" for side in ("after", "before"))
+    mine = before.read_bytes()
+    before.write_bytes(after.read_bytes())
+    with pytest.raises(UserError, match=r"light-before.* is another one now: put it back"):
+        train(make(resume="auto"), host)
+    before.unlink()
+    with pytest.raises(UserError, match=r"light-before.* is gone: put it back"):
+        train(make(resume="auto"), host)
+    before.write_bytes(mine)
+    assert isinstance(train(make(resume="auto"), host)[-1], ev.Finished)
+    assert loras(host) == ["light.json", "light.safetensors"]
 
 
 def test_all_faults_come_before_the_first_step(host: StandaloneHost, make: Make, pairs: Path) -> None:

@@ -183,6 +183,8 @@ def test_stopping_without_saving_leaves_no_file(host: StandaloneHost, small: Tra
     assert isinstance(events[-1], ev.Finished) and events[-1].stopped
     assert sorted(event.name for event in of(ev.Removed, events)) == ["zko-one", "zko-two"]
     assert loras(host) == [] and search.interrupted(host.paths) is None
+    again = course(replace(small, resume="auto"), host)  # who asks for it by name begins with the first part
+    assert [one.place for one in of(ev.PhaseStarted, again)] == [1, 2, 3] and "zko.safetensors" in loras(host)
 
 
 def test_a_work_that_is_stopped_is_closed(host: StandaloneHost, small: TrainConfig) -> None:
