@@ -102,7 +102,7 @@ def test_the_goal_is_the_sum_of_what_the_base_says(host: StandaloneHost) -> None
 @pytest.mark.parametrize("method", ["leco", "ileco"])
 def test_the_effect_is_monotonic_in_strength(host: StandaloneHost, method: str) -> None:
     """What the LoRA adds goes along the way from one prompt to the other: backwards at -1, further at each strength."""
-    train(config(method=method, concepts="red <-> blue --around 1girl", steps=8, denoising_steps=2,
+    train(config(method=method, concepts="red <-> blue --around 1girl", steps=6, denoising_steps=2,
                  denoising_guidance=1.0, learning_rate="4e-3"), host)
     noisy, timesteps = torch.randn(4, 4, 8, 8, generator=torch.Generator().manual_seed(0)), torch.tensor([500] * 4)
     with host.borrow_model() as lease, lease.turn() as model, torch.no_grad():
@@ -119,14 +119,12 @@ def test_the_effect_is_monotonic_in_strength(host: StandaloneHost, method: str) 
     assert gone[0] < -0.05 and gone[4] > 0.05
 
 
-@pytest.mark.parametrize(("method", "encoder"), [("leco", False), ("ileco", True)])
-def test_a_resumed_run_is_bit_for_bit_the_same(
-    checkpoint: Path, tmp_path: Path, method: str, encoder: bool
-) -> None:
+def test_a_resumed_run_is_bit_for_bit_the_same(checkpoint: Path, tmp_path: Path) -> None:
+    """With the text encoder learning as well: nothing is cached, the base's states are made anew at every step."""
     hosts = [StandaloneHost(checkpoint, HostPaths(*(tmp_path / home / name for name in
                                                     ("loras", "outputs", "settings", "cache"))))
              for home in ("whole", "parts")]
-    made = config(method=method, steps=4, concepts="hat\nball -> star", train_text_encoder=encoder)
+    made = config(steps=4, concepts="hat\nball -> star", train_text_encoder=True, denoising_steps=2)
     train(made, hosts[0])
     controls = Controls()
     train(replace(made, state_every_steps=1), hosts[1], stop_after(2, controls), controls)
@@ -154,15 +152,18 @@ def problems(host: StandaloneHost, **changes: Any) -> str:
     return str(told.value)
 
 
-@pytest.mark.parametrize(("changes", "said"), [
+FAULTS: list[tuple[dict[str, Any], str]] = [
     ({"concepts": ""}, "Concepts are empty"), ({"concepts": "hat -> hat"}, "nothing to learn"),
     ({"steps": 0}, "set 'Steps'"), ({"save_every_epochs": 1}, "save_every_steps"),
     ({"validation_split": 0.5}, "held out"), ({"concepts": "a --size 72"}, "multiple of 64"),
     ({"concepts": "a <-> b", "train_text_encoder": True}, "switch 'Train text encoder' off"),
     ({"concepts": "a --x 1"}, "no option"), ({"concepts_file": "/nowhere.yaml"}, "cannot be read"),
-])
-def test_what_cannot_be_trained_is_told(host: StandaloneHost, changes: dict[str, Any], said: str) -> None:
-    assert said in problems(host, **changes)
+]
+
+
+def test_what_cannot_be_trained_is_told(host: StandaloneHost) -> None:
+    for changes, said in FAULTS:
+        assert said in problems(host, **changes)
 
 
 def test_settings_of_pictures_are_told_to_do_nothing(host: StandaloneHost) -> None:
