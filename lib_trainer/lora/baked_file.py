@@ -127,7 +127,9 @@ def _resolved(order: Order, arch: str) -> Weights:
                         "after the name, such as 1:lbw=NCNF.")
     weights = resolve(found[0], order.presets, arch, order.elements, order.seed)
     if weights.errors:
-        raise UserError(f"{' '.join(weights.errors)} Nothing was written.")
+        # A picture would be drawn in spite of the mistake, and be told how; a file is not written.
+        told = [error.partition(f" LoRA '{found[0].name}' acts with plain strength")[0] for error in weights.errors]
+        raise UserError(f"{' '.join(told)} Nothing was written.")
     te, unet = (weights.te if order.te is None else order.te), (weights.unet if order.unet is None else order.unet)
     return replace(weights, te=te, unet=unet)
 

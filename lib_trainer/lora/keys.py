@@ -68,6 +68,16 @@ def canonical(layer: str) -> str:
     return layer
 
 
+def no_layer_fits(layers: Iterable[str]) -> str:
+    """Returns the sentence for a file none of whose layers, by the file's own names, the loaded model has."""
+    names = sorted(layers)
+    if names and not any(name.startswith(("lora_", *_OTHER_PREFIXES)) for name in names):
+        return (f"The LoRA's tensors have the names of another program (such as '{names[0]}...'). Convert it to "
+                "kohya's names: in the LoRA Workbench, or with 'lora convert FILE --naming kohya --out NAME'.")
+    return (f"None of the LoRA's {len(names)} layers (such as '{names[0] if names else ''}') exists in the loaded "
+            "model: it was made for another kind of model. Load a checkpoint of its family, or choose another LoRA.")
+
+
 def by_layer(state: Mapping[str, T]) -> dict[str, dict[str, T]]:
     """Returns values grouped as {layer: {part: value}}, in the order of the state."""
     grouped: dict[str, dict[str, T]] = {}

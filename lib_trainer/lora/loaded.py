@@ -72,10 +72,7 @@ def from_state(targets: Sequence[Target], state: Mapping[str, Tensor]) -> tuple[
             unmatched += [f"{layer}.{part}" for part in registry.unknown(parts)]
     unmatched += [f"{layer}.{part}" for layer, parts in grouped.values() for part in parts]
     if not members:
-        raise UserError(
-            f"None of the LoRA's {len(grouped)} layers (such as '{min(grouped, default='')}') exists in the loaded "
-            "model: it was made for another kind of model. Load a checkpoint of its family, or choose another LoRA."
-        )
+        raise UserError(keys.no_layer_fits(keys.by_layer(state)))
     return LoadedNetwork(members), unmatched
 
 

@@ -201,10 +201,7 @@ def from_state(
     unmatched = [f"{written}.{part}" for name, (written, parts) in grouped.items() for part in parts
                  if name not in known or (part not in known[name] and part not in NUMBERS)]
     if not members:
-        raise UserError(
-            f"None of the LoRA's {len(grouped)} layers (such as '{min(grouped, default='')}') exists in the loaded "
-            "model: it was made for another kind of model. Load a checkpoint of its family, or choose another LoRA."
-        )
+        raise UserError(keys.no_layer_fits(keys.by_layer(state)))
     is_kohya = any(written.startswith(FACTS["oft_kohya"].prefix) for written, _ in grouped.values())
     return Network(members, "oft_kohya" if is_kohya else _kind_of(members, algorithm)), unmatched
 

@@ -48,7 +48,9 @@ def _resolved(source: Source, arch: str, presets: Presets, elements: Elements) -
                         "weights, such as 1:lbw=NCNF.")
     weights = resolve(found[0], presets, arch, elements, seed=0)
     if weights.errors:
-        raise UserError(f"{source.path.name}: {' '.join(weights.errors)} Nothing was written.")
+        # A picture would be drawn in spite of the mistake, and be told how; a file is not written.
+        told = [error.partition(" LoRA 'source' acts with plain strength")[0] for error in weights.errors]
+        raise UserError(f"{source.path.name}: {' '.join(told)} Nothing was written.")
     notes = [f"{source.path.name}: {warning}" for warning in weights.warnings]
     if weights.window != ALWAYS:
         notes.append(f"{source.path.name}: the steps (start, stop) are not in the file: it acts in every step.")

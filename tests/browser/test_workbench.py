@@ -69,9 +69,10 @@ def test_all_faults_at_once_and_a_page_that_is_reloaded(bench: Page) -> None:
     put(bench, "strength_1", "")
     put(bench, "out", "a/b")
     bench.see("#lora_workbench_start").click()
-    told = bench.until("two faults", lambda: [one.text for one in bench.driver.find_elements(
+    told = bench.until("the faults", lambda: [one.text for one in bench.driver.find_elements(
         By.CSS_SELECTOR, "#lora_workbench_problems .tl-error")])
-    assert len(told) == 2 and "there is no LoRA 'nobody'" in told[0] and "must not contain /" in told[1]
+    assert len(told) == 3 and "there is no LoRA 'nobody'" in told[0] and "number 2: strength" in told[1]
+    assert "must not contain /" in told[2]
     bench.see("#lora_workbench_tab_inspect").click()
     put(bench, "file", "open")
     bench.see("#lora_workbench_start").click()

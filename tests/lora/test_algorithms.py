@@ -241,6 +241,11 @@ def test_nothing_that_fits_is_refused() -> None:
         loaded.from_state(layers(), {"lora_te2_x.diff": torch.ones(1)})
 
 
+def test_names_of_another_program_are_not_taken_for_another_model() -> None:
+    with pytest.raises(UserError, match=r"names of another program.*'unet.*Convert"):
+        loaded.from_state(layers(), {"unet.mid_block.x.lora_A.weight": torch.ones(1, 1)})
+
+
 def test_half_a_layer_is_a_damaged_file() -> None:
     target = layers()[0]
     with pytest.raises(UserError, match=r"incomplete.*lora_up\.weight' is missing"):

@@ -55,13 +55,14 @@ def test_the_operations_know_the_words() -> None:
 
 def test_every_fault_is_told_at_once(places: HostPlaces) -> None:
     told = problems(merge.FORM, {
-        "sources": [{"lora": "a", "strength": "much"}, {"lora": "nobody"}, {}], "out": "x/out", "rank": 1.5,
-        "conv_rank": 0, "shuffle": "maybe", "reduction": "best", "colour": "red"}, places)
-    for said in ("colour = 'red'", "number 1: strength = 'much'", "number 2: there is no LoRA 'nobody'",
-                 "number 3: no LoRA is chosen", "must not contain /", "Rank = 1.5 must be a whole number",
+        "sources": [{"lora": "a", "strength": "much"}, {"lora": "nobody"}, {}, {"lora": "a", "strength": ""}],
+        "out": "x/out", "rank": 1.5, "conv_rank": 0, "shuffle": "maybe", "reduction": "best", "colour": "red"}, places)
+    for said in ("colour = 'red'", "number 1: strength = 'much'", "number 4: strength = ''",
+                 "number 2: there is no LoRA 'nobody'", "number 3: no LoRA is chosen", "must not contain /",
+                 "Rank = 1.5 must be a whole number",
                  "Convolution rank = 0: it must be at least 1", "Shuffle = 'maybe'", "Ranks = 'best'"):
         assert any(said in sentence for sentence in told), (said, told)
-    assert len(told) == 9
+    assert len(told) == 10
     assert problems(merge.FORM, {}, places) == [
         f"LoRAs is empty. {merge.SOURCES.help}", "Name of the new LoRA is empty. Write a name; nothing is overwritten."]
 

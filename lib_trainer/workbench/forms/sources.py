@@ -47,7 +47,7 @@ def _source(row: object, places: Places) -> Source:
         raise UserError("no LoRA is chosen: choose one, or remove the line.")
     if unknown := set(row) - set(_KEYS):
         raise UserError(f"{', '.join(sorted(unknown))} means nothing here; a line has {', '.join(_KEYS)}.")
-    numbers = {name: _number(name, row[name]) for name in _NUMBERS if row.get(name) not in (None, "")}
+    numbers = {name: _number(name, row[name]) for name in _NUMBERS if row.get(name) is not None}
     weights = row.get("weights") or ""
     if not isinstance(weights, str):
         raise UserError(f"weights = {weights!r} must be a text.")
@@ -60,7 +60,7 @@ def _number(name: str, value: object) -> float:
     except ValueError:
         number = math.nan
     if not math.isfinite(number):
-        raise UserError(f"{name} = {value!r} must be a number.")
+        raise UserError(f"{name} = '{value}' must be a number.")
     return number
 
 
