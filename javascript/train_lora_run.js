@@ -73,8 +73,9 @@
         for (const event of answer.events) if (take[event.kind]) take[event.kind](s, event);
         Object.assign(s, { job: answer.job, last: answer.last, running: answer.running, stopping: answer.stopping || "" });
         if (answer.name) s.name = answer.name;
-        const ended = run.watched === s.id && !s.running;
+        const watched = run.watched, ended = watched === s.id && !s.running;
         run.watched = s.running ? s.id : "";
+        if (watched !== run.watched) ours.press("train_lora_look"); // what was stopped is offered at once, what runs is not
         if (ended && s.finished && s.finished.file) showCards();
         if (changed || !run.view || !run.view.root.isConnected) draw();
     }
