@@ -34,11 +34,10 @@ def report(start: Callable[[], App], arguments: argparse.Namespace) -> int:
         UserError: it cannot be made; Problems tells why.
     """
     from lib_trainer import cli_recipe
-    from lib_trainer.training import forecast
-    from lib_trainer.training.config import TrainConfig
+    from lib_trainer.training import config_reading, forecast
 
     _, values = cli_recipe.read(arguments.config, dict(pair(text, "--set") for text in arguments.set))
-    config, faults = TrainConfig.read(values)
+    config, faults = config_reading.read(values)
     found = forecast.forecast(config, start().host)
     if found.report is None:
         raise Problems(list(dict.fromkeys(faults + found.problems)) or ["There are no pictures to report on."])

@@ -57,11 +57,11 @@ def read(source: Path, changes: Mapping[str, str]) -> tuple[Imported, dict[str, 
 
 
 def _convert(arguments: argparse.Namespace) -> int:
-    from lib_trainer.training.config import TrainConfig
+    from lib_trainer.training import config_reading
     from lib_trainer.training.interchange.exporting import export
 
     imported, values = read(arguments.source, dict(pair(text, "--set") for text in arguments.set))
-    config, faults = TrainConfig.read(values)
+    config, faults = config_reading.read(values)
     if faults or imported.problems:
         raise Problems([*imported.problems, *faults])
     exported = export(config, arguments.to, arguments.sdxl, arguments.shell)

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Body
 from lib_trainer.errors import Problems, UserError
 from lib_trainer.host import Host
 from lib_trainer.lora.finding import find_lora
-from lib_trainer.training import config_values
+from lib_trainer.training import config_reading, config_values
 from lib_trainer.training.config import TrainConfig
 from lib_trainer.training.interchange import reading
 from lib_trainer.training.interchange.imported import FORMATS, KINDS
@@ -40,7 +40,7 @@ def add_interchange(router: APIRouter, host: Host) -> None:
         from lib_trainer.training import base
         from lib_trainer.training.interchange.exporting import export as write
 
-        config, faults = TrainConfig.read(values)
+        config, faults = config_reading.read(values)
         faults += [f"{name} = {given!r}: known are {', '.join(known)}." for name, given, known in (
             ("to", to, FORMATS), ("shell", shell, ENDINGS)) if given not in known]
         if faults:

@@ -10,8 +10,7 @@ from lib_trainer.data.bucket_report import BucketReport
 from lib_trainer.errors import Problems, UserError
 from lib_trainer.host import Host
 from lib_trainer.jobs import Jobs
-from lib_trainer.training import forecast
-from lib_trainer.training.config import TrainConfig
+from lib_trainer.training import config_reading, forecast
 
 _OURS = ("order", "start", "count", "bucket", "folder")
 """Names in the query that are no settings."""
@@ -63,7 +62,7 @@ def _report(values: dict[str, Any], host: Host) -> BucketReport:
     Raises:
         Problems: why there is none.
     """
-    config, faults = TrainConfig.read(values)
+    config, faults = config_reading.read(values)
     found = forecast.forecast(config, host)
     if found.report is None:
         raise Problems(list(dict.fromkeys(faults + found.problems)) or ["There are no pictures to report on."])

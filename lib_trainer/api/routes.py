@@ -30,8 +30,7 @@ from lib_trainer.data import new_folder
 from lib_trainer.errors import UserError
 from lib_trainer.host import Host
 from lib_trainer.jobs import Job, Jobs
-from lib_trainer.training import check, forecast
-from lib_trainer.training.config import TrainConfig
+from lib_trainer.training import check, config_reading, forecast
 
 _PICTURES = {".png", ".jpg", ".jpeg", ".webp"}
 _LOCALES = {
@@ -196,7 +195,7 @@ def _add_dataset(router: APIRouter, host: Host) -> None:
         """What lies in a picture folder and the steps that follow; settings by name in the query, `folder` = images."""
         values = dict(request.query_params)
         values["images"] = values.pop("folder", values.get("images", ""))
-        config, _ = TrainConfig.read(values)
+        config, _ = config_reading.read(values)
         return forecast.forecast(config, host).to_json()
 
     @router.post("/pictures")

@@ -16,7 +16,7 @@ import gradio as gr
 
 from lib_trainer.errors import Problems, UserError
 from lib_trainer.host import Host
-from lib_trainer.training import config_values
+from lib_trainer.training import config_reading, config_values
 from lib_trainer.training.config import TrainConfig
 from lib_trainer.training.interchange.imported import FORMATS, HEADS, KINDS, SD_SCRIPTS, Imported
 from lib_trainer.training.interchange.shell import ENDINGS
@@ -124,7 +124,7 @@ class InterchangeFold:
         from lib_trainer.training.interchange.exporting import export
 
         kind = next(kind for kind, name in FORMATS.items() if name == label)
-        config, faults = TrainConfig.read(self._form.read(values))
+        config, faults = config_reading.read(self._form.read(values))
         try:
             if faults:
                 raise Problems(faults)

@@ -10,13 +10,12 @@ import gradio as gr
 from lib_trainer.errors import UserError
 from lib_trainer.host import HostPaths
 from lib_trainer.jobs import Jobs
-from lib_trainer.training.config import TrainConfig
+from lib_trainer.training import config_reading
 from lib_trainer.training.resume import search
 from lib_trainer.training.resume.search import Found
 from lib_trainer.training.resume.words import AUTO
 from lib_trainer.ui import notes
 from lib_trainer.ui.form import FIELDS, Form
-from lib_trainer.ui.run_buttons import HIDDEN
 
 if TYPE_CHECKING:
     from gradio.components import Component
@@ -43,7 +42,6 @@ class ResumePart:
         """Makes the controls; `connect` joins them."""
         self.offer = gr.HTML("", elem_id="train_lora_offer")
         self.go_on = gr.Button("Continue this training", elem_id="train_lora_go_on", visible=False)
-        self._look = gr.Button("look", elem_id="train_lora_look", elem_classes=HIDDEN)
 
     def connect(self, problems: Component, mark: Component, look: gr.Button, **quiet: Any) -> None:
         """Joins the controls.
@@ -53,8 +51,7 @@ class ResumePart:
             look: a button that is pressed when a page begins.
         """
         offer = [self.offer, self.go_on]
-        for button in (look, self._look):  # JavaScript presses ours when a training begins or ends
-            button.click(self.on_look, None, offer, **quiet)
+        look.click(self.on_look, None, offer, **quiet)
         self.go_on.click(self.on_go_on, None, [problems, mark, *offer, *self._form.inputs], **quiet)
         self._form.controls["resume"].input(
             self.on_choose, [self._form.controls["resume"]], [problems, *self._form.inputs], **quiet)
@@ -73,7 +70,7 @@ class ResumePart:
             return ["", self._mark(), *self.on_look(), *self._form.updates({})]
         values = {**_known(found), "resume": str(found.state.folder if found.state else found.folder)}
         try:
-            self._jobs.start(TrainConfig.from_dict(values))
+            self._jobs.start(config_reading.from_dict(values))
         except UserError as error:
             return [notes.problems_of(error), self._mark(), *(gr.update(), gr.update()), *self._form.updates(values)]
         began = notes.note("Training has begun; you may draw with txt2img meanwhile.")

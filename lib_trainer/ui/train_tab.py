@@ -16,6 +16,7 @@ import gradio as gr
 
 from lib_trainer.data.bucket_report import BucketReport
 from lib_trainer.errors import UserError
+from lib_trainer.training import config_reading
 from lib_trainer.training.config import TrainConfig
 from lib_trainer.training.goals import GOALS
 from lib_trainer.training.settings.declare import GROUPS
@@ -164,7 +165,7 @@ class TrainTab:
         settings = self.form.read(values)
         try:
             self._saved.save(LAST, Draft(self._labels[goal], settings))
-            config, faults = TrainConfig.read(settings)
+            config, faults = config_reading.read(settings)
             if faults:
                 from lib_trainer.training import check
 
@@ -246,7 +247,7 @@ class TrainTab:
         line, told = checkpoint_line.told(self._app.host, settings)
         card = ""
         if _has_material(settings):
-            config, _ = TrainConfig.read(settings)
+            config, _ = config_reading.read(settings)
             found = forecast.forecast(config, self._app.host)
             self._buckets.keep(settings, found.report)
             card = dataset_card.card(replace(
@@ -259,7 +260,7 @@ class TrainTab:
 
         if not _has_material(settings):
             return None
-        return forecast.forecast(TrainConfig.read(settings)[0], self._app.host).report
+        return forecast.forecast(config_reading.read(settings)[0], self._app.host).report
 
     def _lists(self) -> dict[str, Sequence[str]]:
         """The words to choose from that lie on the disk, as they are now."""

@@ -17,8 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import lib_trainer.hosts.standalone.host  # noqa: F401 - loaded before the forks
-from lib_trainer.training import recipe
-from lib_trainer.training.config import TrainConfig
+from lib_trainer.training import config_reading, recipe
 from lib_trainer.training.controls import Controls
 
 _CHANGES = {"os.rename", "os.remove", "os.rmdir", "os.mkdir", "os.link", "os.truncate"}
@@ -50,7 +49,7 @@ def _child(plan: dict[str, Any], fatal: int, pipe: int) -> None:
     host = StandaloneHost(Path(plan["checkpoint"]), HostPaths(
         home / "loras", home / "outputs", home / "settings", home / "cache", home / "checkpoints"))
     counted = _count_changes(str(home), fatal)
-    config = TrainConfig.from_dict({**plan["config"], "resume": "auto"})
+    config = config_reading.from_dict({**plan["config"], "resume": "auto"})
     for event in recipe.run(config, host, Controls()):
         os.write(pipe, (json.dumps(event.to_json()) + "\n").encode())
     os.write(pipe, (json.dumps({"kind": "Changes", "count": counted[0]}) + "\n").encode())

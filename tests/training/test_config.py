@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lib_trainer.errors import Problems, UserError
-from lib_trainer.training import config_values
+from lib_trainer.training import config_reading, config_values
 from lib_trainer.training.config import TrainConfig
 from lib_trainer.training.rules.data import parse_resolution
 from lib_trainer.training.settings.declare import GROUPS
@@ -22,7 +22,7 @@ NAMES = [field.name for field in FIELDS] + [field.metadata["kohya"] for field in
 
 def faults(**values: Any) -> list[str]:
     with pytest.raises(Problems) as caught:
-        TrainConfig.from_dict(values)
+        config_reading.from_dict(values)
     return caught.value.problems
 
 
@@ -40,16 +40,16 @@ def test_every_setting_is_described() -> None:
 
 
 def test_an_untouched_form_is_a_valid_config() -> None:
-    assert TrainConfig.from_dict({}) == TrainConfig()
+    assert config_reading.from_dict({}) == TrainConfig()
 
 
 def test_to_dict_and_back() -> None:
     config = TrainConfig(name="zko", rank=4, learning_rate="5e-6:2000, 5e-7", preview_prompts="a\nb")
-    assert TrainConfig.from_dict(json.loads(json.dumps(config.to_dict()))) == config
+    assert config_reading.from_dict(json.loads(json.dumps(config.to_dict()))) == config
 
 
 def test_kohya_names() -> None:
-    config = TrainConfig.from_dict({
+    config = config_reading.from_dict({
         "output_name": "zko", "network_dim": 4, "network_alpha": 1, "max_token_length": 150, "learning_rate": 1e-4,
         "optimizer_args": ["weight_decay=0.1", "betas=0.9,0.99"], "mixed_precision": "no", "lr_warmup_steps": 100,
         "lr_scheduler": "cosine", "resolution": [512, 768], "network_args": ["conv_dim=4", "conv_alpha=1"],
@@ -121,11 +121,11 @@ def test_names_that_are_no_file_names(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["zko", "zko (1)", "SakuraScenery_v1.3", "ずんだもん", "console", "a b"])
 def test_names_that_are_file_names(name: str) -> None:
-    assert TrainConfig.from_dict({"name": name}).name == name
+    assert config_reading.from_dict({"name": name}).name == name
 
 
 def test_texts_as_people_paste_them() -> None:
-    config = TrainConfig.from_dict({"images": ' "C:\\my pictures\\zko" ', "rank": "8", "alpha": "4.0", "flip": "yes",
+    config = config_reading.from_dict({"images": ' "C:\\my pictures\\zko" ', "rank": "8", "alpha": "4.0", "flip": "yes",
                                     "epochs": 3.0, "reg_images": "~/reg"})
     assert (config.images, config.rank, config.alpha, config.flip) == ("C:\\my pictures\\zko", 8, 4.0, True)
     assert config.epochs == 3 and isinstance(config.epochs, int)
@@ -142,27 +142,27 @@ json_values = st.recursive(
                        max_size=6))
 def test_nothing_crashes(values: dict[str, Any]) -> None:
     try:
-        config = TrainConfig.from_dict(values)
+        config = config_reading.from_dict(values)
     except Problems as problems:
         assert all(problems.problems)
     else:
-        assert TrainConfig.from_dict(json.loads(json.dumps(config.to_dict()))) == config
+        assert config_reading.from_dict(json.loads(json.dumps(config.to_dict()))) == config
 
 
 def test_a_list_is_no_settings() -> None:
     with pytest.raises(Problems, match="not as"):
-        TrainConfig.from_dict([1])  # type: ignore[arg-type]
+        config_reading.from_dict([1])  # type: ignore[arg-type]
 
 
 def test_files(tmp_path: Path) -> None:
     toml = tmp_path / "zko.toml"
     toml.write_text('[general]\nname = "zko"\n[network]\nnetwork_dim = 4\n[more.deep]\nflip = true\n', encoding="utf8")
-    config = TrainConfig.load(toml)
+    config = config_reading.load(toml)
     assert (config.name, config.rank, config.flip) == ("zko", 4, True)
     config.dump(tmp_path / "zko.json")
-    assert TrainConfig.load(tmp_path / "zko.json") == config
+    assert config_reading.load(tmp_path / "zko.json") == config
     TrainConfig(name="b").dump(tmp_path / "zko.json")
-    assert TrainConfig.load(tmp_path / "zko.json").name == "b"
+    assert config_reading.load(tmp_path / "zko.json").name == "b"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["zko.json", "zko.toml"]
 
 
@@ -176,12 +176,12 @@ def test_files(tmp_path: Path) -> None:
 def test_unreadable_files(tmp_path: Path, name: str, content: bytes, part: str) -> None:
     (tmp_path / name).write_bytes(content)
     with pytest.raises(UserError, match=part):
-        TrainConfig.load(tmp_path / name)
+        config_reading.load(tmp_path / name)
 
 
 def test_missing_file_and_unwritable_file(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="cannot be read"):
-        TrainConfig.load(tmp_path / "none.toml")
+        config_reading.load(tmp_path / "none.toml")
     with pytest.raises(UserError, match="cannot be written"):
         TrainConfig().dump(tmp_path / "none" / "a.json")
     with pytest.raises(UserError, match=r"ends in \.json"):

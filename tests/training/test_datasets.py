@@ -12,7 +12,7 @@ import torch
 from lib_trainer.errors import Problems
 from lib_trainer.hosts.standalone.host import StandaloneHost
 from lib_trainer.lora import file
-from lib_trainer.training import check, outset, recipe
+from lib_trainer.training import check, config_reading, outset, recipe
 from lib_trainer.training import events as ev
 from lib_trainer.training.config import TrainConfig
 from lib_trainer.training.controls import Controls
@@ -71,7 +71,7 @@ def dataset(tmp_path: Path) -> Path:
 
 def settings(dataset: Path, **changes: Any) -> TrainConfig:
     values = {"name": "zko", "datasets": str(dataset), "epochs": 2, "rank": 2, "alpha": 1.0, "learning_rate": "1e-3"}
-    return TrainConfig.from_dict({**values, **changes})
+    return config_reading.from_dict({**values, **changes})
 
 
 def run(config: TrainConfig, host: StandaloneHost) -> list[ev.Event]:

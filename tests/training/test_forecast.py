@@ -12,6 +12,7 @@ from lib_trainer.errors import UserError
 from lib_trainer.families.sd1 import SD1
 from lib_trainer.host import Checkpoint, HostPaths
 from lib_trainer.keeping import AS_IT_IS, Keeping
+from lib_trainer.training import config_reading
 from lib_trainer.training.config import TrainConfig
 from lib_trainer.training.forecast import forecast
 
@@ -52,7 +53,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def config(folder: Path, **changes: object) -> TrainConfig:
-    return TrainConfig.from_dict({"images": str(folder), **changes})
+    return config_reading.from_dict({"images": str(folder), **changes})
 
 
 def test_counts_follow_folders_and_settings(folder: Path, tmp_path: Path) -> None:

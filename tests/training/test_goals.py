@@ -3,14 +3,14 @@ from __future__ import annotations
 
 import pytest
 
-from lib_trainer.training.config import TrainConfig
+from lib_trainer.training import config_reading
 from lib_trainer.training.goals import GOALS
 
 
 @pytest.mark.parametrize("name", GOALS)
 def test_goals_are_valid(name: str) -> None:
     goal = GOALS[name]
-    config = TrainConfig.from_dict({"name": "zko", **goal.changes})
+    config = config_reading.from_dict({"name": "zko", **goal.changes})
     assert goal.label and len(goal.reason) > 40
     assert all(getattr(config, field) == value for field, value in goal.changes.items())
 

@@ -13,9 +13,8 @@ from PIL import Image
 from lib_trainer.errors import Problems, UserError
 from lib_trainer.hosts.standalone.host import StandaloneHost
 from lib_trainer.lora import file
-from lib_trainer.training import check
+from lib_trainer.training import check, config_reading
 from lib_trainer.training import events as ev
-from lib_trainer.training.config import TrainConfig
 from lib_trainer.training.controls import Controls
 from lib_trainer.txt2img_host import GenerateRequest
 from tests.conftest import Settings
@@ -210,7 +209,7 @@ def test_a_preset_gives_rates(host: StandaloneHost, settings: Settings) -> None:
 )
 def test_settings_that_do_nothing_or_contradict_are_told(values: dict[str, Any], match: str) -> None:
     with pytest.raises(Problems, match=match) as caught:
-        TrainConfig.from_dict({"name": "zko", **values})
+        config_reading.from_dict({"name": "zko", **values})
     assert len(caught.value.problems) == 1
 
 

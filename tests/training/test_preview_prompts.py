@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 
 from lib_trainer.errors import Problems, UserError
 from lib_trainer.host import PreviewRequest
-from lib_trainer.training import preview_prompts
+from lib_trainer.training import config_reading, preview_prompts
 from lib_trainer.training.config import TrainConfig
 
 
 def config(**changes: Any) -> TrainConfig:
-    return TrainConfig.from_dict({"name": "a", "preview_negative": "bad", "preview_seed": 7, **changes})
+    return config_reading.from_dict({"name": "a", "preview_negative": "bad", "preview_seed": 7, **changes})
 
 
 def requests(**changes: Any) -> list[PreviewRequest]:

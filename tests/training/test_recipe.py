@@ -15,8 +15,8 @@ from PIL import Image
 from lib_trainer.errors import Problems, UserError
 from lib_trainer.hosts.standalone.host import StandaloneHost
 from lib_trainer.lora import file
+from lib_trainer.training import config_reading
 from lib_trainer.training import events as ev
-from lib_trainer.training.config import TrainConfig
 from lib_trainer.training.controls import Controls
 from lib_trainer.txt2img_host import GenerateRequest
 from tests.conftest import Settings
@@ -68,7 +68,7 @@ def test_a_whole_run(host: StandaloneHost, settings: Settings) -> None:
     assert (finished.tag, finished.trigger, finished.stopped) == ("<lora:zko:1>", "zko", False)
     folder = Path(started.folder)
     assert folder == host.paths.outputs / "train-lora" / "zko"
-    assert TrainConfig.load(folder / "config.json") == config
+    assert config_reading.load(folder / "config.json") == config
     for previewed in of(ev.Previewed, events):
         assert previewed.prompts == ["zko", "zko, red"]
         for name in previewed.files:

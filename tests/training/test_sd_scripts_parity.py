@@ -29,8 +29,7 @@ from lib_trainer.data.looks import draw as draw_look
 from lib_trainer.host import HostModel, HostPaths
 from lib_trainer.hosts.standalone.host import StandaloneHost
 from lib_trainer.lora import network
-from lib_trainer.training import step
-from lib_trainer.training.config import TrainConfig
+from lib_trainer.training import config_reading, step
 from lib_trainer.training.learning.learner import Learner
 from lib_trainer.training.loss.noise import Noise
 from tests import tiny_checkpoint
@@ -120,7 +119,7 @@ def _by_kohya(made: network.Network, pick: Any) -> dict[str, torch.Tensor]:
 @pytest.mark.parametrize("name", SETTINGS)
 def test_losses_and_gradients_are_those_of_sd_scripts(host: StandaloneHost, name: str) -> None:
     recording = Recording(name)
-    config = TrainConfig.from_dict({
+    config = config_reading.from_dict({
         "name": name, "images": "none", "rank": 2, "optimizer": "AdamW", "learning_rate": "1e-3", "steps": STEPS,
         "batch_size": 2, **SETTINGS[name],
     })

@@ -19,7 +19,7 @@ from lib_trainer.host import HostModel
 from lib_trainer.hosts.standalone.host import StandaloneHost
 from lib_trainer.lora import network
 from lib_trainer.lora.network import Network, NetworkSpec
-from lib_trainer.training import step
+from lib_trainer.training import config_reading, step
 from lib_trainer.training.config import TrainConfig
 from lib_trainer.training.loss import noise
 
@@ -74,7 +74,7 @@ def losses(
     {}, {"loss_type": "huber", "min_snr_gamma": 5.0}, {"loss_type": "smooth_l1", "debiased_estimation": True},
 ])
 def test_a_batch_is_its_samples(model: HostModel, adapters: Network, options: dict[str, object]) -> None:
-    samples, config = [sample(0), sample(1, KEEPS), sample(2)], TrainConfig.from_dict(options)
+    samples, config = [sample(0), sample(1, KEEPS), sample(2)], config_reading.from_dict(options)
     masks = torch.rand(3, 1, 8, 8, generator=seeds.torch_generator(1, "masks"))
     together = losses(model, adapters, drawn(samples, masks), config)
     alone = [losses(model, adapters, drawn([one], masks[index : index + 1]), config)

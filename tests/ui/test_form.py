@@ -4,6 +4,7 @@ from __future__ import annotations
 import gradio as gr
 import pytest
 
+from lib_trainer.training import config_reading
 from lib_trainer.training.config import TrainConfig
 from lib_trainer.training.settings.declare import GROUPS
 from lib_trainer.ui.form import FIELDS, Form
@@ -51,7 +52,7 @@ def test_values_are_read_by_name_whatever_the_order_of_the_groups() -> None:
 def test_an_emptied_number_box_is_reported_not_defaulted(form: Form) -> None:
     values = {name: control.value for name, control in form.controls.items()}
     values["rank"] = None
-    _, faults = TrainConfig.read(form.read(list(values.values())))
+    _, faults = config_reading.read(form.read(list(values.values())))
     assert any("Rank" in fault for fault in faults)
 
 

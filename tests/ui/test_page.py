@@ -10,7 +10,7 @@ from fastapi.testclient import TestClient
 
 from lib_trainer.bootstrap import App
 from lib_trainer.errors import UserError
-from lib_trainer.training.config import TrainConfig
+from lib_trainer.training import config_reading
 from lib_trainer.txt2img_host import GenerateRequest
 from lib_trainer.ui import page
 from tests.ui import page_texts
@@ -63,6 +63,6 @@ def test_no_port_at_all_is_a_sentence() -> None:
 
 def test_the_demo_starts_with_settings_that_can_be_read() -> None:
     draft, request = page._demo_start()
-    config, faults = TrainConfig.read(draft.values)
+    config, faults = config_reading.read(draft.values)
     assert faults == [] and config.images.endswith("train")
     assert isinstance(request, GenerateRequest)

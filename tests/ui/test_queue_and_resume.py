@@ -98,9 +98,9 @@ def test_a_run_that_broke_off_is_offered_and_goes_on(app: App, tab: TrainTab, pi
 
 
 def tab_config(tab: TrainTab, pictures: str) -> Any:
-    from lib_trainer.training.config import TrainConfig
+    from lib_trainer.training import config_reading
 
-    return TrainConfig.from_dict({**tab.form.defaults(), "images": pictures, "name": "zko", "epochs": 5, "rank": 2,
+    return config_reading.from_dict({**tab.form.defaults(), "images": pictures, "name": "zko", "epochs": 5, "rank": 2,
                                   "state_every_steps": 1})
 
 

@@ -12,8 +12,7 @@ import pytest
 from PIL import Image
 
 from lib_trainer.bootstrap import App
-from lib_trainer.training import forecast
-from lib_trainer.training.config import TrainConfig
+from lib_trainer.training import config_reading, forecast
 from lib_trainer.training.goals import GOALS
 from lib_trainer.training.settings.declare import GROUPS
 from lib_trainer.ui import dataset_card, goal_choice
@@ -155,7 +154,7 @@ def test_a_goal_takes_back_what_the_one_before_had_filled_in(tab: TrainTab) -> N
 @pytest.mark.parametrize("images", ["", "train", "pairs"])
 def test_goals_for_the_sample_dataset_bring_its_folder(shared_app: App, key: str, counted: str, images: str) -> None:
     settings = {"images": str(goal_choice.SAMPLE / images) if images else ""}
-    config, _ = TrainConfig.read({"name": "eyes", **goal_choice.changes(key, "", settings)})
+    config, _ = config_reading.read({"name": "eyes", **goal_choice.changes(key, "", settings)})
     found = forecast.forecast(config, shared_app.host)
     assert counted in " ".join(re.sub(r"<[^>]*>", "", dataset_card.card(found)).split())
 

@@ -7,12 +7,12 @@ import pytest
 
 from lib_trainer.families.sd1 import SD1
 from lib_trainer.families.sdxl import SDXL
+from lib_trainer.training import config_reading
 from lib_trainer.training.checks import traps
-from lib_trainer.training.config import TrainConfig
 
 
 def warnings(**changes: Any) -> list[str]:
-    return traps.warnings_for(TrainConfig.from_dict({"name": "a", **changes}))
+    return traps.warnings_for(config_reading.from_dict({"name": "a", **changes}))
 
 
 @pytest.mark.parametrize(("changes", "word"), [
@@ -39,7 +39,7 @@ def test_traps_are_warned_of(changes: dict[str, Any], word: str) -> None:
 
 
 def test_a_second_encoder_that_is_not_there() -> None:
-    config = TrainConfig.from_dict({"name": "a", "text_encoder2_lr": "1e-5"})
+    config = config_reading.from_dict({"name": "a", "text_encoder2_lr": "1e-5"})
     assert "one text encoder" in next(traps.of_family(config, SD1))
     assert not [*traps.of_family(config, SDXL)]
 

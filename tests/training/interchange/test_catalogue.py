@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from lib_trainer.training import config_reading
 from lib_trainer.training.config import TrainConfig
 from lib_trainer.training.interchange.catalogue import OPTIONS
 from lib_trainer.training.interchange.network_args import (
@@ -58,7 +59,7 @@ def test_an_option_that_is_one_field_comes_back_as_it_was(option: Option) -> Non
     ours = option.ours(option.default)
     theirs = option.theirs(ours)
     assert theirs == option.default or (theirs is None and option.default in ("", None))
-    assert TrainConfig.read({field.name: ours})[1] == TrainConfig.read({})[1]  # our words, types and ranges
+    assert config_reading.read({field.name: ours})[1] == config_reading.read({})[1]  # our words, types and ranges
 
 
 @pytest.mark.parametrize("option", [option for option in EVERY if option.alone], ids=lambda option: option.name)

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from lib_trainer.training import config_reading
 from lib_trainer.training.config import TrainConfig
 from lib_trainer.training.interchange import reading
 from lib_trainer.training.interchange.exporting import export
@@ -67,7 +68,7 @@ def given_options(draw: st.DrawFn) -> dict[str, Any]:
 def imported(values: dict[str, Any]) -> TrainConfig:
     found = reading.of_values(values)
     assert found.kind == SD_SCRIPTS and not found.faults
-    return TrainConfig.read(found.values)[0]
+    return config_reading.read(found.values)[0]
 
 
 @given(values=given_options())
@@ -86,7 +87,7 @@ def test_what_both_know_survives(values: dict[str, Any]) -> None:
         written = export(config, kind, shell_kind=shell)
         again = reading.read_text(written.text)
         assert again.kind == kind and not again.faults
-        assert TrainConfig.read(again.values)[0] == config, written.text
+        assert config_reading.read(again.values)[0] == config, written.text
 
 
 @given(values=given_options())
@@ -99,7 +100,7 @@ def test_kohya_ss_settings_survive(values: dict[str, Any]) -> None:
     written = export(config, GUI)
     again = reading.read_text(written.text)
     assert again.kind == GUI and not again.faults
-    ours, theirs = config.to_dict(), TrainConfig.read(again.values)[0].to_dict()
+    ours, theirs = config.to_dict(), config_reading.read(again.values)[0].to_dict()
     # Its window has one rate for each part, so a rate that follows the main one is written out; 0 is not given.
     for name in ("learning_rate", "unet_lr", "text_encoder_lr", "text_encoder2_lr", "cache_captions"):
         ours.pop(name), theirs.pop(name)
@@ -109,7 +110,7 @@ def test_kohya_ss_settings_survive(values: dict[str, Any]) -> None:
 def test_ours_is_read_as_it_was_written() -> None:
     config = TrainConfig(name="a", rank=3, learning_rate="5e-6:20, 1e-7")
     again = reading.read_text(export(config, OURS).text)
-    assert again.kind == OURS and TrainConfig.from_dict(again.values) == config
+    assert again.kind == OURS and config_reading.from_dict(again.values) == config
 
 
 def test_what_cannot_be_said_there_is_named() -> None:

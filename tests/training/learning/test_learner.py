@@ -11,7 +11,7 @@ from lib_trainer.errors import UserError
 from lib_trainer.host import Target
 from lib_trainer.lora.layers import HostShape, LoraLayer
 from lib_trainer.lora.network import Network
-from lib_trainer.training.config import TrainConfig
+from lib_trainer.training import config_reading
 from lib_trainer.training.learning.ema import Ema
 from lib_trainer.training.learning.evaluation import LiveView
 from lib_trainer.training.learning.learner import Learner
@@ -32,7 +32,7 @@ def network(*names: str) -> Network:
 
 
 def learner(made: Network, total: int = TOTAL, **changes: Any) -> Learner:
-    config = TrainConfig.from_dict({"name": "a", "max_grad_norm": 0, **changes})
+    config = config_reading.from_dict({"name": "a", "max_grad_norm": 0, **changes})
     return Learner(config, made, list(made.layers), total, torch.device("cpu"), fp16=False)
 
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lib_trainer.errors import Problems
-from lib_trainer.training.config import TrainConfig
+from lib_trainer.training import config_reading
 from lib_trainer.training.learning import schedules
 from lib_trainer.training.learning.rates import Rate, parse_rate
 from lib_trainer.training.learning.schedules import SCHEDULES, Schedule, lr_at, problem
@@ -72,7 +72,7 @@ def test_problems_of_combination() -> None:
 def test_every_argument_acts_as_in_transformers(changes: dict[str, object], ours: str) -> None:
     from transformers import optimization as theirs
 
-    schedule = schedules.read(TrainConfig.from_dict({"name": "a", **changes}), Rate((1.0,)), 20)
+    schedule = schedules.read(config_reading.from_dict({"name": "a", **changes}), Rate((1.0,)), 20)
     optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
     made = {
         "inverse_sqrt": lambda: theirs.get_inverse_sqrt_schedule(optimizer, 4, timescale=7),
@@ -97,7 +97,7 @@ def test_piecewise_constant_is_that_of_diffusers() -> None:
     from diffusers.optimization import get_piecewise_constant_schedule
 
     text = "1:3,0.1:8,0.5:9,0.005"
-    config = TrainConfig.from_dict(
+    config = config_reading.from_dict(
         {"name": "a", "scheduler": "piecewise_constant", "scheduler_args": f"step_rules={text}"})
     schedule = schedules.read(config, Rate((1.0,)), 20)
     optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
@@ -129,10 +129,10 @@ def test_piecewise_constant_is_that_of_diffusers() -> None:
 ])
 def test_settings_that_contradict_each_other(changes: dict[str, object], word: str | None) -> None:
     if word is None:
-        TrainConfig.from_dict({"name": "a", **changes})
+        config_reading.from_dict({"name": "a", **changes})
         return
     with pytest.raises(Problems) as caught:
-        TrainConfig.from_dict({"name": "a", **changes})
+        config_reading.from_dict({"name": "a", **changes})
     assert word in str(caught.value)
 
 

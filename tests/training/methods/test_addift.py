@@ -23,7 +23,7 @@ from lib_trainer.host import HostModel
 from lib_trainer.hosts.standalone.host import StandaloneHost
 from lib_trainer.lora import network
 from lib_trainer.lora.network import Network, NetworkSpec
-from lib_trainer.training import check, step
+from lib_trainer.training import check, config_reading, step
 from lib_trainer.training import events as ev
 from lib_trainer.training.config import TrainConfig
 from lib_trainer.training.controls import Controls
@@ -191,7 +191,7 @@ def pairs(tmp_path: Path) -> Path:
 
 
 def settings(pairs: Path, **changes: Any) -> TrainConfig:
-    return TrainConfig.from_dict({
+    return config_reading.from_dict({
         "name": "zko", "method": "addift", "images": str(pairs), "repeats": 2, "epochs": 2, "batch_size": 2, "rank": 2,
         "alpha": 1.0, "learning_rate": "1e-3", "train_text_encoder": False, "save_precision": "float", **changes})
 

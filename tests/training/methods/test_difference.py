@@ -14,7 +14,7 @@ from PIL import Image
 from lib_trainer.errors import Problems, UserError
 from lib_trainer.hosts.standalone.host import StandaloneHost
 from lib_trainer.lora import file
-from lib_trainer.training import check
+from lib_trainer.training import check, config_reading
 from lib_trainer.training import events as ev
 from lib_trainer.training.config import TrainConfig
 from lib_trainer.training.controls import Controls
@@ -48,7 +48,7 @@ def make(pairs: Path) -> Make:
                   "epochs": 1, "rank": 2, "alpha": 2.0, "learning_rate": "1e-3", "train_text_encoder": False,
                   "blocks": "OUT09-OUT11", "save_precision": "float", "preview_steps": 1, "preview_cfg": 1.0,
                   "copier_seeds": "1"}
-        return TrainConfig.from_dict({**values, **changes})
+        return config_reading.from_dict({**values, **changes})
 
     return made
 
@@ -122,7 +122,7 @@ def test_on_top_the_second_learns_while_the_first_acts(host: StandaloneHost, mak
     assert [one.of for one in of(ev.PhaseStarted, events)] == [2, 2]
     assert loras(host) == ["light-before.safetensors", "light.json", "light.png", "light.safetensors"]
     assert isinstance(events[-1], ev.Finished) and events[-1].name == "light"
-    config = TrainConfig.load(host.paths.outputs / search.JOBS / "light" / "after" / "config.json")
+    config = config_reading.load(host.paths.outputs / search.JOBS / "light" / "after" / "config.json")
     assert config.base_loras == f'"{host.paths.loras / "light-before.safetensors"}":1'
 
 

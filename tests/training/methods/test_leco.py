@@ -16,7 +16,7 @@ from lib_trainer.errors import Problems, UserError
 from lib_trainer.host import HostPaths
 from lib_trainer.hosts.standalone.host import StandaloneHost
 from lib_trainer.lora import loaded
-from lib_trainer.training import check, forecast
+from lib_trainer.training import check, config_reading, forecast
 from lib_trainer.training import events as ev
 from lib_trainer.training.config import TrainConfig
 from lib_trainer.training.controls import Controls
@@ -33,7 +33,7 @@ ALPHAS = torch.linspace(0.9991, 0.0047, 1000)
 def config(**changes: Any) -> TrainConfig:
     values = {"name": "zko", "method": "leco", "concepts": "open eyes -> closed eyes", "steps": 3, "batch_size": 2,
               "denoising_steps": 3, "rank": 2, "alpha": 2.0, "learning_rate": "1e-2", "train_text_encoder": False}
-    return TrainConfig.from_dict({**values, **changes})
+    return config_reading.from_dict({**values, **changes})
 
 
 @pytest.mark.parametrize("prediction", ["epsilon", "v"])

@@ -17,7 +17,7 @@ from lib_trainer.errors import Problems
 from lib_trainer.host import HostPaths
 from lib_trainer.hosts.standalone.host import StandaloneHost
 from lib_trainer.lora import file
-from lib_trainer.training import check
+from lib_trainer.training import check, config_reading
 from lib_trainer.training import events as ev
 from lib_trainer.training.config import TrainConfig
 from lib_trainer.training.controls import Controls
@@ -62,7 +62,7 @@ def whole(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Whole:
     for index, colour in enumerate([(220, 40, 40), (40, 220, 40), (40, 40, 220)]):
         Image.new("RGB", (64, 64), colour).save(folder / f"{index}.png")
         (folder / f"{index}.txt").write_text(f"zko, colour {index}", encoding="utf8")
-    config = TrainConfig.from_dict({"name": "whole", "images": str(folder), **SETTINGS})
+    config = config_reading.from_dict({"name": "whole", "images": str(folder), **SETTINGS})
     models: list[str] = []
     kept: list[dict[str, torch.Tensor]] = []
 

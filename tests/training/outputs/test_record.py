@@ -12,7 +12,7 @@ from lib_trainer.data.scan import Item
 from lib_trainer.data.subsets import Subset
 from lib_trainer.hosts.standalone.host import StandaloneHost
 from lib_trainer.lora import file
-from lib_trainer.training import recipe
+from lib_trainer.training import config_reading, recipe
 from lib_trainer.training.config import TrainConfig
 from lib_trainer.training.controls import Controls
 from lib_trainer.training.interchange import reading
@@ -70,7 +70,7 @@ def test_a_lora_is_trained_again_like_it_was(host: StandaloneHost, settings: Set
     list(recipe.run(config, host, Controls()))
     found = reading.of_lora(host.paths.loras / "zko.safetensors")
     assert found.problems == []
-    again, faults = TrainConfig.read({**settings().to_dict(), **found.values})
+    again, faults = config_reading.read({**settings().to_dict(), **found.values})
     assert faults == []
     ours, theirs = config.to_dict(), again.to_dict()
     # Bucket sizes are recorded as they came out, steps and parts of the data not at all.

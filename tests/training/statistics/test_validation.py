@@ -14,6 +14,7 @@ from lib_trainer.errors import Problems, UserError
 from lib_trainer.host import HostPaths
 from lib_trainer.hosts.standalone.host import StandaloneHost
 from lib_trainer.lora import file
+from lib_trainer.training import config_reading
 from lib_trainer.training import events as ev
 from lib_trainer.training.config import TrainConfig
 from lib_trainer.training.controls import Controls
@@ -162,7 +163,7 @@ def test_a_wrong_tag_stands_out(tmp_path: Path) -> None:
         shutil.copy(path.with_suffix(".txt"), folder)
     wrong = folder / f"{shown[3].stem}.txt"
     wrong.write_text("1girl, pink hair, long hair, closed eyes, smile, green shirt, outdoors", encoding="utf8")
-    config = TrainConfig.from_dict({
+    config = config_reading.from_dict({
         "name": "zko", "images": str(folder), "repeats": 1, "epochs": 6, "batch_size": 4, "rank": 2, "alpha": 1.0,
         "train_text_encoder": False, "learning_rate": "1e-4"})
     events = train(config, host)
