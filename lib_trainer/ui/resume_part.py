@@ -16,6 +16,7 @@ from lib_trainer.training.resume.search import Found
 from lib_trainer.training.resume.words import AUTO
 from lib_trainer.ui import notes
 from lib_trainer.ui.form import FIELDS, Form
+from lib_trainer.ui.run_buttons import HIDDEN
 
 if TYPE_CHECKING:
     from gradio.components import Component
@@ -42,6 +43,7 @@ class ResumePart:
         """Makes the controls; `connect` joins them."""
         self.offer = gr.HTML("", elem_id="train_lora_offer")
         self.go_on = gr.Button("Continue this training", elem_id="train_lora_go_on", visible=False)
+        self._look = gr.Button("look", elem_id="train_lora_look", elem_classes=HIDDEN)
 
     def connect(self, problems: Component, mark: Component, look: gr.Button, **quiet: Any) -> None:
         """Joins the controls.
@@ -51,7 +53,8 @@ class ResumePart:
             look: a button that is pressed when a page begins.
         """
         offer = [self.offer, self.go_on]
-        look.click(self.on_look, None, offer, **quiet)
+        for button in (look, self._look):  # JavaScript presses ours when a training begins or ends
+            button.click(self.on_look, None, offer, **quiet)
         self.go_on.click(self.on_go_on, None, [problems, mark, *offer, *self._form.inputs], **quiet)
         self._form.controls["resume"].input(
             self.on_choose, [self._form.controls["resume"]], [problems, *self._form.inputs], **quiet)
