@@ -31,7 +31,9 @@ def faults(config: TrainConfig, host: Host, findings: Findings) -> Iterator[str]
                f"round_result = {LORA}.")
         return
     path = result_checkpoint(config, host)
-    taken = path if path.exists() and not _is_own(path, findings) else _taken_config(path, findings)
+    known = findings.found.record if findings.found else None
+    is_foreign = path.exists() and (known is None or not is_own(path, known.session))
+    taken = path if is_foreign else _taken_config(path, findings)
     if taken:
         yield (f"The name {config.name!r} is taken (the checkpoint's {taken.name} in {str(taken.parent)!r}) and "
                "nothing is overwritten: choose another name, or move this file.")
@@ -87,10 +89,9 @@ def _taken_config(path: Path, findings: Findings) -> Path | None:
     return there if is_other else None
 
 
-def _is_own(path: Path, findings: Findings) -> bool:
-    """Whether a checkpoint was written by the very training that goes on."""
-    known = findings.found.record if findings.found else None
+def is_own(path: Path, session: int) -> bool:
+    """Whether a checkpoint was written by the training with this number."""
     try:
-        return known is not None and file.read_header(path)[1].get(SESSION) == str(known.session)
+        return file.read_header(path)[1].get(SESSION) == str(session)
     except UserError:
         return False

@@ -284,8 +284,8 @@ class _Training:
         if self.controls.stopping == "discard":
             yield from parts_record.discard()
         else:
-            yield Warned(f"Stopped in part {number} of {of} ({part.title}), so there is no LoRA {self.config.name!r} "
-                         "yet: 'Continue this training', or resume = auto, goes on from here.")
+            yield Warned(f"Stopped in part {number} of {of} ({part.title}), so {self.config.name!r} is not what it is "
+                         "meant to be yet: 'Continue this training', or resume = auto, goes on from here.")
         yield self.ended(began, "", stopped=True)
 
     def ended(self, began: float, file: str, stopped: bool = False, is_lora: bool = True) -> Finished:

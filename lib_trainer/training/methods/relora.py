@@ -28,10 +28,10 @@ from lib_trainer.lora.keys import by_layer
 from lib_trainer.lora.metadata import MODEL_HASH
 from lib_trainer.training.checks.files import SUFFIX, output_folder
 from lib_trainer.training.checks.findings import Findings
-from lib_trainer.training.checks.rounds import SESSION, base_file, result_checkpoint
+from lib_trainer.training.checks.rounds import SESSION, base_file, is_own, result_checkpoint
 from lib_trainer.training.config import TrainConfig
 from lib_trainer.training.controls import Controls
-from lib_trainer.training.events import Event, Finished
+from lib_trainer.training.events import Event, Finished, Removed
 from lib_trainer.training.methods import phases, rounds
 from lib_trainer.training.methods.parts_record import PartsRecord
 from lib_trainer.training.methods.phases import Part, Trains, Works
@@ -66,6 +66,8 @@ def course(
     is_over = False
     for event in phases.run(config, host, controls, findings, world, training.parts):
         is_over = isinstance(event, Finished) and not event.stopped
+        if isinstance(event, Finished) and controls.stopping == "discard" and world.is_main:
+            yield from training.thrown_away()
         yield event
     if world.is_main and (is_over or controls.stopping == "discard"):
         training.clear()  # now that the host has its own checkpoint again: Windows keeps files that are in use
@@ -104,6 +106,20 @@ class Rounds:
     def clear(self) -> None:
         """Removes private checkpoints: all that lies in the folder of rounds but their LoRAs and records."""
         self._remove_private(keep=0)
+
+    def thrown_away(self) -> Iterator[Event]:
+        """Removes the checkpoint of all rounds, if this very training has written it; LoRAs are in the record.
+
+        A `.yaml` beside it stays: nothing in it says whose it is.
+        """
+        known = run_record.read(self.job)
+        if known is None or self.config.round_result == LORA:
+            return
+        path = result_checkpoint(self.config, self.host)
+        if path.exists() and is_own(path, known.session):
+            with contextlib.suppress(OSError):
+                path.unlink()
+                yield Removed(0, str(path), path.stem)
 
     def _round(self, number: int) -> Trains:
         base = rounds.checkpoint_file(self.job, self.config.name, number - 1) if number > 1 else None

@@ -69,9 +69,13 @@ def acting(changed: Iterable[str]) -> list[str]:
 
 
 def pictures(items: Iterable[Item]) -> dict[str, str]:
-    """Returns a digest of every picture by its key: caption, size in pixels and bytes, repeats, kind, its partner."""
+    """Returns a digest of every picture by its key: caption, size in pixels and bytes, repeats, kind, its partner.
+
+    In the place of pictures there may be prompts: all of what is asked counts, since a file of prompts can be edited.
+    """
     return {item.key: _digest(*(fact for one in sides([item]) for fact in (
-        one.caption, one.width, one.height, _bytes(one), one.repeats, one.is_reg))) for item in items}
+        one.caption, one.width, one.height, _bytes(one), one.repeats, one.is_reg)),
+        *filter(None, [item.subset.concept])) for item in items}
 
 
 def plan(of: Plan, probes: int = 64) -> str:

@@ -95,6 +95,7 @@ def test_the_goal_is_the_sum_of_what_the_base_says(host: StandaloneHost) -> None
                       optimizer_args="", learning_rate="1", max_grad_norm=0)
         train(made, host)
         ups.append({name: value.float() for name, value in tensors(host, action).items() if "lora_up" in name})
+    assert any(bool(value.any()) for value in ups[0].values())
     for name, value in ups[0].items():
         assert torch.allclose(value, -ups[1][name], rtol=1e-2, atol=1e-6)  # files are fp16
 
@@ -130,6 +131,17 @@ def test_a_resumed_run_is_bit_for_bit_the_same(checkpoint: Path, tmp_path: Path)
     train(replace(made, state_every_steps=1), hosts[1], stop_after(2, controls), controls)
     train(replace(made, state_every_steps=1, resume="auto"), hosts[1])
     assert same_tensors(tensors(hosts[0]), tensors(hosts[1]))
+
+
+def test_a_file_of_prompts_that_was_edited_is_told(host: StandaloneHost, tmp_path: Path) -> None:
+    path = tmp_path / "prompts.txt"
+    path.write_text("ball -> star", encoding="utf8")
+    made = config(concepts="", concepts_file=str(path), method="ileco", state_every_steps=1)
+    controls = Controls()
+    train(made, host, stop_after(1, controls), controls)
+    path.write_text("ball -> moon", encoding="utf8")
+    with pytest.raises(Problems, match="1 of the pictures is changed"):
+        train(replace(made, resume="auto"), host)
 
 
 @contextmanager

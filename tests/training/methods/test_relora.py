@@ -208,6 +208,20 @@ def test_thrown_away_it_leaves_nothing(host: StandaloneHost, small: TrainConfig)
     assert host.paths.checkpoints is not None and not list(host.paths.checkpoints.glob(f"{small.name}*"))
 
 
+def test_thrown_away_at_the_end_the_checkpoint_goes_too(host: StandaloneHost, small: TrainConfig) -> None:
+    controls = Controls()
+
+    def stop(event: ev.Event) -> None:
+        if isinstance(event, ev.PhaseStarted) and event.title == "One LoRA of all rounds":
+            assert merged(host, small.name)
+            controls.stop(save=False)
+
+    events = train(small, host, stop, controls)
+    assert small.name in [event.name for event in of(ev.Removed, events)] and isinstance(events[-1], ev.Finished)
+    assert host.paths.checkpoints is not None
+    assert not list(host.paths.checkpoints.glob(f"{small.name}*.safetensors"))
+
+
 def test_kinds_that_depend_on_the_weights_become_a_checkpoint(
     host: StandaloneHost, small: TrainConfig, checkpoint: Path, tmp_path: Path
 ) -> None:
