@@ -1,6 +1,7 @@
 """What a host offers beside the model: its checkpoints, another base for a run, live adapters, its job display."""
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -63,6 +64,24 @@ def test_another_base_is_loaded_for_the_run_and_the_former_one_comes_back(case: 
             assert model.checkpoint.name == other.name
         assert case.draw() != before
         raise RuntimeError("in the middle")
+    assert case.host.checkpoint().name == case.checkpoint_file(first=True).name
+    assert case.draw() == before
+
+
+def test_a_file_outside_the_list_is_loaded_for_the_run_and_not_listed_afterwards(
+    case: HostCase, tmp_path: Path
+) -> None:
+    """As the private copies of a training in rounds are."""
+    before, listed, other = case.draw(), case.host.checkpoints(), case.checkpoint_file(first=False)
+    private = tmp_path / "private.safetensors"
+    private.write_bytes(other.read_bytes())
+    if other.with_suffix(".yaml").exists():  # a narrow model: its sizes, and the folder of its text encoder
+        shutil.copy(other.with_suffix(".yaml"), private.with_suffix(".yaml"))
+        for folder in other.parent.glob("*/config.json"):
+            shutil.copytree(folder.parent, tmp_path / folder.parent.name)
+    with case.host.borrow_model(private) as lease, lease.turn() as model:
+        assert model.checkpoint.path.resolve() == private.resolve()
+    assert case.host.checkpoints() == listed
     assert case.host.checkpoint().name == case.checkpoint_file(first=True).name
     assert case.draw() == before
 

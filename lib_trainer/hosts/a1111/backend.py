@@ -18,6 +18,7 @@ from lib_trainer.hosts.a1111.fused import taken_apart
 from lib_trainer.hosts.a1111.loaded import Loaded, facts, model_in_memory
 from lib_trainer.hosts.a1111.model import A1111Model
 from lib_trainer.hosts.a1111.weights import LoadedNetworks
+from lib_trainer.hosts.webui import checkpoints
 from lib_trainer.hosts.webui.backend import Weighted
 from lib_trainer.hosts.webui.lending import flags_lent
 
@@ -104,7 +105,7 @@ class A1111Backend:
         from modules.shared import opts
         from safetensors import SafetensorError
 
-        info = _listed(path)
+        info = checkpoints.record(path)
         try:
             sd_models.reload_model_weights(info=info)
         except (OSError, RuntimeError, ValueError, LookupError, TypeError, AttributeError, AssertionError, ImportError,
@@ -137,24 +138,6 @@ class A1111Backend:
     def unweigh(self, processing: Any) -> None:
         """Undoes `weigh`."""
         self._networks.put_back()
-
-
-def _listed(path: Path) -> Any:
-    """Returns the host's record of a checkpoint file.
-
-    Raises:
-        UserError: there is no such file.
-    """
-    from modules import sd_models
-
-    for info in sd_models.checkpoints_list.values():
-        if Path(info.filename).resolve() == path.resolve():
-            return info
-    if not path.is_file():
-        raise UserError(f"There is no checkpoint file '{path}'. Choose another base model.")
-    info = sd_models.CheckpointInfo(str(path.resolve()))
-    info.register()
-    return info
 
 
 class _Fit:

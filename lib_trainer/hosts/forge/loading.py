@@ -7,10 +7,12 @@ the former one is still there: so what it believes is corrected here.
 """
 from __future__ import annotations
 
+import pickle
 from pathlib import Path
 from typing import Any
 
 from lib_trainer.errors import UserError
+from lib_trainer.hosts.webui import checkpoints
 
 
 def chosen_file() -> Path:
@@ -46,14 +48,15 @@ def chosen_model() -> Any:
         UserError: Forge cannot load it.
     """
     from modules import sd_models
+    from safetensors import SafetensorError
 
     name = chosen_file().name
     if not hasattr(sd_models.model_data.sd_model, "forge_objects"):
         sd_models.model_data.forge_hash = ""
     try:
         engine, _ = sd_models.forge_model_reload()
-    except (ArithmeticError, AssertionError, AttributeError, LookupError, OSError, RuntimeError, TypeError,
-            ValueError) as fault:
+    except (ArithmeticError, AssertionError, AttributeError, LookupError, OSError, RuntimeError, TypeError, ValueError,
+            SafetensorError, pickle.UnpicklingError) as fault:
         raise UserError(f"Forge could not load '{name}': {fault}. Choose another checkpoint.") from fault
     finally:
         if sd_models.model_data.sd_model is None:
@@ -65,16 +68,12 @@ def load(path: Path) -> None:
     """Under the lock: chooses a checkpoint and loads it; when that fails the former one is chosen and loaded again.
 
     Raises:
-        UserError: Forge does not list the file, or cannot load it.
+        UserError: there is no such file, or Forge cannot load it.
     """
-    from modules import sd_models
     from modules.shared import opts
 
-    listed = [info for info in sd_models.checkpoints_list.values() if Path(info.filename).resolve() == path.resolve()]
-    if not listed:
-        raise UserError(f"Forge does not list '{path}'. Put it into the folder of checkpoints and refresh the list.")
-    former = opts.sd_model_checkpoint
-    _choose(listed[0].title)
+    info, former = checkpoints.record(path), opts.sd_model_checkpoint
+    _choose(info.title)
     try:
         chosen_model()
     except UserError:

@@ -4,10 +4,10 @@ from __future__ import annotations
 import pickle
 from collections.abc import Hashable
 from pathlib import Path
-from typing import Any
 
 from lib_trainer.errors import UserError
 from lib_trainer.hosts.reforge.loaded import in_memory
+from lib_trainer.hosts.webui import checkpoints
 
 
 def identity() -> Hashable:
@@ -25,13 +25,13 @@ def load(path: Path) -> None:
     """Under the lock: chooses a checkpoint and loads it, as the list at the top of the page would.
 
     Raises:
-        UserError: reForge does not list the file, or cannot load it.
+        UserError: there is no such file, or reForge cannot load it.
     """
     from modules import sd_models
     from modules.shared import opts
     from safetensors import SafetensorError
 
-    info = _listed(path)
+    info = checkpoints.record(path)
     former = opts.sd_model_checkpoint
     # every picture loads what is chosen, so the choice goes with it; the setting's own callback would wait for the lock
     opts.set("sd_model_checkpoint", info.title, is_api=True, run_callbacks=False)
@@ -42,12 +42,3 @@ def load(path: Path) -> None:
         opts.set("sd_model_checkpoint", former, is_api=True, run_callbacks=False)
         raise UserError(f"reForge cannot load '{path.name}' ({type(error).__name__}: {error}). Choose another "
                         "checkpoint.") from error
-
-
-def _listed(path: Path) -> Any:
-    from modules import sd_models
-
-    for info in sd_models.checkpoints_list.values():
-        if Path(info.filename).resolve() == path.resolve():
-            return info
-    raise UserError(f"reForge does not list '{path}'. Put it into the folder of checkpoints and refresh the list.")

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import functools
 from pathlib import Path
+from typing import Any
 
 from lib_trainer.errors import UserError
 from lib_trainer.families.family import Family
@@ -15,6 +16,35 @@ def files() -> list[Path]:
 
     found = {Path(info.filename) for info in sd_models.checkpoints_list.values()}
     return sorted(found, key=lambda path: path.name.lower())
+
+
+def record(path: Path) -> Any:
+    """Returns the host's own record of a checkpoint file; a file that it does not list is added to its list.
+
+    A training in rounds trains on private copies, which lie outside the host's folders.
+
+    Raises:
+        UserError: there is no such file.
+    """
+    from modules import sd_models
+
+    for info in sd_models.checkpoints_list.values():
+        if Path(info.filename).resolve() == path.resolve():
+            return info
+    if not path.is_file():
+        raise UserError(f"There is no checkpoint file '{path}'. Choose another base model.")
+    info = sd_models.CheckpointInfo(str(path.resolve()))
+    info.register()
+    return info
+
+
+def unlist(path: Path) -> None:
+    """Takes a file out of the host's list, under all its names."""
+    from modules import sd_models
+
+    for known in (sd_models.checkpoints_list, sd_models.checkpoint_aliases):
+        for name in [name for name, info in known.items() if Path(info.filename).resolve() == path.resolve()]:
+            del known[name]
 
 
 def refresh() -> None:

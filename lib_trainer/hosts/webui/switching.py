@@ -2,11 +2,12 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from lib_trainer.errors import UserError
+from lib_trainer.hosts.webui import checkpoints
 from lib_trainer.hosts.webui.backend import Backend
 from lib_trainer.hosts.webui.checkpoints import selected
 from lib_trainer.hosts.webui.lock import queue_lock
@@ -24,7 +25,8 @@ class _Switch:
 def base_loaded(backend: Backend, base: Path | None) -> Iterator[None]:
     """While open, the host has this checkpoint loaded (None = whichever it has).
 
-    On the way out the former one is loaded again, unless the person has loaded another one meanwhile.
+    On the way out the former one is loaded again, unless the person has loaded another one meanwhile. A file that the
+    host did not list before is then out of its list again.
 
     Raises:
         UserError: the host cannot load the base, or cannot go back.
@@ -32,8 +34,11 @@ def base_loaded(backend: Backend, base: Path | None) -> Iterator[None]:
     if base is None:
         yield
         return
-    with queue_lock():
+    with queue_lock(), ExitStack() as undone:
+        if base.resolve() not in {path.resolve() for path in checkpoints.files()}:
+            undone.callback(checkpoints.unlist, base)
         switch = _switch(backend, base)
+        afterwards = undone.pop_all()
     failure: UserError | None = None
     try:
         yield
@@ -41,8 +46,9 @@ def base_loaded(backend: Backend, base: Path | None) -> Iterator[None]:
         failure = fault
         raise
     finally:
-        if switch:
-            _go_back(backend, switch, failure)
+        with afterwards:
+            if switch:
+                _go_back(backend, switch, failure)
 
 
 def _switch(backend: Backend, base: Path) -> _Switch | None:
