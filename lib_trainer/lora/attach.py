@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 
+_OF_UNET = "lora_unet_"
+"""Beginning of the names of a U-Net's layers."""
+
+
 class Layer(Protocol):
     """What one layer of a network must offer.
 
@@ -72,7 +76,8 @@ class Attachable(Generic[LayerT]):
         """Gives every sample of the coming batches a strength of its own, on top of the layers' multipliers.
 
         It holds until the network leaves the model or another is given, hence also when checkpointing runs the pass
-        again. For U-Nets: what reaches their layers has the samples along its first axis.
+        again. Layers of the U-Net alone: what reaches them has the samples along its first axis, whereas a caption may
+        reach a text encoder in pieces, or be cached.
 
         Args:
             strengths: (B,), on the model's device; None = all 1.
@@ -113,7 +118,8 @@ class Attachable(Generic[LayerT]):
             for name, layer in self.layers.items():
                 target = found[name]
                 layer.meet(target)
-                hook = _hook(layer, target.rows, self._weighed)
+                weighed = self._weighed if name.startswith(_OF_UNET) else _as_it_is
+                hook = _hook(layer, target.rows, weighed)
                 self._handles.append(target.module.register_forward_hook(hook))
             yield self
         finally:
@@ -121,6 +127,10 @@ class Attachable(Generic[LayerT]):
             for handle in self._handles:
                 handle.remove()
             self._handles.clear()
+
+
+def _as_it_is(delta: Tensor) -> Tensor:
+    return delta
 
 
 def _hook(

@@ -91,8 +91,10 @@ def losses(config: TrainConfig, inputs: Inputs, model: HostModel, drawn: Drawn) 
     seen, other = (torch.where(flag, partners.noisy, noised.noisy) for flag in (is_second, ~is_second))
     shift = torch.where(is_second, partners.target - noised.target, noised.target - partners.target)
     with torch.no_grad(), inputs.without_adapters():
-        shown = _of(first, second, ~forward)
-        base = step.predict(config, replace(inputs, text_grad=False), model, *shown, other, noised.timesteps)
+        samples, states = _of(first, second, ~forward)
+        # A LoRA that is continued may act on the encoder, and was acting when the states were cached.
+        states = None if config.continue_from else states
+        base = step.predict(config, replace(inputs, text_grad=False), model, samples, states, other, noised.timesteps)
     inputs.act_at(strengths)
     predicted = step.predict(config, inputs, model, *_of(first, second, forward), seen, noised.timesteps)
     return step.compare(config, drawn, noised, predicted, base.float() + shift, _masks(model, first, second))

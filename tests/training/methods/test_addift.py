@@ -141,6 +141,24 @@ def test_a_batch_of_both_directions_is_its_pairs(model: HostModel, adapters: Net
     torch.testing.assert_close(together, torch.cat(alone), **ROUNDING)
 
 
+def test_the_base_is_told_by_its_own_encoder(model: HostModel) -> None:
+    """A continued LoRA may act on the encoder: then cached states are those of the adapters, which the base has not."""
+    made = network.create(model.targets(), NetworkSpec(rank=2, alpha=2.0), model.checkpoint.family, 1)
+    for name, layer in made.layers.items():
+        for key, weight in layer.named_parameters():
+            if "up" in key:
+                torch.nn.init.normal_(weight, std=0.2, generator=seeds.torch_generator(1, name))
+    plain = loaded([use(0, 0), use(0, 1)])
+    with made.attached(model.targets()):
+        sides = [replace(side, states=model.encode_captions([one.caption for one in side.batch.samples]))
+                 for side in (plain, plain.partners) if side]
+    cached = replace(sides[0], partners=sides[1])
+    wanted = losses(model, made, addift.draw(CONFIG, plain, 1)).plain
+    found = losses(model, made, addift.draw(CONFIG, cached, 1), replace(CONFIG, continue_from="mine")).plain
+    torch.testing.assert_close(found, wanted, **ROUNDING)
+    assert not torch.allclose(losses(model, made, addift.draw(CONFIG, cached, 1)).plain, wanted, **ROUNDING)
+
+
 def test_equal_pictures_ask_for_no_change(model: HostModel, adapters: Network) -> None:
     """Then silence is the answer: adapters that do nothing have no loss and no gradient, others have some."""
     same = loaded([use(0, 0), use(0, 1)])
