@@ -76,6 +76,8 @@
         const watched = run.watched, ended = watched === s.id && !s.running;
         run.watched = s.running ? s.id : "";
         if (watched !== run.watched) ours.press("train_lora_look"); // what was stopped is offered at once, what runs is not
+        const tab = ours.find("train_lora_tab");
+        if (ended && tab && !tab.inert) ours.press("train_lora_touch"); // the loaded checkpoint may be back
         if (ended && s.finished && s.finished.file) showCards();
         if (changed || !run.view || !run.view.root.isConnected) draw();
     }

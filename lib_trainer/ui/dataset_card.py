@@ -143,5 +143,5 @@ def _folded(warnings: list[str]) -> str:
     if not warnings:
         return ""
     rows = "".join(f"<li>{escape(warning)}</li>" for warning in warnings)
-    return (f'<details class="tl-note tl-warn"><summary><b>{len(warnings)}</b> <span>things to know</span></summary>'
+    return (f'<details class="tl-note tl-warn"><summary><span>Things to know:</span> <b>{len(warnings)}</b></summary>'
             f"<ul>{rows}</ul></details>")
