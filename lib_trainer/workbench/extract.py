@@ -195,7 +195,7 @@ def _written(order: ExtractOrder, layer: str, change: Tensor) -> Written:
 
 def _outcome(order: ExtractOrder, family: Family, found: _Found, beyond: list[str]) -> Outcome:
     size = order.out.stat().st_size
-    notes = list(found.notes)
+    notes = [*found.notes, *report.notes(found.layers, order.precision)]
     if found.same:
         notes.append(f"Layers that do not differ and are left out: {found.same}.")
     if beyond:

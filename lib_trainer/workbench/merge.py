@@ -155,6 +155,7 @@ def _outcome(
 ) -> Outcome:
     size = order.out.stat().st_size
     notes = [note for summand in added for note in summand.notes] + notes
+    notes += report.notes(layers, order.precision)
     silent = [summand.name for summand in added if not summand.acting()]
     if silent:
         notes.append(f"{', '.join(silent)}: every layer is at 0, so nothing of it is in the sum.")

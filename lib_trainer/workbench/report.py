@@ -36,7 +36,24 @@ def facts(layers: Sequence[Written], size: int) -> dict[str, Any]:
         layers: of the file. size: its bytes.
     """
     return {"bytes": size, "layers": len(layers), "rank": ranks(layers), "retained": retained(layers),
-            "as_difference": sum("diff" in layer.tensors for layer in layers)}
+            "as_difference": sum("diff" in layer.tensors for layer in layers),
+            "vanished": sum(layer.vanished for layer in layers)}
+
+
+def notes(layers: Sequence[Written], precision: str) -> list[str]:
+    """Returns what rounding has taken away.
+
+    Args:
+        layers: of the file. precision: its, as a person says it.
+    """
+    vanished, lost = sum(layer.vanished for layer in layers), [layer.name for layer in layers if layer.lost]
+    if not vanished:
+        return []
+    told = f"{vanished} numbers are too small for {precision} and became 0."
+    if lost:
+        told += (f" {len(lost)} of {len(layers)} layers lost what they do by it, such as '{lost[0]}'. Choose the "
+                 f"precision {'fp32' if precision != 'fp16' else 'bf16 or fp32'} to keep it.")
+    return [told]
 
 
 def ranks(layers: Iterable[Written]) -> str:

@@ -147,13 +147,22 @@ def _ranks_told(lora: ReadLora) -> str:
 
 def _outcome(order: ResizeOrder, lora: ReadLora, layers: Sequence[Written], stays: Sequence[str]) -> Outcome:
     size = order.out.stat().st_size
-    notes = [*lora.notes, *reading.carried_notes(lora)]
+    notes = [*lora.notes, *reading.carried_notes(lora), *report.notes(layers, order.precision)]
     if stays:
         kind = keys.algorithm(f"{stays[0]}.{part}" for part in keys.by_layer(lora.tensors)[stays[0]])
-        notes.append(f"{len(stays)} layers of the kind {kind}, such as '{stays[0]}', stay as they are: what they do "
-                     "depends on the model's weights. Name the base checkpoint to have them resized too.")
+        notes.append(f"{len(stays)} layers of the kind {kind}, such as '{stays[0]}', stay as they are"
+                     f"{_other_dtypes(order, layers, stays)}: what they do depends on the model's weights. Name the "
+                     "base checkpoint to have them resized too.")
     if not lora.naming.startswith(names.KOHYA):
         notes.append(f"The file had the names of {lora.naming}; the new one has kohya's.")
     arch = FAMILIES[lora.family].arch if lora.family else None
     facts = {"summary": report.summary(order.out.name, layers, size), **report.facts(layers, size)}
     return Outcome(order.out, facts, report.rows(layers, arch), notes)
+
+
+def _other_dtypes(order: ResizeOrder, layers: Sequence[Written], stays: Sequence[str]) -> str:
+    """Returns which dtypes the layers that stay have, where it is not the one that was asked for."""
+    kept = {str(tensor.dtype).removeprefix("torch.") for layer in layers if layer.name in stays
+            for tensor in layer.tensors.values() if tensor.is_floating_point()}
+    other = kept - {str(written.DTYPES[order.precision]).removeprefix("torch.")}
+    return f", also in their precision ({', '.join(sorted(other))} and not {order.precision})" if other else ""

@@ -20,6 +20,9 @@ from lib_trainer.workbench.resize import ResizeOrder
 _PARTS = 100
 """Units of progress for each file."""
 
+_SHOWN = 20
+"""Notes about files that are told in full."""
+
 
 @dataclass(frozen=True)
 class FolderOrder:
@@ -77,16 +80,25 @@ def run(order: FolderOrder) -> Operation:
         raise UserError(f"All {len(orders)} LoRAs of '{order.folder}' have a file of the new name already, and none is "
                         "overwritten. Choose another suffix or folder." if orders else
                         f"The folder '{order.folder}' has no .safetensors files. Choose the folder of the LoRAs.")
-    rows = []
+    rows: list[dict[str, Any]] = []
+    notes: list[str] = []
     for number, one in enumerate(waiting):
-        rows.append((yield from _resized(one, order.folder, number, len(waiting))))
+        rows.append((yield from _resized(one, order.folder, (number, len(waiting)), notes)))
     if all(row["fault"] for row in rows):
         raise Problems([f"{row['file']}: {row['fault']}" for row in rows])
-    return _outcome(order, rows, len(orders) - len(waiting))
+    return _outcome(order, rows, len(orders) - len(waiting), notes)
 
 
-def _resized(order: ResizeOrder, folder: Path, number: int, files: int) -> Generator[Progress, None, dict[str, Any]]:
-    """Resizes one file; returns its row of the table."""
+def _resized(
+    order: ResizeOrder, folder: Path, at: tuple[int, int], notes: list[str]
+) -> Generator[Progress, None, dict[str, Any]]:
+    """Resizes one file; returns its row of the table.
+
+    Args:
+        order: of the file. folder: all files lie in. at: its number, and how many there are.
+        notes: what is to be said about it is added.
+    """
+    number, files = at
     row = {"file": str(order.source.relative_to(folder)), "layers": 0, "ranks": "", "bytes_before": 0, "bytes": 0,
            "retained": 0.0, "fault": ""}
     operation = resize.run(order)
@@ -97,18 +109,19 @@ def _resized(order: ResizeOrder, folder: Path, number: int, files: int) -> Gener
             yield Progress(_PARTS * number + _PARTS * inner.done // inner.total, _PARTS * files, "Resizing")
     except StopIteration as end:
         facts = end.value.facts
+        notes += [f"{row['file']}: {note}" for note in end.value.notes]
         return row | {"layers": facts["layers"], "ranks": facts["rank"], "bytes": facts["bytes"],
                       "retained": facts["retained"]}
-    except UserError as error:
+    except (UserError, OSError) as error:  # also a file that is gone, or may not be read, since the folder was listed
         return row | {"fault": str(error)}
     finally:
         operation.close()
 
 
-def _outcome(order: FolderOrder, rows: Sequence[dict[str, Any]], done_before: int) -> Outcome:
+def _outcome(order: FolderOrder, rows: Sequence[dict[str, Any]], done_before: int, told: Sequence[str]) -> Outcome:
     well = [row for row in rows if not row["fault"]]
     before, after = sum(row["bytes_before"] for row in well), sum(row["bytes"] for row in well)
-    notes = []
+    notes = [*told[:_SHOWN], *([f"... and {len(told) - _SHOWN} more such notes."] if len(told) > _SHOWN else [])]
     if done_before:
         notes.append(f"{done_before} files were left alone: a file of the new name was there, and none is overwritten.")
     if len(well) < len(rows):

@@ -60,6 +60,8 @@ class Written:
         is_conv: whether it has a kernel greater than 1x1.
         kept, total: energy (squared Frobenius norm) of the weight's change that is written, and of all of it; both 0
             where nothing was decomposed, so nothing was left out.
+        vanished: numbers that were not 0 and are, by rounding to the file's dtype.
+        lost: whether a whole tensor became 0 so, and with it what the layer does; then `kept` is 0.
     """
 
     name: str
@@ -68,6 +70,8 @@ class Written:
     is_conv: bool
     kept: float = 0.0
     total: float = 0.0
+    vanished: int = 0
+    lost: bool = False
 
 
 @dataclass(frozen=True)
@@ -87,14 +91,19 @@ def write(layer: LayerSum, style: Style) -> Written:
         UserError: a number is too great for the dtype.
     """
     thin = _thin(layer, style) if len(layer.shape) > 1 else None
-    tensors = _as_difference(layer) if thin is None else _as_lora(layer, thin)
-    found = {part: stored(tensor, style.dtype, f"{layer.name}.{part}")
-             for part, tensor in (tensors | _beside(layer)).items()}
+    tensors = (_as_difference(layer) if thin is None else _as_lora(layer, thin)) | _beside(layer)
+    found = {part: stored(tensor, style.dtype, f"{layer.name}.{part}") for part, tensor in tensors.items()}
+    gone = {part: _nonzero(tensor) - _nonzero(found[part]) for part, tensor in tensors.items()}
+    vanished, lost = sum(gone.values()), any(gone[part] and not found[part].any() for part in found)
     if thin is None:
-        return Written(layer.name, found, None, layer.is_conv)
+        return Written(layer.name, found, None, layer.is_conv, vanished=vanished, lost=lost)
     rank = thin.up.shape[1]
-    return Written(layer.name, {keys.ALPHA: torch.tensor(float(rank)), **found}, rank, layer.is_conv, thin.kept,
-                   thin.total)
+    return Written(layer.name, {keys.ALPHA: torch.tensor(float(rank)), **found}, rank, layer.is_conv,
+                   0.0 if lost else thin.kept, thin.total, vanished, lost)
+
+
+def _nonzero(tensor: Tensor) -> int:
+    return int(tensor.count_nonzero())
 
 
 def _thin(layer: LayerSum, style: Style) -> _Thin | None:

@@ -127,10 +127,11 @@ def test_a_folder_is_resized_file_by_file(tmp_path: Path) -> None:
     assert (tmp_path / "sub" / "b_r2.safetensors").is_file()
     assert (outcome.facts["files"], outcome.facts["failed"]) == (2, 1)
     assert [progress.done for progress in told] == sorted(progress.done for progress in told)
-    written(tmp_path / "c.safetensors", plain(2))
+    written(tmp_path / "c.safetensors", plain(2) | {"lora_unet_x.strange": torch.ones(2)})
     again = finish(resize_folder.run(order))
     assert [row["file"] for row in again.rows] == ["broken.safetensors", "c.safetensors"]
     assert any("2 files were left alone" in note for note in again.notes)
+    assert any(note.startswith("c.safetensors: ") and "strange" in note for note in again.notes)
 
 
 def test_a_folder_into_its_own_sub_folder_and_what_is_refused(tmp_path: Path) -> None:
@@ -151,3 +152,39 @@ def test_a_folder_into_its_own_sub_folder_and_what_is_refused(tmp_path: Path) ->
     (tmp_path / "empty" / "bad.safetensors").write_bytes(b"")
     with pytest.raises(UserError, match=r"bad.safetensors: The file"):
         finish(resize_folder.run(FolderOrder(tmp_path / "empty", tmp_path, "_x", RESIZED)))
+
+
+def test_a_file_that_vanishes_stops_no_folder(tmp_path: Path) -> None:
+    for name in ("a", "b", "c"):
+        written(tmp_path / f"{name}.safetensors", plain(2))
+    operation = resize_folder.run(FolderOrder(tmp_path, tmp_path, "_r2", RESIZED, device="cpu"))
+    next(operation)
+    (tmp_path / "b.safetensors").unlink()
+    outcome = finish(operation)
+    assert [bool(row["fault"]) for row in outcome.rows] == [False, True, False]
+    assert "b.safetensors" in outcome.rows[1]["fault"] and outcome.facts["files"] == 2
+
+
+def test_what_rounding_takes_away_is_told(tmp_path: Path) -> None:
+    """fp16 ends at 6e-8, fp32 does not: a layer of such numbers is nothing in fp16."""
+    tiny = {name: tensor * 1e-9 if "alpha" not in name else tensor for name, tensor in plain(2, names=[TEXT]).items()}
+    path = written(tmp_path / "a.safetensors", tiny | plain(2, names=[ATTENTION]))
+    _, outcome = resized(path, tmp_path / "b.safetensors", precision="fp16")
+    lost = file.load(path).tensors[f"{TEXT}.lora_up.weight"].shape[0]
+    assert outcome.facts["vanished"] >= lost
+    assert any(f"1 of 2 layers lost what they do by it, such as '{TEXT}'" in note for note in outcome.notes)
+    assert next(row for row in outcome.rows if row["block"] == "BASE")["retained"] == 0.0
+    for precision in ("bf16", "fp32"):
+        _, outcome = resized(path, tmp_path / f"{precision}.safetensors", precision=precision)
+        assert outcome.facts["vanished"] == 0 and not any("became 0" in note for note in outcome.notes)
+    _, outcome = algebra.merged(tmp_path / "m.safetensors", algebra.Source(path, 1e-9), precision="fp16")
+    assert outcome.facts["vanished"] > 0 and any("became 0" in note for note in outcome.notes)
+
+
+def test_layers_that_stay_keep_their_precision_and_it_is_told(tmp_path: Path) -> None:
+    path = written(tmp_path / "a.safetensors", drawn("oft", names=[TEXT]) | plain(4, names=[ATTENTION]))
+    tensors, outcome = resized(path, tmp_path / "b.safetensors", precision="fp16")
+    assert tensors[f"{ATTENTION}.lora_up.weight"].dtype == torch.float16
+    assert any("also in their precision (float32 and not fp16)" in note for note in outcome.notes)
+    _, outcome = resized(path, tmp_path / "c.safetensors")
+    assert not any("also in their precision" in note for note in outcome.notes)
