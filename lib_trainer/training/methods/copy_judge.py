@@ -15,6 +15,7 @@ from PIL import Image
 
 from lib_trainer.data.dataset import Dataset, Placed
 from lib_trainer.data.scan import Item
+from lib_trainer.training.checks.copiers import seeds_of
 from lib_trainer.training.config import TrainConfig
 from lib_trainer.training.events import CopyScored, EndedEarly, Event, Previewed, Warned
 from lib_trainer.training.methods import copy_score
@@ -109,7 +110,8 @@ class CopyJudge:
             self.untouched = now
             return
         found = copy_score.scores(now, self.untouched)
-        if not found:
+        if len(found) < len(self.aims):  # a stop, or a failure that was told: what was not drawn might be no copy
+            yield Warned(f"The copy score of step {event.step} is left out: not all samples were drawn.")
             return
         worst = min(found.values())
         self.copied = self.copied + 1 if worst >= self.config.copier_score > 0 else 0
@@ -119,12 +121,15 @@ class CopyJudge:
                              f"{worst:.2f}), so this copier ends here.")
 
     def _distances(self, event: Previewed) -> dict[str, float]:
+        """Returns the distances of the captions that were drawn at all seeds."""
         drawn: dict[str, list[copy_score.Pixels]] = {}
         for file, prompt, random in zip(event.files, event.prompts, event.random, strict=True):
             if prompt in self.aims and not random:
                 with Image.open(Path(file)) as image:
                     drawn.setdefault(prompt, []).append(copy_score.small(image))
-        return {self._name(prompt): self.aims[prompt].distance(pixels) for prompt, pixels in drawn.items()}
+        seeds = len(seeds_of(self.config))
+        return {self._name(prompt): self.aims[prompt].distance(pixels) for prompt, pixels in drawn.items()
+                if len(pixels) >= seeds}
 
     def _name(self, prompt: str) -> str:
         """Returns what a prompt's score is called: its picture, with the prompt where several are called so."""

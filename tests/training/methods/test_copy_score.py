@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from lib_trainer.training.config import TrainConfig
-from lib_trainer.training.events import CopyScored, EndedEarly, Event, Previewed
+from lib_trainer.training.events import CopyScored, EndedEarly, Event, Previewed, Warned
 from lib_trainer.training.methods import copy_score
 from lib_trainer.training.methods.copy_judge import CopyJudge, prompt_of
 from lib_trainer.training.methods.copy_score import Aim, Pixels
@@ -97,10 +97,27 @@ def test_a_judge_ends_a_copier_after_scores_in_a_row(tmp_path: Path) -> None:
 def test_pictures_of_one_name_in_two_folders_have_scores_of_their_own(tmp_path: Path) -> None:
     aim = Aim("1.png", [PICTURE], [None])
     judge = CopyJudge(TrainConfig(), {"a cat": aim, "a dog": aim})
-    both = [replace(one, prompts=["a cat", "a dog", "a dog"]) for one in (
-        previewed(tmp_path, 0, 0.0), previewed(tmp_path, 1, 0.5))]
+    both = [joined(previewed(tmp_path, step, share), "a dog") for step, share in enumerate((0.0, 0.5))]
     (scored,) = [event for one in both for event in judge.see(NOBODY, one)]
     assert isinstance(scored, CopyScored) and set(scored.scores) == {"1.png: a cat", "1.png: a dog"}
+
+
+def joined(one: Previewed, prompt: str) -> Previewed:
+    """The same samples once more under another prompt."""
+    return Previewed(one.step, one.files * 2, [*one.prompts, *[prompt] * len(one.prompts)], one.seeds * 2,
+                     one.random * 2)
+
+
+def test_samples_that_were_not_drawn_are_no_copies(tmp_path: Path) -> None:
+    """A stop or a failure leaves samples out; a picture that nobody has looked at must not end the copier."""
+    aim = Aim("1.png", [PICTURE], [None])
+    judge = CopyJudge(TrainConfig(copier_score=0.5), {"a cat": aim, "a dog": Aim("2.png", [PICTURE], [None])})
+    begin, copied = (joined(previewed(tmp_path, step, share), "a dog") for step, share in ((0, 0.0), (1, 1.0)))
+    assert not [*judge.see(NOBODY, begin)]
+    half = replace(copied, **{name: getattr(copied, name)[:4] for name in ("files", "prompts", "seeds", "random")})
+    (told,) = judge.see(NOBODY, half)
+    assert isinstance(told, Warned) and "not all samples" in told.message and not judge.is_over
+    assert len([*judge.see(NOBODY, copied)]) == 2 and judge.is_over
 
 
 def test_a_judge_without_a_threshold_only_tells(tmp_path: Path) -> None:
