@@ -60,4 +60,5 @@ def test_a_run_that_is_stopped_in_a_later_round_goes_on(host: Server, pictures: 
 
 
 def _chosen(host: Server) -> str:
-    return str(host.get("/sdapi/v1/options")["sd_model_checkpoint"])
+    """The chosen checkpoint, without the hash that a host puts behind its name once it knows it."""
+    return str(host.get("/sdapi/v1/options")["sd_model_checkpoint"]).partition(" [")[0]
