@@ -48,16 +48,16 @@
         const nodes = [];
         if (summary) nodes.push(note(summary, ""));
         nodes.push(...notes.map((text) => note(text, "tl-warn")));
-        if (file) nodes.push(fileLine(file));
+        if (file) nodes.push(fileLine(file, facts.to || facts.from || facts.naming || "kohya"));
         if (rows.length) nodes.push(table(rows));
         const told = list(facts);
         if (told) nodes.push(rows.length || summary ? el("details", { class: "tl-wb-fold" }, el("summary", { text: t("All numbers") }), told) : told);
         return nodes;
     }
 
-    /** The new file; a LoRA with the button that puts its tag into the prompt. */
-    function fileLine(file) {
-        const name = file.split(/[\\/]/).pop(), lora = name.endsWith(".safetensors") && ours.workbench.choices.loras.includes(name.slice(0, -12));
+    /** The new file; a LoRA under names that WebUIs read with the button that puts its tag into the prompt. */
+    function fileLine(file, naming) {
+        const name = file.split(/[\\/]/).pop(), lora = naming.startsWith("kohya") && name.endsWith(".safetensors") && ours.workbench.choices.loras.includes(name.slice(0, -12));
         const line = el("div", { class: "tl-tag", id: "lora_workbench_file", title: file }, el("code", { text: lora ? `<lora:${name.slice(0, -12)}:1>` : name }));
         if (lora) line.append(el("button", { type: "button", class: "tl-button tl-small", text: t("Send to txt2img"),
             onclick: () => ours.toPrompt("", name.slice(0, -12), `<lora:${name.slice(0, -12)}:1>`) }));
