@@ -4,6 +4,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from lib_trainer.errors import UserError
 from lib_trainer.host import TRAINING_NAME, Host
 
 SUFFIX = ".safetensors"
@@ -14,12 +15,21 @@ _LONGEST_NAME = 200
 
 
 def find_lora(text: str, host: Host) -> Path | None:
-    """Returns the LoRA file of a path, or of a name in the host's folder and its sub-folders; None if there is none."""
+    """Returns the LoRA file of a path, or of a name in the host's folder and its sub-folders; None if there is none.
+
+    Raises:
+        UserError: the name fits files of several sub-folders, and none at the top.
+    """
     for path in (Path(text), host.paths.loras / text, host.paths.loras / f"{text}{SUFFIX}"):
         if path.is_file():
             return path
     wanted = f"{Path(text).name.removesuffix(SUFFIX)}{SUFFIX}"
-    return next((path for path in sorted(host.paths.loras.rglob("*" + SUFFIX)) if path.name == wanted), None)
+    found = sorted(path for path in host.paths.loras.rglob("*" + SUFFIX) if path.name == wanted)
+    if len(found) > 1:
+        paths = ", ".join(f"'{path.relative_to(host.paths.loras)}'" for path in found)
+        raise UserError(f"There are {len(found)} LoRAs of the name '{text}' in '{host.paths.loras}': {paths}. Write "
+                        "the one that is meant with its folder, or rename the others.")
+    return found[0] if found else None
 
 
 def name_faults(name: str, where: str) -> Iterator[str]:

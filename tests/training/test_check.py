@@ -102,6 +102,19 @@ def test_the_lora_to_continue_from(host: StandaloneHost, settings: Settings, tmp
     assert find_lora(str(path), host) == find_lora("old.safetensors", host) == path
 
 
+def test_a_name_of_two_loras_is_a_fault(host: StandaloneHost, settings: Settings) -> None:
+    loras = host.paths.loras
+    for folder in ("a", "b"):
+        (loras / folder).mkdir(parents=True)
+        write_lora(loras / folder / "old.safetensors", "lora_te_text_model_encoder_layers_0_mlp_fc1", 32)
+    told = one_fault(settings(continue_from="old"), host)
+    assert f"continue_from = 'old': There are 2 LoRAs of the name 'old' in '{loras}'" in told
+    assert repr(str(Path("a", "old.safetensors"))) in told and repr(str(Path("b", "old.safetensors"))) in told
+    assert find_lora("b/old", host) == loras / "b" / "old.safetensors"
+    write_lora(loras / "old.safetensors", "lora_te_text_model_encoder_layers_0_mlp_fc1", 32)
+    assert find_lora("old", host) == loras / "old.safetensors"
+
+
 @pytest.mark.skipif(torch.cuda.is_available(), reason="about machines without a card")
 def test_what_a_machine_without_a_card_cannot_do(host: StandaloneHost, settings: Settings) -> None:
     found = faults(settings(precision="fp16", optimizer="AdamW8bit"), host)

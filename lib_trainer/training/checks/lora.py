@@ -48,8 +48,8 @@ def continue_from(config: TrainConfig, host: Host, checkpoint: Checkpoint) -> It
     where = f"continue_from = {config.continue_from!r}"
     faults = list(_usable(where, config.continue_from, host, checkpoint))
     yield from faults
-    path = find_lora(config.continue_from, host)
-    if path is None or faults:
+    path = None if faults else find_lora(config.continue_from, host)
+    if path is None:
         return
     kind = file.inspect(path)["algorithm"]
     if kind in FACTS and FACTS[kind].needs_lycoris and (missing := _lycoris()):
@@ -59,7 +59,11 @@ def continue_from(config: TrainConfig, host: Host, checkpoint: Checkpoint) -> It
 def _usable(where: str, name: str, host: Host, checkpoint: Checkpoint) -> Iterator[str]:
     from lib_trainer.lora import file
 
-    path = find_lora(name, host)
+    try:
+        path = find_lora(name, host)
+    except UserError as error:
+        yield f"{where}: {error}"
+        return
     if path is None:
         yield f"{where}: there is no such LoRA, neither as a file nor by name in {str(host.paths.loras)!r}; check it."
         return

@@ -45,14 +45,12 @@ def _layers(found: Sequence[tags.Tag], host: Host) -> tuple[dict[str, list[str]]
     known: dict[str, list[str]] = {}
     sentences: list[str] = []
     for name in dict.fromkeys(tag.name for tag in found if tag.is_lora and tag.name):
-        path = find_lora(name, host)
         known[name] = []
-        if path is None and name == TRAINING_NAME:
-            continue
-        if path is None:
-            sentences.append(_not_found(name, host))
-            continue
         try:
+            path = find_lora(name, host)
+            if path is None:
+                sentences += [] if name == TRAINING_NAME else [_not_found(name, host)]
+                continue
             known[name] = layers.layer_names(lora_file.read_header(path)[0])
         except UserError as error:
             sentences.append(str(error))
