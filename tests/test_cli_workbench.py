@@ -85,6 +85,8 @@ def test_a_file_and_a_folder_are_resized(folder: Path, capsys: Capture) -> None:
     code, told = run(capsys, "resize", folder, "--rank", "1", "--out", folder / "all", "--suffix=-r1")
     assert code == 0 and told["files"] == 3
     assert (folder / "all" / "a-r1.safetensors").exists()
+    code, told = run(capsys, "resize", folder / "a.safetensors", "--rank", "1", "--out", folder / "q", "--suffix", "q")
+    assert code == 1 and told["errors"][0].startswith("Ending = 'q': ") and not (folder / "q.safetensors").exists()
     code, told = run(capsys, "resize", folder / "a.safetensors", "--out", folder / "none")
     assert code == 1 and "needs a rank" in told["errors"][0]
 

@@ -18,9 +18,9 @@ from torch import Tensor
 
 from lib_trainer.errors import Problems, UserError
 from lib_trainer.families.family import Family
-from lib_trainer.lora import checkpoint, checkpoint_layers, file, whole
+from lib_trainer.lora import checkpoint, checkpoint_layers, file
 from lib_trainer.lora.checkpoint_layers import Layer
-from lib_trainer.workbench import extracted, record, report, written
+from lib_trainer.workbench import extracted, new_lora, record, report, written
 from lib_trainer.workbench.decomposition import device_of
 from lib_trainer.workbench.layer_sum import LayerSum
 from lib_trainer.workbench.operation import Operation, Outcome, Progress
@@ -133,10 +133,7 @@ def _check(order: ExtractOrder) -> None:
                       "'svd' with a rank.")
     if order.precision not in written.DTYPES:
         faults.append(f"The precision '{order.precision}' is none of {', '.join(written.DTYPES)}. Choose one of them.")
-    if order.out.suffix.lower() != ".safetensors":
-        faults.append(f"The new LoRA '{order.out}' must end in .safetensors. Change its name.")
-    if order.out.exists():
-        faults.append(str(whole.taken(order.out)))
+    faults += new_lora.faults(order.out)
     if faults:
         raise Problems(faults)
 

@@ -20,9 +20,9 @@ from torch import Tensor
 from lib_trainer.blocks.elements import NO_ELEMENTS, Elements
 from lib_trainer.blocks.presets import Presets
 from lib_trainer.errors import Problems, UserError
-from lib_trainer.lora import checkpoint, checkpoint_layers, metadata, whole
+from lib_trainer.lora import checkpoint, checkpoint_layers, metadata
 from lib_trainer.lora.checkpoint_layers import Place
-from lib_trainer.workbench import companions, streamed, summands
+from lib_trainer.workbench import companions, new_lora, streamed, summands
 from lib_trainer.workbench.acting import Acting, placed
 from lib_trainer.workbench.decomposition import device_of
 from lib_trainer.workbench.operation import Operation, Outcome, Progress
@@ -106,10 +106,7 @@ def _check(order: IntoCheckpointOrder) -> None:
     if order.precision not in (streamed.AS_IT_IS, *streamed.PRECISIONS):
         faults.append(f"The precision '{order.precision}' is none of '{streamed.AS_IT_IS}', "
                       f"{', '.join(streamed.PRECISIONS)}. Choose one of them.")
-    if order.out.suffix.lower() != ".safetensors":
-        faults.append(f"The new checkpoint '{order.out}' must end in .safetensors. Change its name.")
-    if order.out.exists() and (not order.replace or order.out.resolve() == order.base.resolve()):
-        faults.append(str(whole.taken(order.out)))
+    faults += new_lora.faults(order.out, order.replace and order.out.resolve() != order.base.resolve())
     faults += [fault for source in order.sources for fault in source.faults()]
     if faults:
         raise Problems(faults)

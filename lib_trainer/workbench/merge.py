@@ -88,8 +88,7 @@ def _check(order: MergeOrder) -> None:
     Raises:
         UserError: there is something.
     """
-    new_lora.require_new(order.out)
-    faults = order.reduction.faults()
+    faults = [*new_lora.faults(order.out), *order.reduction.faults()]
     if not order.sources:
         faults.append("There is nothing to add up: name at least one LoRA.")
     if order.precision not in written.DTYPES:

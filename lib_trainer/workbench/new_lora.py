@@ -1,7 +1,7 @@
 """A LoRA file made from another one: never over an existing file, with hashes of its own."""
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,17 +11,29 @@ from lib_trainer.lora import file, whole
 if TYPE_CHECKING:
     from torch import Tensor
 
+
 def require_new(out: Path) -> None:
     """Checks that a file can be written under this name, before any work is done.
 
     Raises:
         UserError: the name is taken, or does not end as loaders want it.
     """
+    for fault in faults(out):
+        raise UserError(fault)
+
+
+def faults(out: Path, replaces: bool = False) -> Iterator[str]:
+    """Yields why no new LoRA or checkpoint can be written under a name.
+
+    Args:
+        out: the new file. replaces: whether it may be there already.
+    """
     if out.suffix != ".safetensors":
-        raise UserError(f"'{out}' is not the name of a LoRA file: new files end with .safetensors. Write {out.stem}"
-                        ".safetensors.")
-    if out.exists():
-        raise whole.taken(out)
+        yield (f"'{out}' is not the name of a new file: LoRAs and checkpoints end with .safetensors. Write {out.stem}"
+               ".safetensors.")
+    elif out.exists() and not replaces:
+        yield str(whole.taken(out))
+
 
 
 def save(out: Path, tensors: Mapping[str, Tensor], told: Mapping[str, str]) -> None:

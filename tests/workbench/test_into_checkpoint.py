@@ -212,7 +212,7 @@ def _all_at_once(folder: Path, base: Path) -> dict[str, Any]:
     (_strength_is_no_number, r"strength of 'lora.safetensors' is nan"),
     (_nothing_acts, r"every layer would be at 0"),
     (_no_checkpoint, r"is no SD 1.x, SD 2.x or SDXL checkpoint"),
-    (_all_at_once, r"no LoRA to merge(.|\n)*'fp4' is none of(.|\n)*must end in .safetensors"),
+    (_all_at_once, r"no LoRA to merge(.|\n)*'fp4' is none of(.|\n)*end with .safetensors"),
 ])
 def test_faults_are_sentences_and_leave_nothing(
     base: Path, tmp_path: Path, case: Callable[[Path, Path], dict[str, Any]], sentence: str

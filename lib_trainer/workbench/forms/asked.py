@@ -1,8 +1,11 @@
-"""What a sentence about a faulty value of a form needs to know of its field."""
+"""What a sentence about a faulty value of a form needs to know of its field, and how every form reads a number."""
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+
+from lib_trainer.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -11,3 +14,18 @@ class Asked:
 
     label: str
     choices: Mapping[str, str]
+
+
+def number_of(value: object, label: str) -> float:
+    """Returns a number of JSON, or of a text.
+
+    Raises:
+        UserError: it is none, or not finite.
+    """
+    try:
+        number = math.nan if isinstance(value, bool) else float(str(value))
+    except ValueError:
+        number = math.nan
+    if not math.isfinite(number):
+        raise UserError(f"{label} = {value!r} must be a number.")
+    return number

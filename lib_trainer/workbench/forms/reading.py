@@ -1,12 +1,11 @@
 """How a form's values are read, by their kind: texts of the command line and JSON of a page alike."""
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 
 from lib_trainer.errors import Problems, UserError
 from lib_trainer.workbench.forms import sources
-from lib_trainer.workbench.forms.asked import Asked
+from lib_trainer.workbench.forms.asked import Asked, number_of
 from lib_trainer.workbench.forms.places import Places
 
 _YES, _NO = ("true", "yes", "on", "1"), ("false", "no", "off", "0")
@@ -33,13 +32,7 @@ def _text(value: object, asked: Asked, places: Places) -> str:
 
 
 def _number(value: object, asked: Asked, places: Places) -> float:
-    try:
-        number = math.nan if isinstance(value, bool) else float(str(value))
-    except ValueError:
-        number = math.nan
-    if not math.isfinite(number):
-        raise UserError(f"{asked.label} = {value!r} must be a number.")
-    return number
+    return number_of(value, asked.label)
 
 
 def _whole(value: object, asked: Asked, places: Places) -> int:

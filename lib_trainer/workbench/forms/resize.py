@@ -1,10 +1,13 @@
 """The form of `resize`: a LoRA of any kind as one of lower rank; a folder of them in one go."""
 from __future__ import annotations
 
+from lib_trainer.errors import UserError
 from lib_trainer.workbench.forms import ranks, stored
 from lib_trainer.workbench.forms.form import Field, Form, Values
 from lib_trainer.workbench.forms.places import Places
 from lib_trainer.workbench.operation import Operation
+
+_SUFFIX = "-resized"
 
 
 def _begin(values: Values, places: Places) -> Operation:
@@ -15,6 +18,9 @@ def _begin(values: Values, places: Places) -> Operation:
         return resize_folder.run(resize_folder.FolderOrder(
             values["file"], places.new_folder(values["out"]), values["suffix"], reduction, values["precision"],
             values["base"], device, stored.family(values)))
+    if values["suffix"] != _SUFFIX:
+        raise UserError(f"Ending = {values['suffix']!r}: it is for the names of a folder's LoRAs, and "
+                        f"'{values['file'].name}' is one file, whose new name is given. Leave the ending out.")
     return resize.run(resize.ResizeOrder(
         values["file"], places.new_lora(values["out"]), reduction, values["precision"], values["base"], device,
         stored.family(values)))
@@ -31,7 +37,7 @@ FORM = Form(
               required=True),
         *ranks.fields(only_svd=False),
         Field("suffix", "text", "Ending", "Of a folder: what is put after each name, so that tags can tell the LoRAs "
-              "apart.", default="-resized", fold="More"),
+              "apart.", default=_SUFFIX, fold="More"),
         stored.precision("fp16"), stored.BASE, stored.FAMILY, stored.DEVICE,
     ),
     _begin,

@@ -5,12 +5,11 @@ a tag: `style.safetensors:0.8:NCNF`, or a whole tag.
 """
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Mapping
 
 from lib_trainer.errors import Problems, UserError
-from lib_trainer.workbench.forms.asked import Asked
+from lib_trainer.workbench.forms.asked import Asked, number_of
 from lib_trainer.workbench.forms.places import Places
 from lib_trainer.workbench.sources import Source
 
@@ -47,21 +46,11 @@ def _source(row: object, places: Places) -> Source:
         raise UserError("no LoRA is chosen: choose one, or remove the line.")
     if unknown := set(row) - set(_KEYS):
         raise UserError(f"{', '.join(sorted(unknown))} means nothing here; a line has {', '.join(_KEYS)}.")
-    numbers = {name: _number(name, row[name]) for name in _NUMBERS if row.get(name) is not None}
+    numbers = {name: number_of(row[name], name) for name in _NUMBERS if row.get(name) is not None}
     weights = row.get("weights") or ""
     if not isinstance(weights, str):
         raise UserError(f"weights = {weights!r} must be a text.")
     return Source(places.lora(row["lora"].strip()), weights=weights.strip(), **numbers)
-
-
-def _number(name: str, value: object) -> float:
-    try:
-        number = math.nan if isinstance(value, bool) else float(str(value))
-    except ValueError:
-        number = math.nan
-    if not math.isfinite(number):
-        raise UserError(f"{name} = '{value}' must be a number.")
-    return number
 
 
 def _of_text(text: str) -> dict[str, str]:
