@@ -7,7 +7,7 @@
     const SHARES = new Set(["retained", "share", "kept"]);
     const MOST = 20, LONG = 300; // entries, letters: more are folded
 
-    const STATES = () => ({ running: t("running"), done: t("done"), failed: t("failed"), cancelled: t("Cancelled; nothing of it is left.") });
+    const STATES = () => ({ running: t("running"), done: t("done"), failed: t("failed"), cancelled: t("Cancelled; nothing half done is left. Of a folder, the files that were done stay.") });
     /** Names of the numbers and columns that operations tell. */
     const NAMES = () => ({
         block: t("Block"), layers: t("Layer count"), ranks: t("Ranks"), rank: t("Rank"), retained: t("Energy kept"), kept: t("Energy kept"), share: t("Share"),
@@ -39,7 +39,7 @@
 
     function buttons(task) {
         return el("div", { class: "tl-buttons" }, el("button", { type: "button", class: "tl-button tl-stop", id: "lora_workbench_cancel",
-            text: task.cancelling ? t("Cancelling") : t("Cancel"), disabled: task.cancelling ? "" : false, title: t("Ends it; nothing of it is left"),
+            text: task.cancelling ? t("Cancelling") : t("Cancel"), disabled: task.cancelling ? "" : false, title: t("Ends it; nothing half done is left. Of a folder, the files that are done stay."),
             onclick: ours.workbench.cancel }));
     }
 

@@ -46,7 +46,7 @@ def add_workbench(router: APIRouter, desk: Desk) -> None:
 
     @router.post("/workbench/cancel")
     def cancel() -> dict[str, Any]:
-        """Ends the running operation after what it is doing now; nothing of it is left."""
+        """Ends the running operation after what it is doing now; nothing half done is left."""
         running = desk.tasks.running()
         running.cancel()
         return running.state()

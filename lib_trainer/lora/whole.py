@@ -39,7 +39,7 @@ def writing(path: Path, size: int, overwrite: bool = False) -> Iterator[BinaryIO
     """Yields a file to be written piece by piece; it gets its name when the block ends well, and is gone otherwise.
 
     Args:
-        path: the final file; a missing folder is made.
+        path: the final file; a missing folder is made, and taken away again if nothing comes of the file.
         size: bytes that it will have, for the sentence of a full disk.
         overwrite: as for `write`.
 
@@ -47,6 +47,7 @@ def writing(path: Path, size: int, overwrite: bool = False) -> Iterator[BinaryIO
         UserError: as `write`; whatever else the block raises passes through.
     """
     temporary = path.parent / f".{path.name}.{secrets.token_hex(4)}.tmp"
+    missing = [folder for folder in (path.parent, *path.parent.parents) if not os.path.exists(folder)]
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         _remove_stale(path)
@@ -63,6 +64,9 @@ def writing(path: Path, size: int, overwrite: bool = False) -> Iterator[BinaryIO
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # one that is not empty, or whose file is there, stays
+            for folder in missing:
+                folder.rmdir()
 
 
 def taken(path: Path) -> UserError:

@@ -50,7 +50,7 @@ Operation = Generator[Progress, None, Outcome]
 
 
 class Cancelled(Exception):
-    """The person ended an operation; nothing of it is left."""
+    """The person ended an operation; nothing half done is left (of a folder, the files that are done stay)."""
 
 
 def finish(

@@ -52,7 +52,7 @@ class Task:
         return not self._over.is_set()
 
     def cancel(self) -> None:
-        """Ends it after what it is doing now; nothing of it is left."""
+        """Ends it after what it is doing now; nothing half done is left."""
         self._cancel.set()
 
     def wait(self, timeout: float | None = None) -> bool:

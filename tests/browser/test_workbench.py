@@ -96,6 +96,6 @@ def test_cancel_leaves_nothing(bench: Page, site: Site) -> None:
     put(bench, "out", "sum")
     bench.see("#lora_workbench_start").click()
     bench.see("#lora_workbench_cancel").click()
-    bench.until("the end", lambda: "Cancelled; nothing of it is left." in bench.text(TASK))
+    bench.until("the end", lambda: "Cancelled; nothing half done is left." in bench.text(TASK))
     assert sorted(folder.iterdir()) == before
     assert bench.see("#lora_workbench_start").is_enabled()

@@ -84,6 +84,18 @@ def test_nothing_is_left_of_a_write_that_fails(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_folders_are_made_for_a_file_and_not_without_it(tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    for folder in (tmp_path / "new" / "deep", tmp_path / "mine"):
+        out = folder / "out.safetensors"
+        with pytest.raises(KeyboardInterrupt), streamed.writing(out, [Entry("a", "F32", (2,))], {}):
+            raise KeyboardInterrupt
+        assert [path.name for path in tmp_path.iterdir()] == ["mine"]  # what was there before stays, though empty
+    with streamed.writing(tmp_path / "new" / "out.safetensors", [Entry("a", "F32", (2,))], {}) as writer:
+        writer.write(torch.zeros(2))
+    assert (tmp_path / "new" / "out.safetensors").is_file()
+
+
 def test_nothing_is_overwritten_unless_asked_for(tmp_path: Path) -> None:
     out = tmp_path / "b.safetensors"
     out.write_bytes(b"mine")
