@@ -76,6 +76,10 @@ def _scanned(spec: DatasetSpec, findings: Findings) -> list[Item]:
 
 def _opened(source: Source, findings: Findings) -> list[Item]:
     where = f"{source.place}: " if source.place else ""
+    if source.endings and source.subset.is_reg:
+        findings.faults.append(f"{where}is_reg = true: this method learns what is different in pairs, and "
+                               "regularisation pictures are none; leave the subset out, or is_reg.")
+        return []
     try:
         found = pairs.read(source, _read) if source.endings else _read(source)
     except UserError as error:

@@ -272,6 +272,18 @@ def test_faults_of_the_settings(host: StandaloneHost, pairs: Path, changes: dict
         check.read(values, host)
 
 
+def test_pairs_are_no_regularisation_pictures(host: StandaloneHost, pairs: Path, tmp_path: Path) -> None:
+    file = tmp_path / "pairs.toml"
+    file.write_text(f"""[[datasets]]
+resolution = 64
+[[datasets.subsets]]
+image_dir = '{pairs}'
+is_reg = true
+""", encoding="utf8")
+    with pytest.raises(Problems, match="is_reg = true: this method learns what is different in pairs"):
+        check.check(settings(pairs, images="", datasets=str(file)), host)
+
+
 def test_one_caption_for_both_is_not_missing(host: StandaloneHost, pairs: Path) -> None:
     assert not any("empty caption" in told for told in check.check(settings(pairs), host).warnings)
     for file in pairs.glob("2*.txt"):
