@@ -14,7 +14,6 @@ import pytest
 
 if TYPE_CHECKING:
     from lib_trainer.hosts.standalone.host import StandaloneHost
-    from lib_trainer.training import config_reading
     from lib_trainer.training.config import TrainConfig
 
 # The models of the tests are tiny, so a second thread gains nothing; and on shared cores, threads that wait for each
@@ -78,6 +77,8 @@ def settings(pictures: Path) -> Settings:
     """Makes configs of a short run: 3 pictures, 2 epochs."""
 
     def make(**changes: Any) -> TrainConfig:
+        from lib_trainer.training import config_reading
+
         values = {"name": "zko", "images": str(pictures), "repeats": 1, "epochs": 2, "rank": 2, "alpha": 1.0,
                   "learning_rate": "1e-3"}
         return config_reading.from_dict({**values, **changes})
