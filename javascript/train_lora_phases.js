@@ -26,7 +26,7 @@
         draw, sheets,
     };
 
-    /** The steps: those that are through, the one that runs, those to come (which nobody has named yet). */
+    /** The steps: those that are through, the one that runs, those to come. */
     function draw(view, s) {
         const key = [s.id, s.part && s.part.place, !!s.finished, !!s.failed, s.scores.length, !!s.work, document.documentElement.lang].join();
         if (view.phasesKey !== key) {
@@ -38,12 +38,13 @@
 
     function steps(s) {
         const known = new Map([...s.parts.map((one) => [one.part.place, one]), [s.part.place, { part: s.part }]]);
+        const titles = s.part.titles;
         const items = Array.from({ length: s.part.of }, (_, index) => {
             const one = known.get(index + 1), running = index + 1 === s.part.place && !s.finished;
             const state = running ? (s.failed ? "failed" : "running") : index + 1 <= s.part.place && !stoppedIn(s, index + 1) ? "done" : "waiting";
             const score = one && one.score ? el("small", { text: ` ${t("copy score")} ${one.score.score.toFixed(2)}` }) : null;
             return el("li", { class: `tl-step tl-step-${state}`, title: (one && one.early) || "", "aria-current": running ? "step" : false },
-                el("span", { text: one ? t(one.part.title) : t("Part {n}", { n: index + 1 }) }), score);
+                el("span", { text: titles[index] ? t(titles[index]) : t("Part {n}", { n: index + 1 }) }), score);
         });
         const line = t("{n} of {of}: {title}", { n: s.part.place, of: s.part.of, title: t(s.part.title) });
         return el("div", {}, el("b", { class: "tl-part", text: line }), el("ol", { class: "tl-steps" }, ...items));

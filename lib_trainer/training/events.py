@@ -53,12 +53,14 @@ class PhaseStarted(Event):
     Attributes:
         place: of the part, from 1. of: parts in all. title: what is done in it, such as "Copier of the picture after".
         folder: of the whole training.
+        titles: of all parts, those to come included.
     """
 
     place: int
     of: int
     title: str
     folder: str = ""
+    titles: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

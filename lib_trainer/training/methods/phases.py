@@ -144,7 +144,8 @@ class _Training:
         for number, part in enumerate(parts, 1):
             done = parts_record.done(part.key)
             if done is None:
-                yield PhaseStarted(number, len(parts), part.title, str(parts_record.folder))
+                titles = tuple(one.title for one in parts)
+                yield PhaseStarted(number, len(parts), part.title, str(parts_record.folder), titles)
                 yield from self._pause()
                 is_last = number == len(parts)
                 done = yield from self._do(part, parts_record, is_last)

@@ -79,6 +79,8 @@ def test_one_training_of_three_parts(host: StandaloneHost, small: TrainConfig) -
         "Warned", "PhaseStarted", "Started", "Stepped", "Stepped", "Stepped", "LossBands", "Saved",
         "PhaseStarted", "Started", "Stepped", "Stepped", "Stepped", "LossBands", "Saved",
         "PhaseStarted", "Worked", "WorkDone", "Saved", "Finished"]
+    assert {one.titles for one in of(ev.PhaseStarted, events)} == {
+        tuple(one.title for one in of(ev.PhaseStarted, events))}
     assert [(one.place, one.of, one.title) for one in of(ev.PhaseStarted, events)] == [
         (1, 3, "The first"), (2, 3, "The second"), (3, 3, "Joining")]
     assert [(saved.name, saved.final) for saved in of(ev.Saved, events)] == [
