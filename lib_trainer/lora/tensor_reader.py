@@ -4,6 +4,7 @@ The bytes are read, never mapped: a file that somebody replaces meanwhile cannot
 """
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
@@ -51,6 +52,16 @@ class TensorReader:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._file.close()
+
+    def tensor_hash(self) -> str:
+        """Returns the SHA-256 (hex) of the tensor area, as `file.tensor_hash`, of the very file that is open: one that
+        takes its name meanwhile changes nothing.
+        """
+        digest = hashlib.sha256()
+        self._file.seek(self._start)
+        while piece := self._file.read(1 << 20):
+            digest.update(piece)
+        return digest.hexdigest()
 
     def read(self, name: str) -> Tensor:
         """Reads a tensor into memory of its own, as stored.

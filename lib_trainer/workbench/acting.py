@@ -80,7 +80,7 @@ def placed(
     Raises:
         UserError: the file is damaged, is for another family, or none of its layers acts.
     """
-    lora = reading.read(source.path)
+    lora = reading.read(source.path, hashed=True)
     if lora.family and lora.family != family.name:
         raise UserError(f"'{source.path.name}' is a LoRA for {checkpoint_layers.FAMILIES[lora.family].label}, and the "
                         f"checkpoint is {family.label}. Choose a LoRA and a checkpoint of one family.")

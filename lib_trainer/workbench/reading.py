@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -46,6 +46,8 @@ class ReadLora:
         notes: sentences for the person (about `carried`: `carried_notes`).
         naming: whose names the file has (`workbench.names`).
         spoken: "layer.part" -> the file's own name of the tensor.
+        model_hash: SHA-256 (hex) of the tensor area that was read, whatever the metadata say of it; "" = not asked for,
+            or a pickle.
     """
 
     path: Path
@@ -56,6 +58,7 @@ class ReadLora:
     notes: list[str] = field(default_factory=list)
     naming: str = names.KOHYA
     spoken: dict[str, str] = field(default_factory=dict)
+    model_hash: str = ""
 
 
 @dataclass(frozen=True)
@@ -76,12 +79,13 @@ class _Stored:
     read: Callable[[str], Tensor]
 
 
-def read(path: Path, family: str = "") -> ReadLora:
+def read(path: Path, family: str = "", hashed: bool = False) -> ReadLora:
     """Reads a LoRA file.
 
     Args:
         path: .safetensors, or a pickle of weights (.pt, .ckpt, .bin, .pth).
         family: "sd1", "sd2" or "sdxl" where the person knows; "" = as the file tells.
+        hashed: whether `model_hash` is wanted, for a record of what was used.
 
     Raises:
         UserError: it is missing, damaged, no LoRA, or claims what cannot be.
@@ -94,7 +98,8 @@ def read(path: Path, family: str = "") -> ReadLora:
         return _read(path, stored, family, [_PICKLE.format(path.name)])
     with TensorReader(path) as reader:
         shapes = {name: shape for name, (_, shape) in reader.entries.items()}
-        return _read(path, _Stored(shapes, dict(reader.metadata), reader.read), family, [])
+        lora = _read(path, _Stored(shapes, dict(reader.metadata), reader.read), family, [])
+        return replace(lora, model_hash=reader.tensor_hash()) if hashed else lora
 
 
 def as_stored(path: Path) -> AsStored:

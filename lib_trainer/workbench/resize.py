@@ -56,7 +56,7 @@ def run(order: ResizeOrder) -> Operation:
     """
     check(order)
     new_lora.require_new(order.out)
-    lora = reading.read(order.source, order.family)
+    lora = reading.read(order.source, order.family, hashed=True)
     stays = [layer for layer, parts in keys.by_layer(lora.tensors).items() if _stays(parts, order)]
     with ExitStack() as stack:
         base = _opened(stack, order, lora)
@@ -128,7 +128,7 @@ def _record(order: ResizeOrder, lora: ReadLora, layers: Sequence[Written]) -> di
     before, after = _ranks_told(lora), report.ranks(layers)
     how = (f"Dynamic resize with {reduction.dynamic}: {reduction.threshold:g} from {before} to {after}"
            if reduction.dynamic else f"dimension is resized from {before} to {after}")
-    made_by = {"source": order.source.stem, "source_hash": lora.metadata.get(metadata.MODEL_HASH, ""),
+    made_by = {"source": order.source.stem, "source_hash": lora.model_hash,
                "reduction": reduction.in_words(), "base": order.base.name if order.base else "",
                "implementation": metadata.IMPLEMENTATION}
     return record.of_changed(lora.metadata, layers, order.out.stem, how) | {

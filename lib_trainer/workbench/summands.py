@@ -10,7 +10,7 @@ from torch import Tensor
 from lib_trainer.blocks.elements import Elements
 from lib_trainer.blocks.presets import Presets
 from lib_trainer.errors import Problems, UserError
-from lib_trainer.lora import file, keys, metadata
+from lib_trainer.lora import keys
 from lib_trainer.lora.bake import NOT_LAYERS
 from lib_trainer.lora.checkpoint_layers import FAMILIES
 from lib_trainer.workbench import factors, reading, weighting
@@ -57,7 +57,7 @@ def read(sources: Sequence[Source], family: str) -> Generator[Progress, None, li
     loras = []
     for number, source in enumerate(sources):
         yield Progress(number, len(sources), "Reading")
-        loras.append(reading.read(source.path, family))
+        loras.append(reading.read(source.path, family, hashed=True))
     return loras
 
 
@@ -91,7 +91,7 @@ def weighted(
         raise UserError(f"'{source.path.name}' does not tell which kind of model it is for, so its blocks are not "
                         "known. Name the family (sd1, sd2 or sdxl), or leave the block weights out.")
     if family and lora.family is None:
-        lora = reading.read(lora.path, family)
+        lora = reading.read(lora.path, family, hashed=True)
     found = Summand(source, lora, keys.by_layer(lora.tensors), notes=[f"{lora.path.name}: {note}"
                                                                       for note in lora.notes])
     arch = FAMILIES[family].arch if family else ""
@@ -136,15 +136,10 @@ def need_base(summands: Sequence[Summand]) -> bool:
 def described(summand: Summand) -> dict[str, object]:
     """Returns what a file's record says of a source: name, hash of its tensors, strengths, block weights."""
     source = summand.source
-    found = {"name": source.path.stem, "model_hash": _model_hash(summand.lora),
+    found = {"name": source.path.stem, "model_hash": summand.lora.model_hash,
              "te": source.strength if source.te is None else source.te,
              "unet": source.strength if source.unet is None else source.unet, "weights": source.weights.strip()}
     return {key: value for key, value in found.items() if value != ""}
-
-
-def _model_hash(lora: ReadLora) -> str:
-    told = lora.metadata.get(metadata.MODEL_HASH, "")
-    return told or (file.tensor_hash(lora.path) if lora.path.suffix.lower() == ".safetensors" else "")
 
 
 def embeddings(summands: Sequence[Summand]) -> tuple[dict[str, Tensor], list[str]]:
