@@ -21,7 +21,7 @@ from lib_trainer.training import check
 from lib_trainer.training.checks import caches
 from lib_trainer.training.checks.findings import Findings
 from lib_trainer.training.config import TrainConfig
-from lib_trainer.training.settings.method import PROMPTED
+from lib_trainer.training.settings.method import DIFFERENCE, PROMPTED, RELORA
 from lib_trainer.training.statistics.held_out import seed_of
 
 
@@ -41,6 +41,7 @@ class Forecast:
         cache_bytes: of the cached latents, in memory or on disk.
         held_out: pictures that are measured instead of trained on.
         concepts: what is learned from prompts in place of pictures.
+        runs: how many trainings of so many steps the method takes.
     """
 
     items: list[Item] = field(default_factory=list)
@@ -58,6 +59,7 @@ class Forecast:
     cache_bytes: int = 0
     held_out: int = 0
     concepts: list[Concept] = field(default_factory=list)
+    runs: int = 1
 
     def to_json(self) -> dict[str, Any]:
         """Returns numbers and sentences, ready for JSON; the pictures only counted."""
@@ -102,6 +104,7 @@ def forecast(config: TrainConfig, host: Host) -> Forecast:
         found, sizes=sorted(sizes, key=lambda size: -size[2]), samples=plan.samples_per_epoch,
         batches=plan.batches_per_epoch, steps=length.updates, epochs=length.epochs,
         held_out=sum(len(dataset.items) for dataset in held),
+        runs={DIFFERENCE: 2, RELORA: config.rounds}.get(config.method, 1),
     )
 
 

@@ -88,6 +88,7 @@ def _facts(forecast: Forecast) -> str:
         facts.append((forecast.held_out, "held out", ""))
     if forecast.steps:
         facts += [(forecast.samples, "uses per epoch", ""), (forecast.epochs, "epochs", ""),
+                  *([(forecast.runs, "runs, each of", "tl-strong")] if forecast.runs > 1 else []),
                   (forecast.steps, "steps", "tl-strong")]
     return f'<div class="tl-facts">{_cells(facts)}</div>{_details(forecast)}'
 

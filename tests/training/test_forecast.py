@@ -15,6 +15,7 @@ from lib_trainer.keeping import AS_IT_IS, Keeping
 from lib_trainer.training import config_reading
 from lib_trainer.training.config import TrainConfig
 from lib_trainer.training.forecast import forecast
+from lib_trainer.ui import dataset_card
 
 
 class Host:
@@ -72,6 +73,13 @@ def test_regularisation_pictures_double_the_uses(folder: Path, tmp_path: Path) -
     Image.new("RGB", (128, 128)).save(reg / "0.png")
     found = forecast(config(folder, reg_images=str(reg)), Host(tmp_path))
     assert found.reg_pictures == 1 and found.samples == 22
+
+
+def test_steps_are_those_of_each_run(folder: Path, tmp_path: Path) -> None:
+    once = forecast(config(folder), Host(tmp_path))
+    rounds = forecast(config(folder, method="relora", rounds=4), Host(tmp_path))
+    assert (once.runs, rounds.runs) == (1, 4) and rounds.steps == once.steps
+    assert "runs, each of" in dataset_card.card(rounds) and "runs, each of" not in dataset_card.card(once)
 
 
 def test_what_is_known_is_told_beside_the_faults(folder: Path, tmp_path: Path) -> None:

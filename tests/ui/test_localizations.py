@@ -36,7 +36,7 @@ def _card() -> str:
 def _pairs() -> str:
     """The card of a training on pairs."""
     second = Item(Subset("2_zko", page_texts.ROOT), "two.png", "", 64, 64, captioned=True)
-    return dataset_card.card(Forecast([replace(second, file="one.png", partner=second)], 1, steps=1))
+    return dataset_card.card(Forecast([replace(second, file="one.png", partner=second)], 1, steps=1, runs=2))
 
 
 def _prompts() -> str:
