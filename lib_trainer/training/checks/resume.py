@@ -52,7 +52,12 @@ def _phases(config: TrainConfig, found: Found, findings: Findings) -> None:
         findings.faults.append(f"resume = {config.resume!r}: this is the training {name!r} of several runs, which goes "
                                f"on under its own name only: set the name to {name!r}, or begin anew.")
         return
-    settings(config, found.settings, f"part {found.progress[0] + 1}", findings)
+    through, of = found.progress
+    if through == of and found.record and found.record.finished:  # else it was killed while it cleared up
+        findings.faults.append(f"resume = {config.resume!r}: the training {config.name!r} has come to its end, so "
+                               "there is nothing to go on with; begin anew under another name (empty resume).")
+        return
+    settings(config, found.settings, f"part {through + 1}", findings)
 
 
 def settings(config: TrainConfig, before: Mapping[str, Any], where: str, findings: Findings) -> None:

@@ -36,6 +36,7 @@ from lib_trainer.training.methods import phases, rounds
 from lib_trainer.training.methods.parts_record import PartsRecord
 from lib_trainer.training.methods.phases import Part, Trains, Works
 from lib_trainer.training.outputs import record as told
+from lib_trainer.training.outputs.job_folder import is_same_run
 from lib_trainer.training.outputs.room import Need
 from lib_trainer.training.resume import run_record
 from lib_trainer.training.settings.rounds import CHECKPOINT, LORA
@@ -62,6 +63,7 @@ def course(
     Raises:
         UserError: something went wrong that the person can mend.
     """
+    _merge_again(config, findings)
     training = Rounds(config, host, findings, base_file(findings))
     is_over = False
     for event in phases.run(config, host, controls, findings, world, training.parts):
@@ -71,6 +73,17 @@ def course(
         yield event
     if world.is_main and (is_over or controls.stopping == "discard"):
         training.clear()  # now that the host has its own checkpoint again: Windows keeps files that are in use
+
+
+def _merge_again(config: TrainConfig, findings: Findings) -> None:
+    """Forgets a merge whose private checkpoint is gone though the next round needs it: its LoRAs are still there."""
+    found = findings.found
+    if found is None or found.record is None or not is_same_run(config, found):
+        return
+    for number in range(1, config.rounds):
+        path = rounds.checkpoint_file(found.folder, config.name, number)
+        if rounds.key(number + 1) not in found.record.done and not path.exists():
+            found.record.done.pop(f"merge-{number:02d}", None)
 
 
 @dataclass

@@ -165,6 +165,8 @@ def test_a_copier_that_was_replaced_is_told(host: StandaloneHost, make: Make) ->
         train(make(resume="auto"), host)
     before.write_bytes(mine)
     assert isinstance(train(make(resume="auto"), host)[-1], ev.Finished)
+    with pytest.raises(Problems, match="has come to its end"):
+        train(make(resume="auto"), host)
     assert loras(host) == ["light.json", "light.safetensors"]
 
 
