@@ -6,7 +6,7 @@ was when it is started again.
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,6 @@ from lib_trainer.errors import Problems, UserError
 from lib_trainer.lora.finding import name_faults
 from lib_trainer.workbench import resize
 from lib_trainer.workbench.operation import Operation, Outcome, Progress
-from lib_trainer.workbench.reduction import Reduction
 from lib_trainer.workbench.resize import ResizeOrder
 
 _PARTS = 100
@@ -25,39 +24,30 @@ _SHOWN = 20
 
 
 @dataclass(frozen=True)
-class FolderOrder:
-    """A folder of LoRAs that is to be resized.
+class FolderOrder(ResizeOrder):
+    """A folder of LoRAs that is to be resized; all else is as for one file.
 
     Attributes:
-        folder: it and its sub-folders are searched for `.safetensors` files.
-        out_folder: where the new ones go, in sub-folders of the same names; may be `folder` itself.
+        source: the folder; it and its sub-folders are searched for `.safetensors` files.
+        out: the folder where the new ones go, in sub-folders of the same names; may be `source` itself.
         suffix: put after every name.
-        reduction, precision, base, device, family: of each, see `ResizeOrder`.
     """
 
-    folder: Path
-    out_folder: Path
-    suffix: str
-    reduction: Reduction
-    precision: str = "fp32"
-    base: Path | None = None
-    device: str = "auto"
-    family: str = ""
+    suffix: str = ""
 
     def orders(self) -> list[ResizeOrder]:
         """Returns an order for each file; what a former run has made is no source."""
-        return [
-            ResizeOrder(path, self._target(path), self.reduction, self.precision, self.base, self.device, self.family)
-            for path in sorted(self.folder.rglob("*.safetensors"))
-            if not path.name.startswith(".") and not self._is_result(path)
-        ]
+        alike: dict[str, Any] = {one.name: getattr(self, one.name) for one in fields(ResizeOrder)}
+        return [ResizeOrder(**{**alike, "source": path, "out": self._target(path)})
+                for path in sorted(self.source.rglob("*.safetensors"))
+                if not path.name.startswith(".") and not self._is_result(path)]
 
     def _target(self, path: Path) -> Path:
-        return self.out_folder / path.relative_to(self.folder).with_name(f"{path.stem}{self.suffix}.safetensors")
+        return self.out / path.relative_to(self.source).with_name(f"{path.stem}{self.suffix}.safetensors")
 
     def _is_result(self, path: Path) -> bool:
         """Whether a file looks as if a former run had made it: in the new files' sub-folder, or with their suffix."""
-        folder, into = self.folder.resolve(), self.out_folder.resolve()
+        folder, into = self.source.resolve(), self.out.resolve()
         if into == folder:
             return bool(self.suffix) and path.stem.endswith(self.suffix)
         return into.is_relative_to(folder) and path.resolve().is_relative_to(into)
@@ -69,21 +59,21 @@ def run(order: FolderOrder) -> Operation:
     Raises:
         UserError: the order contradicts itself, the folder has no LoRAs or all of them are done, or every file failed.
     """
-    resize.check(ResizeOrder(order.folder, order.out_folder, order.reduction, order.precision, family=order.family))
+    resize.check(order)
     if faults := list(name_faults(f"x{order.suffix}", f"The ending {order.suffix!r}")):
         raise Problems(faults)
-    if not order.folder.is_dir():
-        raise UserError(f"There is no folder '{order.folder}'. Give the folder that holds the LoRAs.")
+    if not order.source.is_dir():
+        raise UserError(f"There is no folder '{order.source}'. Give the folder that holds the LoRAs.")
     orders = order.orders()
     waiting = [one for one in orders if not one.out.exists()]
     if not waiting:
-        raise UserError(f"All {len(orders)} LoRAs of '{order.folder}' have a file of the new name already, and none is "
+        raise UserError(f"All {len(orders)} LoRAs of '{order.source}' have a file of the new name already, and none is "
                         "overwritten. Choose another suffix or folder." if orders else
-                        f"The folder '{order.folder}' has no .safetensors files. Choose the folder of the LoRAs.")
+                        f"The folder '{order.source}' has no .safetensors files. Choose the folder of the LoRAs.")
     rows: list[dict[str, Any]] = []
     notes: list[str] = []
     for number, one in enumerate(waiting):
-        rows.append((yield from _resized(one, order.folder, (number, len(waiting)), notes)))
+        rows.append((yield from _resized(one, order.source, (number, len(waiting)), notes)))
     if all(row["fault"] for row in rows):
         raise Problems([f"{row['file']}: {row['fault']}" for row in rows])
     return _outcome(order, rows, len(orders) - len(waiting), notes)
@@ -126,7 +116,7 @@ def _outcome(order: FolderOrder, rows: Sequence[dict[str, Any]], done_before: in
         notes.append(f"{done_before} files were left alone: a file of the new name was there, and none is overwritten.")
     if len(well) < len(rows):
         notes.append(f"{len(rows) - len(well)} files could not be resized; the table says why.")
-    summary = (f"{len(well)} LoRAs resized into '{order.out_folder}': {before / 1e6:.1f} MB became "
+    summary = (f"{len(well)} LoRAs resized into '{order.out}': {before / 1e6:.1f} MB became "
                f"{after / 1e6:.1f} MB.")
     facts = {"summary": summary, "files": len(well), "failed": len(rows) - len(well), "bytes": after}
-    return Outcome(order.out_folder, facts, list(rows), notes)
+    return Outcome(order.out, facts, list(rows), notes)

@@ -119,7 +119,7 @@ def test_a_folder_is_resized_file_by_file(tmp_path: Path) -> None:
     written(tmp_path / "a.safetensors", plain(4))
     written(tmp_path / "sub" / "b.safetensors", plain(3))
     (tmp_path / "broken.safetensors").write_bytes(b"no file")
-    order, told = FolderOrder(tmp_path, tmp_path, "_r2", RESIZED, device="cpu"), []
+    order, told = FolderOrder(tmp_path, tmp_path, RESIZED, suffix="_r2", device="cpu"), []
     outcome = finish(resize_folder.run(order), told.append)
     rows = {row["file"]: row for row in outcome.rows}
     assert rows["a.safetensors"]["ranks"] == "1-2" and rows["a.safetensors"]["fault"] == ""
@@ -136,28 +136,28 @@ def test_a_folder_is_resized_file_by_file(tmp_path: Path) -> None:
 
 def test_a_folder_into_its_own_sub_folder_and_what_is_refused(tmp_path: Path) -> None:
     written(tmp_path / "a.safetensors", plain(2))
-    order = FolderOrder(tmp_path, tmp_path / "small", "", RESIZED, device="cpu")
+    order = FolderOrder(tmp_path, tmp_path / "small", RESIZED, suffix="", device="cpu")
     finish(resize_folder.run(order))
     assert [path.name for path in (tmp_path / "small").iterdir()] == ["a.safetensors"]
     (tmp_path / "empty").mkdir()
     for refused, sentence in (
         (order, "All 1 LoRAs"),
-        (FolderOrder(tmp_path / "none", tmp_path, "_x", RESIZED), "There is no folder"),
-        (FolderOrder(tmp_path / "empty", tmp_path, "_x", RESIZED), "no .safetensors files"),
-        (FolderOrder(tmp_path, tmp_path, "_x", Reduction("svd")), "needs a rank"),
-        (FolderOrder(tmp_path, tmp_path, "/../x", RESIZED), "The ending '/../x' becomes a file name"),
+        (FolderOrder(tmp_path / "none", tmp_path, RESIZED, suffix="_x"), "There is no folder"),
+        (FolderOrder(tmp_path / "empty", tmp_path, RESIZED, suffix="_x"), "no .safetensors files"),
+        (FolderOrder(tmp_path, tmp_path, Reduction("svd"), suffix="_x"), "needs a rank"),
+        (FolderOrder(tmp_path, tmp_path, RESIZED, suffix="/../x"), "The ending '/../x' becomes a file name"),
     ):
         with pytest.raises(UserError, match=sentence):
             finish(resize_folder.run(refused))
     (tmp_path / "empty" / "bad.safetensors").write_bytes(b"")
     with pytest.raises(UserError, match=r"bad.safetensors: The file"):
-        finish(resize_folder.run(FolderOrder(tmp_path / "empty", tmp_path, "_x", RESIZED)))
+        finish(resize_folder.run(FolderOrder(tmp_path / "empty", tmp_path, RESIZED, suffix="_x")))
 
 
 def test_a_file_that_vanishes_stops_no_folder(tmp_path: Path) -> None:
     for name in ("a", "b", "c"):
         written(tmp_path / f"{name}.safetensors", plain(2))
-    operation = resize_folder.run(FolderOrder(tmp_path, tmp_path, "_r2", RESIZED, device="cpu"))
+    operation = resize_folder.run(FolderOrder(tmp_path, tmp_path, RESIZED, suffix="_r2", device="cpu"))
     next(operation)
     (tmp_path / "b.safetensors").unlink()
     outcome = finish(operation)

@@ -16,8 +16,8 @@ def _begin(values: Values, places: Places) -> Operation:
     reduction, device = ranks.reduction(values), places.device(values["device"])
     if values["file"].is_dir():
         return resize_folder.run(resize_folder.FolderOrder(
-            values["file"], places.new_folder(values["out"]), values["suffix"], reduction, values["precision"],
-            values["base"], device, stored.family(values)))
+            values["file"], places.new_folder(values["out"]), reduction, values["precision"], values["base"], device,
+            stored.family(values), values["suffix"]))
     if values["suffix"] != _SUFFIX:
         raise UserError(f"Ending = {values['suffix']!r}: it is for the names of a folder's LoRAs, and "
                         f"'{values['file'].name}' is one file, whose new name is given. Leave the ending out.")
