@@ -8,7 +8,6 @@ import json
 import sys
 import threading
 import time
-import traceback
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -80,29 +79,32 @@ class Task:
         """Runs to the end; a bug of ours is told like a failure and goes on to the console."""
         try:
             outcome = finish(operation, self._show, self._cancel.is_set)
-            self._end(DONE, outcome=self._told(outcome))
         except Cancelled:
             self._end(CANCELLED)
         except Problems as error:
             self._end(FAILED, error.problems)
         except UserError as error:
             self._end(FAILED, [str(error)])
+        else:
+            self._succeed(outcome)
         finally:
             if self.running:
                 bug = sys.exc_info()[1]
                 self._end(FAILED, [f"This is a bug of the LoRA Workbench, please report it with what the console says: "
                                    f"{type(bug).__name__}: {bug}"])
 
-    def _told(self, outcome: Outcome) -> Outcome:
-        """Tells who asked for it of the outcome. What fails there is a note: the work itself is done."""
+    def _succeed(self, outcome: Outcome) -> None:
+        """Tells who wants to know of an outcome. What fails there goes on to the console and is a note: the work is
+        done, and its file is there.
+        """
+        notes = outcome.notes
         try:
             self._ended(outcome)
-        except Exception as error:  # whatever a host's own code raises
-            traceback.print_exc()
-            note = (f"It is done, but the program's list could not be read anew ({type(error).__name__}: {error}): "
-                    "refresh it by hand.")
-            return replace(outcome, notes=[*outcome.notes, note])
-        return outcome
+        finally:
+            if fault := sys.exc_info()[1]:
+                notes = [*notes, f"It is done, but the program's list could not be read anew ({type(fault).__name__}: "
+                                 f"{fault}): refresh it by hand."]
+            self._end(DONE, outcome=replace(outcome, notes=notes))
 
     def _show(self, progress: Progress) -> None:
         with self._lock:
