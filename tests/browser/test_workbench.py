@@ -28,7 +28,7 @@ def write(folder: Path, name: str, value: float) -> None:
 def put(page: Page, name: str, text: str) -> None:
     box = page.see(f"#lora_workbench_{name}")
     box.send_keys(Keys.CONTROL, "a")
-    box.send_keys(text)
+    box.send_keys(text or Keys.DELETE)
 
 
 @pytest.fixture
