@@ -163,3 +163,18 @@ def test_faults_are_sentences(
     with pytest.raises(UserError, match=sentence):
         extracted(**{"base": base, "out": tmp_path / "x.safetensors", **case(base, tmp_path)})
     assert not any(path.name.startswith((".x", "x")) for path in tmp_path.iterdir())
+
+
+def test_what_a_precision_cannot_hold_is_told(base: Path, tmp_path: Path) -> None:
+    """Factors have the root of a difference: of 1e-18 that is 1e-9, where fp16 ends at 6e-8."""
+    name, one, other = "model.diffusion_model.middle_block.1.proj_in.weight", load_file(base), load_file(base)
+    one[name] = torch.zeros_like(one[name])
+    other[name] = torch.full_like(one[name], 1e-18)
+    for path, tensors in ((tmp_path / "a.safetensors", one), (tmp_path / "b.safetensors", other)):
+        save_file(tensors, path)
+    for precision, lost in (("fp16", True), ("bf16", False)):
+        out = tmp_path / f"{precision}.safetensors"
+        outcome = extracted(tmp_path / "a.safetensors", tmp_path / "b.safetensors", out, Reduction("svd", 1),
+                            precision=precision)
+        assert any("1 of 1 layers lost what they do by it" in note for note in outcome.notes) == lost
+        assert outcome.facts["retained"] == pytest.approx(0.0 if lost else 1.0)
