@@ -262,7 +262,8 @@ def _with_base(config: TrainConfig, inputs: Inputs, model: HostModel, drawn: Dra
     if not kept:
         return noised.target
     chosen = torch.tensor(kept)
-    states = drawn.loaded.states
+    # A LoRA that is continued may act on the encoder, and was acting when the states were cached.
+    states = None if config.continue_from else drawn.loaded.states
     if states is not None:
         states = Conditioning(states.hidden[chosen], None if states.pooled is None else states.pooled[chosen])
     chosen = chosen.to(noised.noisy.device)

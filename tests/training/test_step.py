@@ -96,6 +96,17 @@ def test_marked_samples_learn_what_the_base_says(model: HostModel, adapters: Net
     assert (untouched.plain[[0, 2]] > 0.1).all()
 
 
+def test_the_base_of_a_continued_lora_knows_nothing_of_its_text_encoder(model: HostModel, adapters: Network) -> None:
+    """Cached text states were made while it acted."""
+    given = drawn([sample(0), sample(1, KEEPS)])
+    with adapters.attached(model.targets()), torch.no_grad():
+        states = model.encode_captions([one.caption for one in given.samples])
+    cached = replace(given, loaded=replace(given.loaded, states=states))
+    continued = TrainConfig(continue_from="mine")
+    torch.testing.assert_close(losses(model, adapters, cached, continued).plain,
+                               losses(model, adapters, given, continued).plain, **ROUNDING)
+
+
 def test_the_base_has_no_gradient_and_the_adapters_are_back(model: HostModel, adapters: Network) -> None:
     for layer in adapters.layers.values():
         layer.requires_grad_(True)

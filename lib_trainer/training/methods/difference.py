@@ -115,14 +115,15 @@ def _sampling(config: TrainConfig, folder: Path) -> TrainConfig:
 def _of_side(findings: Findings, side: Side) -> Findings:
     """Returns the findings of a run on one side of the pairs.
 
-    A picture after is called in the run as the one before, so that both draw the same noise and timesteps.
+    A picture after is called in the run as the one before and has its sizes, so that both draw the same noise and
+    timesteps in the same bucket.
     """
     datasets = [replace(dataset, items=_called_alike(dataset.items, side)) for dataset in findings.datasets]
     return replace(findings, datasets=datasets, items=[item for dataset in datasets for item in dataset.items])
 
 
 def _called_alike(items: Sequence[Item], side: Side) -> list[Item]:
-    return [replace(item, called=first.called or first.key)
+    return [replace(item, called=first.called or first.key, width=first.width, height=first.height)
             for item, first in zip(side(items), items, strict=True)]
 
 

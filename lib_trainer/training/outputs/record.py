@@ -21,6 +21,7 @@ from lib_trainer.training.loss import noise_schedule
 from lib_trainer.training.outputs.data_record import data, shown_caption
 from lib_trainer.training.rules.data import parse_face_crop
 from lib_trainer.training.run import Run
+from lib_trainer.training.settings.method import NEEDS
 
 NOISE_LEVELS = 1000
 """Timesteps of all families."""
@@ -38,10 +39,10 @@ def trigger_words(config: TrainConfig, items: Sequence[Item]) -> str:
     """Returns the words that call what was learned, as a prompt wants them: parentheses escaped.
 
     That is the tag with which most captions begin; where they have none in common, the caption of pictures without
-    a file. What was learned from prompts is there without a word.
+    a file. What was learned from prompts, or as the difference of pictures, is there without a word.
     """
     training = [item for item in items if not item.is_reg]
-    if not all(item.is_picture for item in training):
+    if NEEDS[config.method] == "pairs" or not all(item.is_picture for item in training):
         return ""
     firsts = Counter(found[0] for item in training if (found := tags(shown_caption(item))))
     word, count = firsts.most_common(1)[0] if firsts else ("", 0)

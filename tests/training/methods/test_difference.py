@@ -83,7 +83,8 @@ def test_the_difference_is_what_the_second_learned_minus_what_the_first_did(host
     assert facts["ss_training_comment"] == "mine; difference of two copiers of 2 pairs"
     assert not any("square" in text or "light-after" in text for text in facts.values())  # the sources are not told
     finished = events[-1]
-    assert isinstance(finished, ev.Finished) and (finished.tag, finished.step) == ("<lora:light:1>", 4)
+    assert isinstance(finished, ev.Finished)
+    assert (finished.tag, finished.trigger, finished.step) == ("<lora:light:1>", "", 4)
     scored(events)
     assert "Strength -1 ... 1" in json.loads((host.paths.loras / "light.json").read_text("utf8"))["description"]
 
@@ -93,6 +94,17 @@ def test_copiers_learn_alike_but_for_their_pictures(host: StandaloneHost, make: 
     for name in "ab":
         (pairs / f"{name}_after.png").write_bytes((pairs / f"{name}.png").read_bytes())
     train(make(keep_copiers=True), host)
+    assert same_tensors(tensors(host, "light-before"), tensors(host, "light-after"))
+
+
+def test_a_second_picture_of_another_size_has_the_bucket_of_the_first(
+    host: StandaloneHost, make: Make, pairs: Path
+) -> None:
+    """Of one colour, so that every size of it is the same picture."""
+    for name in "ab":
+        Image.new("RGB", (128, 128), (200, 60, 60)).save(pairs / f"{name}.png")
+        Image.new("RGB", (64, 64), (200, 60, 60)).save(pairs / f"{name}_after.png")
+    train(make(keep_copiers=True, resolution="128", bucket_no_upscale=True), host)
     assert same_tensors(tensors(host, "light-before"), tensors(host, "light-after"))
 
 

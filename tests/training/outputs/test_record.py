@@ -37,6 +37,7 @@ def items(*captions: str, is_reg: bool = False) -> list[Item]:
 def test_trigger(captions: tuple[str, ...], class_tokens: str, expected: str) -> None:
     found = [*items(*captions), *items("girl", "girl", "girl", "girl", is_reg=True)]
     assert trigger_words(TrainConfig(trigger=class_tokens), found) == expected
+    assert trigger_words(TrainConfig(trigger=class_tokens, method="addift"), found) == ""
 
 
 def test_tag() -> None:
