@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 from fastapi import APIRouter, Body
 
 from lib_trainer.api import blocks
-from lib_trainer.compare import saving
 from lib_trainer.errors import Problems, UserError
 from lib_trainer.host import Host, PreviewRequest
 
@@ -57,6 +56,8 @@ def _answer(found: Plan, host: Host, save: bool) -> dict[str, Any]:
             break
     kept: list[str] = []
     if save:
+        from lib_trainer.compare import saving
+
         folder = saving.free_folder(host.paths.outputs, found.subject.name)
         kept = [str(path) for path in saving.save(findings, folder)]
     return {**findings.analysis.to_json(), "files": kept, "sheets": [_png(sheet.image) for sheet in findings.sheets]}

@@ -2,15 +2,16 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fastapi import APIRouter, Body, Query, Request
 
-from lib_trainer.data.bucket_report import BucketReport
 from lib_trainer.errors import Problems, UserError
 from lib_trainer.host import Host
 from lib_trainer.jobs import Jobs
-from lib_trainer.training import config_reading, forecast
+
+if TYPE_CHECKING:
+    from lib_trainer.data.bucket_report import BucketReport
 
 _OURS = ("order", "start", "count", "bucket", "folder")
 """Names in the query that are no settings."""
@@ -62,6 +63,8 @@ def _report(values: dict[str, Any], host: Host) -> BucketReport:
     Raises:
         Problems: why there is none.
     """
+    from lib_trainer.training import config_reading, forecast
+
     config, faults = config_reading.read(values)
     found = forecast.forecast(config, host)
     if found.report is None:

@@ -30,7 +30,6 @@ from lib_trainer.data import new_folder
 from lib_trainer.errors import UserError
 from lib_trainer.host import Host
 from lib_trainer.jobs import Job, Jobs
-from lib_trainer.training import check, config_reading, forecast
 
 _PICTURES = {".png", ".jpg", ".jpeg", ".webp"}
 _LOCALES = {
@@ -195,6 +194,8 @@ def _add_dataset(router: APIRouter, host: Host) -> None:
         """What lies in a picture folder and the steps that follow; settings by name in the query, `folder` = images."""
         values = dict(request.query_params)
         values["images"] = values.pop("folder", values.get("images", ""))
+        from lib_trainer.training import config_reading, forecast
+
         config, _ = config_reading.read(values)
         return forecast.forecast(config, host).to_json()
 
@@ -239,6 +240,8 @@ def start_training(jobs: Jobs, host: Host, values: dict[str, Any]) -> Job:
     """
     if jobs.current is not None and jobs.current.running:
         raise SecondStart(f"'{jobs.current.name}' is being trained: wait for its end or stop it, then start again.")
+    from lib_trainer.training import check
+
     return jobs.start(*check.settle(values, host))
 
 
