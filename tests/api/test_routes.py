@@ -16,6 +16,7 @@ from lib_trainer.bootstrap import App
 from lib_trainer.host import HostPaths
 from lib_trainer.hosts.standalone.host import StandaloneHost
 from lib_trainer.jobs import Jobs
+from lib_trainer.training import forecast
 from tests import tiny_checkpoint
 from tests.ui import pictures
 
@@ -208,7 +209,7 @@ def test_login_guards_every_route_reading_included(app: App) -> None:
 
 
 def test_a_bug_of_ours_is_an_answer_with_a_traceback(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(routes.forecast, "forecast", lambda *_: 1 / 0)
+    monkeypatch.setattr(forecast, "forecast", lambda *_: 1 / 0)
     answer = get(client_of(routes.routes(Jobs(app.host), app.host, LOCALES)), "dataset", folder="x")
     assert answer.status_code == 500
     assert "ZeroDivisionError" in answer.json()["problems"][0] and "1 / 0" in answer.json()["traceback"]
