@@ -39,7 +39,7 @@ class BlockWeights:
         ratios: the weight of every block of the architecture.
         fine: weights finer than blocks or beside them, where they differ from the block's (M00), or from 1.
         is_random: whether some were drawn.
-        uses_x: whether some stand for the value of X.
+        uses_x: whether some that act stand for the value of X.
         notes: sentences for the person.
     """
 
@@ -69,9 +69,15 @@ def read_block_weights(text: str, presets: Presets, arch: str, x: float, draw: D
     except Unreadable as fault:
         raise UserError(f"Block weights '{shortened(text)}' cannot be read: {fault}.") from None
     items = [*found.items, *(one.item for one in found.named)]
+    # An X may be written for blocks that the model does not have, or that a later part names.
+    uses_x = any(map(is_variable, items)) and _acting(every, arch) != _acting(_numbers(found, x + 1.0, draw), arch)
     return BlockWeights(
-        {block: every[block] for block in ARCH_BLOCKS[arch]}, _fine(every), any(map(is_random, items)),
-        any(map(is_variable, items)), tuple(_notes(found, every, arch)))
+        *_acting(every, arch), any(map(is_random, items)), uses_x, tuple(_notes(found, every, arch)))
+
+
+def _acting(every: Mapping[str, float], arch: str) -> tuple[dict[str, float], dict[str, float]]:
+    """Returns the numbers that act on a model: of its blocks, and of the finer places where they differ from those."""
+    return {block: every[block] for block in ARCH_BLOCKS[arch]}, _fine(every)
 
 
 def _numbers(found: BlockList, x: float, draw: Draw) -> dict[str, float]:

@@ -160,7 +160,7 @@ def _block_weights(
         except UserError as fault:
             arguments.errors.append(str(fault))
     if arguments.x is not None and not (found and found.uses_x):
-        reason = "no block weight is X" if found else "there are no block weights"
+        reason = "no block weight that acts is X" if found else "there are no block weights"
         arguments.warnings.append(f"The value of X in {tag.text}, '{shortened(arguments.x)}', has no effect: {reason}.")
     return found
 

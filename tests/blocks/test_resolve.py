@@ -123,7 +123,7 @@ def test_a_faulty_line_of_the_presets_is_told_when_its_name_is_used() -> None:
     ("1:start=5:step=2-9:NCNF", "'start=5'"), ("1:dyn=4", "'4' (dyn)"), ("1:1:64", "'64' (dyn)"),
     ("1:lwb=NCNF", "'lwb=NCNF'"), ("1:te=0", "'1'"), ("1:2:unet=0", "'2'"), ("1:NCNF:OUTD", "'OUTD'"),
     ("1:lbw=NCNF:w=OUTD", "'w=OUTD'"), ("lbw=NCNF:lbw=OUTD", "'lbw=NCNF'"), ("1:NCNF:x=0.5", "value of X"),
-    ("1:x=0.5", "value of X"), ("1:NCNF:0.5:0.7:x=1", "'0.5'"),
+    ("lbw=OUT03@X,OUT03@0:x=0.5", "value of X"), ("1:x=0.5", "value of X"), ("1:NCNF:0.5:0.7:x=1", "'0.5'"),
 ])
 def test_every_part_without_effect_is_told(arguments: str, piece: str) -> None:
     result = _resolve(f"<lora:n:{arguments}>")

@@ -52,17 +52,21 @@ def ask(client: TestClient, **options: Any) -> dict[str, int]:
 
 def test_the_tab_is_built_as_often_as_the_host_asks(callbacks: dict[str, Any]) -> None:
     for _ in range(2):
-        (blocks, title, elem_id), = callbacks["ui_tabs"]()
-        assert (title, elem_id) == ("Train LoRA", "train_lora")
-        with gr.Blocks(), gr.Tabs(), gr.Tab(title, id=elem_id, elem_id="tab_" + elem_id):
-            blocks.render()
-        ids = [component.elem_id for component in blocks.blocks.values() if component.elem_id]
-        assert len(ids) == len(set(ids)) and {"train_lora_generate", "train_lora_interrupt"} <= set(ids)
-        assert all(component.do_not_save_to_config for component in blocks.blocks.values())
+        tabs = callbacks["ui_tabs"]()
+        assert [tab[1:] for tab in tabs] == [("Train LoRA", "train_lora"), ("LoRA Workbench", "lora_workbench")]
+        with gr.Blocks(), gr.Tabs():
+            for blocks, title, elem_id in tabs:
+                with gr.Tab(title, id=elem_id, elem_id="tab_" + elem_id):
+                    blocks.render()
+        components = [component for blocks, _, _ in tabs for component in blocks.blocks.values()]
+        ids = [component.elem_id for component in components if component.elem_id]
+        assert len(ids) == len(set(ids))
+        assert {"train_lora_generate", "train_lora_interrupt", "lora_workbench_tab"} <= set(ids)
+        assert all(component.do_not_save_to_config for component in components)
 
 
 def test_the_tab_names_the_hosts_checkpoints(callbacks: dict[str, Any], person: Person) -> None:
-    (blocks, _, _), = callbacks["ui_tabs"]()
+    (blocks, _, _), _ = callbacks["ui_tabs"]()
     base = next(component for component in blocks.blocks.values() if component.elem_id == "train_lora_base_model")
     assert [value for _, value in base.choices] == ["", *sorted(path.name for path in person.files)]
 
