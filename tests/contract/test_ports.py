@@ -116,10 +116,12 @@ def test_live_adapters_are_what_they_are_now(case: HostCase) -> None:
                 steps.backward(model)
         wanted = steps.gradients(made)
         saved(case, "live", made)
+        # Drawn first: Forge converts its encoder's tables when it first encodes, and keeps what it encoded before.
+        as_file = case.draw("a cat<lora:live:0.8:OUTD>")
         before = snapshots.networks(case.networks())
         with case.host.live(made):
             live = case.draw(LIVE)
-            assert distance(live, case.draw("a cat<lora:live:0.8:OUTD>")) <= case.levels
+            assert distance(live, as_file) <= case.levels
             assert distance(live, plain) > 3 * max(case.levels, 3)
             assert distance(live, case.draw(LIVE.replace("OUTD", "NONE"))) > 3 * max(case.levels, 3)
             with torch.no_grad():
