@@ -118,6 +118,7 @@ def test_live_adapters_are_what_they_are_now(case: HostCase) -> None:
         saved(case, "live", made)
         # Drawn first: Forge converts its encoder's tables when it first encodes, and keeps what it encoded before.
         as_file = case.draw("a cat<lora:live:0.8:OUTD>")
+        assert case.draw() == plain
         before = snapshots.networks(case.networks())
         with case.host.live(made):
             live = case.draw(LIVE)
