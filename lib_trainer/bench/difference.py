@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from lib_trainer.bench import slider
-from lib_trainer.bench.slider import PAIRS, Slid
-from lib_trainer.training.goals import GOALS
+from lib_trainer.bench.slider import Slid
+from lib_trainer.bench.teach import events_of
 from lib_trainer.txt2img_host import Txt2ImgHost
 
 if TYPE_CHECKING:
@@ -67,9 +67,7 @@ def measure(host: Txt2ImgHost, jobs: Jobs, report: Report, pictures: int = 50, *
 
 def config(name: str, **changes: Any) -> TrainConfig:
     """Returns the settings of the goal "demo_copiers" for the pairs of the sample dataset."""
-    from lib_trainer.training.config import TrainConfig
-
-    return TrainConfig(**{"name": name, "images": str(PAIRS), **GOALS["demo_copiers"].changes, **changes})
+    return slider.demo_config(name, "demo_copiers", **changes)
 
 
 def train(jobs: Jobs, settings: TrainConfig) -> list[float]:
@@ -78,14 +76,7 @@ def train(jobs: Jobs, settings: TrainConfig) -> list[float]:
     Raises:
         UserError: the training failed.
     """
-    from lib_trainer.errors import UserError
-
-    job = jobs.start(settings)
-    job.wait()
-    events = job.events()
-    if events[-1]["kind"] != "Finished" or not events[-1]["file"]:
-        raise UserError(f"The training of {settings.name} failed: {events[-1].get('message', events[-1]['kind'])}")
-    return last_scores(events)
+    return last_scores(events_of(jobs, settings))
 
 
 def last_scores(events: Sequence[Mapping[str, Any]]) -> list[float]:

@@ -102,11 +102,11 @@ def slider(host: Txt2ImgHost, jobs: Jobs, report: Report, pictures: int = 50, **
     return replace(measure(host, config.name, pictures, report=report), seconds=seconds)
 
 
-def demo_config(name: str, **changes: Any) -> TrainConfig:
-    """Returns the settings of the goal "demo_slider" for the demo's pairs."""
+def demo_config(name: str, goal: str = "demo_slider", **changes: Any) -> TrainConfig:
+    """Returns the settings of a goal for the demo's pairs."""
     from lib_trainer.training.config import TrainConfig
 
-    return TrainConfig(**{"name": name, "images": str(PAIRS), **GOALS["demo_slider"].changes, **changes})
+    return TrainConfig(**{"name": name, "images": str(PAIRS), **GOALS[goal].changes, **changes})
 
 
 def measure(

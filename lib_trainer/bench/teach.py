@@ -161,17 +161,30 @@ def train(jobs: Jobs, config: TrainConfig) -> float:
     Raises:
         UserError: the training failed.
     """
+    begin = time.perf_counter()
+    events_of(jobs, config)
+    return time.perf_counter() - begin
+
+
+def events_of(jobs: Jobs, config: TrainConfig) -> list[dict[str, Any]]:
+    """Trains to the end; returns what the training has told.
+
+    Raises:
+        UserError: the training failed.
+    """
     from lib_trainer.errors import UserError
 
-    begin = time.perf_counter()
     job = jobs.start(config)
     job.wait()
-    last = job.events()[-1]
+    events = job.events()
+    last = events[-1]
     if last["kind"] == Failed.__name__:
         raise UserError(f"The training of {config.name} failed: {last['message']}")
     if last["kind"] != Finished.__name__:
         raise AssertionError(f"a job ended with {last['kind']}")
-    return time.perf_counter() - begin
+    if not last["file"]:
+        raise UserError(f"The training of {config.name} was stopped and left no file.")
+    return events
 
 
 def _judge(host: Txt2ImgHost, pictures: int, seconds: float, control: bool, report: Report) -> Taught:

@@ -71,6 +71,13 @@ class Layer:
     bias: Place | None = None
 
 
+def family_faults(family: str) -> list[str]:
+    """Returns why no files can be taken for those of a family; nothing where they can, or where none is named ("")."""
+    if family in ("", *FAMILIES):
+        return []
+    return [f"The family '{family}' is none of {', '.join(FAMILIES)}. Choose one of them."]
+
+
 def family_of(names: Iterable[str], where: object) -> Family:
     """Returns the family of a checkpoint by its tensor names.
 

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from lib_trainer.errors import Problems, UserError
 from lib_trainer.families.family import Family
-from lib_trainer.lora import checkpoint, checkpoint_layers, file
+from lib_trainer.lora import checkpoint, checkpoint_layers
 from lib_trainer.lora.checkpoint_layers import Layer
 from lib_trainer.workbench import extracted, new_lora, record, report, written
 from lib_trainer.workbench.decomposition import device_of
@@ -117,7 +117,7 @@ def run(order: ExtractOrder) -> Operation:
     tensors = {f"{layer.name}.{part}": tensor for layer in found.layers for part, tensor in layer.tensors.items()}
     facts = told | record.network(found.layers) | {f"{record.PREFIX}reduction": order.reduction.in_words()}
     yield Progress(1, 1, "Writing")
-    file.save(order.out, tensors, record.with_hashes(tensors, facts))
+    new_lora.save(order.out, tensors, facts)
     return _outcome(order, both.family, found, beyond)
 
 
@@ -131,8 +131,7 @@ def _check(order: ExtractOrder) -> None:
     if not faults and order.reduction.kind != SVD:
         faults.append("A difference of two checkpoints has as many ranks as it has numbers. Choose the reduction "
                       "'svd' with a rank.")
-    if order.precision not in written.DTYPES:
-        faults.append(f"The precision '{order.precision}' is none of {', '.join(written.DTYPES)}. Choose one of them.")
+    faults += written.precision_faults(order.precision)
     faults += new_lora.faults(order.out)
     if faults:
         raise Problems(faults)
@@ -167,6 +166,8 @@ def _chosen(order: ExtractOrder, both: _Checkpoints, found: _Found) -> Generator
             yield Progress(done, len(own), "Comparing the text encoders")
             change = both.difference(layer, torch.device("cpu"))
             greatest = max(greatest, float(change.abs().max()) if change is not None else 0.0)
+            if greatest > order.min_diff:
+                break  # what it differs by is told only of one that is left out
         if greatest > order.min_diff:
             wanted += own
         elif greatest:

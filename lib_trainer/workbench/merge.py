@@ -17,7 +17,7 @@ import torch
 from lib_trainer.blocks.elements import NO_ELEMENTS, Elements
 from lib_trainer.blocks.presets import Presets
 from lib_trainer.errors import Problems, UserError
-from lib_trainer.lora import base_weights, metadata
+from lib_trainer.lora import base_weights, checkpoint_layers, metadata
 from lib_trainer.lora.bake import BaseWeight
 from lib_trainer.lora.checkpoint_layers import FAMILIES
 from lib_trainer.workbench import factors, kernels, layer_sum, new_lora, record, report, summands, written
@@ -91,10 +91,7 @@ def _check(order: MergeOrder) -> None:
     faults = [*new_lora.faults(order.out), *order.reduction.faults()]
     if not order.sources:
         faults.append("There is nothing to add up: name at least one LoRA.")
-    if order.precision not in written.DTYPES:
-        faults.append(f"The precision '{order.precision}' is none of {', '.join(written.DTYPES)}. Choose one of them.")
-    if order.family not in ("", *FAMILIES):
-        faults.append(f"The family '{order.family}' is none of {', '.join(FAMILIES)}. Choose one of them.")
+    faults += [*written.precision_faults(order.precision), *checkpoint_layers.family_faults(order.family)]
     faults += [fault for source in order.sources for fault in source.faults()]
     if faults:
         raise Problems(faults)

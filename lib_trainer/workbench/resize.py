@@ -14,7 +14,7 @@ from pathlib import Path
 from torch import Tensor
 
 from lib_trainer.errors import Problems, UserError
-from lib_trainer.lora import base_weights, keys, metadata
+from lib_trainer.lora import base_weights, checkpoint_layers, keys, metadata
 from lib_trainer.lora.bake import BaseWeight
 from lib_trainer.lora.checkpoint_layers import FAMILIES
 from lib_trainer.workbench import factors, kernels, layer_sum, names, new_lora, reading, record, report, written
@@ -57,10 +57,12 @@ def run(order: ResizeOrder) -> Operation:
     check(order)
     new_lora.require_new(order.out)
     lora = reading.read(order.source, order.family, hashed=True)
-    stays = [layer for layer, parts in keys.by_layer(lora.tensors).items() if _stays(parts, order)]
+    grouped = keys.by_layer(lora.tensors)
+    dependent = [layer for layer, parts in grouped.items() if factors.needs_base(parts)]
+    stays = {} if order.base else {layer: grouped[layer] for layer in dependent}
     with ExitStack() as stack:
-        base = _opened(stack, order, lora)
-        layers = yield from _layers(order, lora, stays, base)
+        base = _opened(stack, order.base, lora) if order.base and dependent else None
+        layers = yield from _layers(order, lora, grouped, stays, base)
     if not any(layer.rank for layer in layers):
         raise UserError(f"'{order.source.name}' has no layer whose rank could be changed without the base checkpoint. "
                         "Name the checkpoint that it was trained on, or choose another LoRA.")
@@ -79,42 +81,36 @@ def check(order: ResizeOrder) -> None:
     faults = order.reduction.faults()
     if order.reduction.kind != SVD:
         faults.append(f"A resize lowers ranks, and the reduction '{order.reduction.kind}' keeps them. Choose 'svd'.")
-    if order.precision not in written.DTYPES:
-        faults.append(f"The precision '{order.precision}' is none of {', '.join(written.DTYPES)}. Choose one of them.")
-    if order.family not in ("", *FAMILIES):
-        faults.append(f"The family '{order.family}' is none of {', '.join(FAMILIES)}. Choose one of them.")
+    faults += [*written.precision_faults(order.precision), *checkpoint_layers.family_faults(order.family)]
     if faults:
         raise Problems(faults)
 
 
-def _stays(parts: Mapping[str, Tensor], order: ResizeOrder) -> bool:
-    return order.base is None and factors.needs_base(parts)
+Layers = Mapping[str, Mapping[str, Tensor]]
+"""Layer name -> its tensors by part."""
 
 
-def _opened(stack: ExitStack, order: ResizeOrder, lora: ReadLora) -> BaseWeight | None:
-    """Opens the base checkpoint where a layer needs it.
+def _opened(stack: ExitStack, base: Path, lora: ReadLora) -> BaseWeight:
+    """Opens the base checkpoint.
 
     Raises:
         UserError: it cannot be read, or nothing tells which kind of model it is.
     """
-    if order.base is None or not any(map(factors.needs_base, keys.by_layer(lora.tensors).values())):
-        return None
     if lora.family is None:
-        raise UserError(f"'{order.source.name}' does not tell which kind of model it is for. Name the family (sd1, sd2 "
+        raise UserError(f"'{lora.path.name}' does not tell which kind of model it is for. Name the family (sd1, sd2 "
                         "or sdxl).")
-    return stack.enter_context(base_weights.opened(order.base, lora.family))
+    return stack.enter_context(base_weights.opened(base, lora.family))
 
 
 def _layers(
-    order: ResizeOrder, lora: ReadLora, stays: Sequence[str], base: BaseWeight | None
+    order: ResizeOrder, lora: ReadLora, grouped: Layers, stays: Layers, base: BaseWeight | None
 ) -> Generator[Progress, None, list[Written]]:
     device, style = device_of(order.device), Style(order.reduction, written.DTYPES[order.precision])
-    grouped = keys.by_layer(lora.tensors)
     layers = []
     for number, (name, parts) in enumerate(grouped.items()):
         yield Progress(number, len(grouped), "Resizing")
         if name in stays:
-            layers.append(Written(name, parts, None, is_conv=False))
+            layers.append(Written(name, dict(parts), None, is_conv=False))
             continue
         term = factors.term(name, parts, base, device)
         layer = layer_sum.add(name, [Weighted(term, 1.0, lora.path.name)], kernels.kernel_of(name, lora.family))
@@ -145,13 +141,14 @@ def _ranks_told(lora: ReadLora) -> str:
     return "-".join(str(rank) for rank in sorted({min(found), max(found)})) if found else "?"
 
 
-def _outcome(order: ResizeOrder, lora: ReadLora, layers: Sequence[Written], stays: Sequence[str]) -> Outcome:
+def _outcome(order: ResizeOrder, lora: ReadLora, layers: Sequence[Written], stays: Layers) -> Outcome:
     size = order.out.stat().st_size
     notes = [*lora.notes, *reading.carried_notes(lora), *report.notes(layers, order.precision)]
     if stays:
-        kind = keys.algorithm(f"{stays[0]}.{part}" for part in keys.by_layer(lora.tensors)[stays[0]])
-        notes.append(f"{len(stays)} layers of the kind {kind}, such as '{stays[0]}', stay as they are"
-                     f"{_other_dtypes(order, layers, stays)}: what they do depends on the model's weights. Name the "
+        first, parts = next(iter(stays.items()))
+        kind = keys.algorithm(f"{first}.{part}" for part in parts)
+        notes.append(f"{len(stays)} layers of the kind {kind}, such as '{first}', stay as they are"
+                     f"{_other_dtypes(order, stays)}: what they do depends on the model's weights. Name the "
                      "base checkpoint to have them resized too.")
     if not lora.naming.startswith(names.KOHYA):
         notes.append(f"The file had the names of {lora.naming}; the new one has kohya's.")
@@ -160,9 +157,9 @@ def _outcome(order: ResizeOrder, lora: ReadLora, layers: Sequence[Written], stay
     return Outcome(order.out, facts, report.rows(layers, arch), notes)
 
 
-def _other_dtypes(order: ResizeOrder, layers: Sequence[Written], stays: Sequence[str]) -> str:
+def _other_dtypes(order: ResizeOrder, stays: Layers) -> str:
     """Returns which dtypes the layers that stay have, where it is not the one that was asked for."""
-    kept = {str(tensor.dtype).removeprefix("torch.") for layer in layers if layer.name in stays
-            for tensor in layer.tensors.values() if tensor.is_floating_point()}
+    kept = {str(tensor.dtype).removeprefix("torch.") for parts in stays.values()
+            for tensor in parts.values() if tensor.is_floating_point()}
     other = kept - {str(written.DTYPES[order.precision]).removeprefix("torch.")}
     return f", also in their precision ({', '.join(sorted(other))} and not {order.precision})" if other else ""

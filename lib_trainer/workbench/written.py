@@ -33,6 +33,13 @@ from lib_trainer.workbench.reduction import EXACT, Reduction
 DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 
 
+def precision_faults(precision: str) -> list[str]:
+    """Returns why layers cannot be written in a precision; nothing where they can."""
+    if precision in DTYPES:
+        return []
+    return [f"The precision '{precision}' is none of {', '.join(DTYPES)}. Choose one of them."]
+
+
 @dataclass(frozen=True)
 class Style:
     """How layers are written.

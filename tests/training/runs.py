@@ -5,8 +5,11 @@ from collections.abc import Callable
 
 import torch
 
+from lib_trainer import seeds
+from lib_trainer.host import HostModel
 from lib_trainer.hosts.standalone.host import StandaloneHost
-from lib_trainer.lora import file
+from lib_trainer.lora import file, network
+from lib_trainer.lora.network import Network, NetworkSpec
 from lib_trainer.training import events as ev
 from lib_trainer.training import recipe
 from lib_trainer.training.config import TrainConfig
@@ -41,6 +44,16 @@ def tensors(host: StandaloneHost, name: str = "zko") -> dict[str, torch.Tensor]:
 
 def facts(host: StandaloneHost, name: str = "zko") -> dict[str, str]:
     return file.load(host.paths.loras / f"{name}.safetensors").metadata
+
+
+def changing(model: HostModel, spec: NetworkSpec) -> Network:
+    """Returns fresh adapters that change something already."""
+    made = network.create(model.targets(), spec, model.checkpoint.family, 1)
+    for name, layer in made.layers.items():
+        for key, weight in layer.named_parameters():
+            if "up" in key:
+                torch.nn.init.normal_(weight, std=0.2, generator=seeds.torch_generator(1, name))
+    return made
 
 
 def same_tensors(ours: dict[str, torch.Tensor], theirs: dict[str, torch.Tensor]) -> bool:

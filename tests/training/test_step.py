@@ -22,6 +22,7 @@ from lib_trainer.lora.network import Network, NetworkSpec
 from lib_trainer.training import config_reading, step
 from lib_trainer.training.config import TrainConfig
 from lib_trainer.training.loss import noise
+from tests.training.runs import changing
 
 PLACED = Look(Placement((64, 64), (64, 64), (0, 0), 0.0))
 SHAPE = (4, 8, 8)
@@ -39,12 +40,7 @@ def model(host: StandaloneHost) -> Iterator[HostModel]:
 @pytest.fixture
 def adapters(model: HostModel) -> Network:
     """Adapters of U-Net and text encoder that change something."""
-    made = network.create(model.targets(), NetworkSpec(rank=2, alpha=2.0), model.checkpoint.family, 1)
-    for name, layer in made.layers.items():
-        for key, weight in layer.named_parameters():
-            if "up" in key:
-                torch.nn.init.normal_(weight, std=0.2, generator=seeds.torch_generator(1, name))
-    return made
+    return changing(model, NetworkSpec(rank=2, alpha=2.0))
 
 
 def sample(number: int, subset: Subset = TRAINED) -> Sample:

@@ -29,7 +29,7 @@ from lib_trainer.training.config import TrainConfig
 from lib_trainer.training.controls import Controls
 from lib_trainer.training.loss import noise
 from lib_trainer.training.methods import addift
-from tests.training.runs import of, same_tensors, stop_after, tensors, train
+from tests.training.runs import changing, of, same_tensors, stop_after, tensors, train
 
 PLACED = Look(Placement((64, 64), (64, 64), (0, 0), 0.0))
 SHAPE = (4, 8, 8)
@@ -48,13 +48,7 @@ def model(host: StandaloneHost) -> Iterator[HostModel]:
 @pytest.fixture
 def adapters(model: HostModel) -> Network:
     """Adapters of the U-Net that change something."""
-    spec = NetworkSpec(rank=2, alpha=2.0, text_encoder=False)
-    made = network.create(model.targets(), spec, model.checkpoint.family, 1)
-    for name, layer in made.layers.items():
-        for key, weight in layer.named_parameters():
-            if "up" in key:
-                torch.nn.init.normal_(weight, std=0.2, generator=seeds.torch_generator(1, name))
-    return made
+    return changing(model, NetworkSpec(rank=2, alpha=2.0, text_encoder=False))
 
 
 def use(number: int, repeat: int) -> Sample:
