@@ -26,8 +26,8 @@ from lib_trainer.training.controls import Controls
 from lib_trainer.training.events import Event, Finished, Removed
 from lib_trainer.training.methods import copy_judge, difference_record, phases
 from lib_trainer.training.methods.copy_judge import CopyJudge
+from lib_trainer.training.methods.parts import Part, Trains, Works
 from lib_trainer.training.methods.parts_record import PartsRecord
-from lib_trainer.training.methods.phases import Part, Trains, Works
 from lib_trainer.training.settings.copiers import ON_TOP
 from lib_trainer.training.world import World
 from lib_trainer.workbench import merge

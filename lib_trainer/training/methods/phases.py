@@ -9,85 +9,25 @@ stop, a failure or a kill the training goes on inside the part that was running.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import closing, nullcontext
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from lib_trainer.data.holdout import hold_out
 from lib_trainer.host import Host
-from lib_trainer.training import one_run, outset
+from lib_trainer.training import one_run
 from lib_trainer.training.checks.findings import Findings
 from lib_trainer.training.config import TrainConfig
 from lib_trainer.training.controls import Controls
-from lib_trainer.training.events import (
-    Continued,
-    Event,
-    Finished,
-    Paused,
-    PhaseStarted,
-    Saved,
-    Warned,
-    WorkDone,
-    Worked,
-)
+from lib_trainer.training.events import Continued, Event, Finished, Paused, PhaseStarted, Saved, Warned, WorkDone
+from lib_trainer.training.methods import operation_events, parts_room
 from lib_trainer.training.methods.lending import Lending
+from lib_trainer.training.methods.parts import Part, Parts, Trains, Works
 from lib_trainer.training.methods.parts_record import Done, PartsRecord
-from lib_trainer.training.outputs import job_folder, record, room
-from lib_trainer.training.outputs.room import Need
-from lib_trainer.training.progress import Length
+from lib_trainer.training.outputs import job_folder, record
 from lib_trainer.training.resume import run_record
-from lib_trainer.training.run import Judge, patiently
-from lib_trainer.training.statistics.held_out import seed_of
 from lib_trainer.training.world import World
-from lib_trainer.workbench.operation import Operation, Outcome
-
-_OFTEN = 0.2
-"""Seconds between two events of an operation's progress."""
-
-
-@dataclass(frozen=True)
-class Trains:
-    """A part that trains a LoRA.
-
-    Attributes:
-        key: its name on the disk, the same whenever the training goes on; a folder is called so.
-        title: what it is, for the person, such as "Copier of the picture after".
-        config: its settings; its LoRA is `config.name` in the output folder that they say.
-        findings: what its run needs of the check: pictures, data sets, checkpoint. Its `base` may be a file that an
-            earlier part writes.
-        judge: makes what looks at its events; None = nobody.
-    """
-
-    key: str
-    title: str
-    config: TrainConfig
-    findings: Findings
-    judge: Callable[[], Judge] | None = None
-
-
-@dataclass(frozen=True)
-class Works:
-    """A part that works on files.
-
-    Attributes:
-        key, title: as in `Trains`.
-        work: begins the operation; it is told what the earlier parts have left. The file of its outcome, where it is
-            the last part, is the training's result.
-        needs: what it will write.
-        is_lora: whether its file, where the host is told of it, is a LoRA; False = a checkpoint.
-    """
-
-    key: str
-    title: str
-    work: Callable[[PartsRecord], Operation]
-    needs: tuple[Need, ...] = field(default=())
-    is_lora: bool = True
-
-
-Part = Trains | Works
-Parts = Callable[[Path], Sequence[Part]]
-"""From the folder of the whole training to its parts: the same ones whenever it goes on."""
+from lib_trainer.workbench.operation import Outcome
 
 
 def run(
@@ -107,7 +47,8 @@ def run(
     with Lending(host) as lending:
         training = _Training(config, host, controls, findings, world, lending)
         yield from training.once(one_run.told(findings.warnings))
-        enough = yield from training.check_room(parts(job_folder.place(config, host, findings)))
+        planned = parts(job_folder.place(config, host, findings))
+        enough = yield from parts_room.check(planned, host, controls, findings, lending)
         if not enough:
             yield training.ended(began, "", stopped=True)
             return
@@ -167,48 +108,6 @@ class _Training:
                 self.told.add(event.message)
             yield event
 
-    def check_room(self, parts: Sequence[Part]) -> Generator[Event, None, bool]:
-        """Checks that there is room for what all parts will write; returns False when the person stopped meanwhile.
-
-        Raises:
-            Problems: there is not.
-        """
-        found = self.findings.found
-        done = found.record.done if found and found.record else {}
-        needs: list[Need] = []
-        for part in parts:
-            if part.key in done:
-                continue
-            if isinstance(part, Works):
-                needs += part.needs
-                continue
-            wanted = yield from self._needs(part, parts)
-            if wanted is None:
-                return False
-            needs += wanted
-        room.check(needs)
-        return True
-
-    def _needs(self, part: Trains, parts: Sequence[Part]) -> Generator[Event, None, list[Need] | None]:
-        """Returns what a part will write; None when the person stopped while the model was away.
-
-        The adapters are counted on the first checkpoint: what an earlier part has yet to write has the same layers.
-        """
-        first = next(one for one in parts if isinstance(one, Trains))
-        lease = self.lending.lease(first.config, self.findings)
-        plain = replace(part.config, base_loras="", continue_from="")
-
-        def made() -> outset.Adapters:
-            with lease.turn() as model:
-                return outset.adapters(plain, self.host, model)
-
-        adapters = yield from patiently(self.controls, 0, made)
-        if adapters is None:
-            return None
-        plan = outset.plan(part.config, hold_out(part.findings.datasets, seed_of(part.config))[0])
-        length = Length.of(plan.batches_per_epoch, part.config)
-        return room.needs(part.config, self.host, adapters.network, length)
-
     def _pause(self) -> Iterator[Event]:
         """Waits between two parts while the person wants it."""
         if not self.controls.paused:
@@ -248,7 +147,7 @@ class _Training:
         """Works in one process; the others wait for it."""
         outcome: Outcome | None = None
         if self.world.is_main:
-            outcome = yield from self._worked(part.work(parts_record))
+            outcome = yield from operation_events.of(part.work(parts_record), self.controls)
         outcome = self.world.gather(outcome)[0]
         if outcome is None:
             return None
@@ -262,21 +161,6 @@ class _Training:
         if is_last and outcome.file:
             yield Saved(self.steps, 0, file, outcome.file.stem, final=True)
         return done
-
-    def _worked(self, operation: Operation) -> Generator[Event, None, Outcome | None]:
-        """Passes an operation's progress on; a stop closes it, and nothing of it is left."""
-        told = 0.0
-        with closing(operation):
-            while not self.controls.stopping:
-                try:
-                    at = next(operation)
-                except StopIteration as end:
-                    outcome: Outcome = end.value
-                    return outcome
-                if time.monotonic() - told >= _OFTEN or at.done == at.total:
-                    told = time.monotonic()
-                    yield Worked(at.what, at.done, at.total)
-        return None
 
     def _broken_off(
         self, parts_record: PartsRecord, part: Part, number: int, of: int, began: float

@@ -33,8 +33,8 @@ from lib_trainer.training.config import TrainConfig
 from lib_trainer.training.controls import Controls
 from lib_trainer.training.events import Event, Finished, Removed
 from lib_trainer.training.methods import phases, rounds
+from lib_trainer.training.methods.parts import Part, Trains, Works
 from lib_trainer.training.methods.parts_record import PartsRecord
-from lib_trainer.training.methods.phases import Part, Trains, Works
 from lib_trainer.training.outputs import record as told
 from lib_trainer.training.outputs.job_folder import is_same_run
 from lib_trainer.training.outputs.room import Need

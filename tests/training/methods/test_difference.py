@@ -20,7 +20,7 @@ from lib_trainer.training.config import TrainConfig
 from lib_trainer.training.controls import Controls
 from lib_trainer.training.methods import difference
 from lib_trainer.training.methods.copy_judge import CopyJudge
-from lib_trainer.training.methods.phases import Trains
+from lib_trainer.training.methods.parts import Trains
 from lib_trainer.training.resume import search
 from tests.training.runs import of, same_tensors, tensors, train
 

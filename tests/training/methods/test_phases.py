@@ -16,8 +16,8 @@ from lib_trainer.training import events as ev
 from lib_trainer.training.config import TrainConfig
 from lib_trainer.training.controls import Controls
 from lib_trainer.training.methods import phases
+from lib_trainer.training.methods.parts import Part, Trains, Works
 from lib_trainer.training.methods.parts_record import PartsRecord
-from lib_trainer.training.methods.phases import Part, Trains, Works
 from lib_trainer.training.resume import run_record, search
 from lib_trainer.training.run import Judge, Run
 from lib_trainer.training.world import ALONE
