@@ -37,7 +37,7 @@ class Entry:
     """One training of the queue.
 
     Attributes:
-        number: stays the same wherever the entry is moved. name: of the LoRA.
+        number: stays the same wherever the entry is moved, and is no other entry's, ever. name: of the LoRA.
         settings: all settings by field name.
         state: "waiting", "running", "done", "stopped" or "failed".
         message: the file that was written, or why it failed.
@@ -54,6 +54,12 @@ class Entry:
     def to_json(self) -> dict[str, Any]:
         """Returns what a list of the queue shows."""
         return {key: value for key, value in dataclasses.asdict(self).items() if key != "settings"}
+
+
+class Line(list[Entry]):
+    """The entries in their order, and the number that the next one gets: none is given twice."""
+
+    next: int = 1
 
 
 class Trainer(Protocol):
@@ -99,7 +105,8 @@ class QueueFile:
             name = str(settings["name"])
             if not settings.get("resume") and any(entry.name == name for entry in entries if entry.state not in ENDED):
                 raise UserError(f"A training with the name {name!r} is in the queue already: choose another name.")
-            entry = Entry(1 + max((entry.number for entry in entries), default=0), name, dict(settings))
+            entry = Entry(entries.next, name, dict(settings))
+            entries.next += 1
             entries.append(entry)
         return entry
 
@@ -123,8 +130,7 @@ class QueueFile:
         """
         with self._edited() as entries:
             entry = _numbered(entries, number)
-            told = self._told(entries)
-            waiting = [index for index, one in enumerate(told) if one.state == WAITING]
+            waiting = [index for index, one in enumerate(self._told(entries)) if one.state == WAITING]
             index = entries.index(entry)
             if index not in waiting:
                 raise UserError(f"'{entry.name}' does not wait any more, so it cannot be moved.")
@@ -151,7 +157,7 @@ class QueueFile:
         return FileLock(self._file.with_suffix(".running.lock"), timeout=0)
 
     @contextmanager
-    def _edited(self) -> Iterator[list[Entry]]:
+    def _edited(self) -> Iterator[Line]:
         """Gives the entries to be changed, and writes them; whatever is raised inside changes nothing.
 
         Raises:
@@ -165,15 +171,17 @@ class QueueFile:
         with FileLock(self._file.with_suffix(".lock")):
             entries = self._read()
             yield entries
-            content = json.dumps({"entries": [dataclasses.asdict(entry) for entry in entries]}, indent=1)
-            whole.write(self._file, content.encode("utf8"), overwrite=True)
+            content = {"next": entries.next, "entries": [dataclasses.asdict(entry) for entry in entries]}
+            whole.write(self._file, json.dumps(content, indent=1).encode("utf8"), overwrite=True)
 
-    def _read(self) -> list[Entry]:
+    def _read(self) -> Line:
         try:
             found = json.loads(self._file.read_text(encoding="utf8"))
-            return [Entry(**entry) for entry in found["entries"]]
+            line = Line(Entry(**entry) for entry in found["entries"])
+            line.next = max([found.get("next", 1), *(entry.number + 1 for entry in line)])  # older files lack it
+            return line
         except FileNotFoundError:
-            return []
+            return Line()
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise UserError(f"The queue's file {self._file} cannot be read ({error}): mend it, or remove it to begin "
                             "with an empty queue.") from None
@@ -274,10 +282,10 @@ class Queue(QueueFile):
 
 
 def _numbered(entries: list[Entry], number: int) -> Entry:
-    for entry in entries:
-        if entry.number == number:
-            return entry
-    raise UserError(f"There is no training number {number} in the queue: look at the list again.")
+    found = next((entry for entry in entries if entry.number == number), None)
+    if found is None:
+        raise UserError(f"There is no training number {number} in the queue: look at the list again.")
+    return found
 
 
 def _take(lock: BaseFileLock) -> bool:

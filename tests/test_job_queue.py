@@ -150,6 +150,24 @@ def test_old_entries_leave_the_list(tmp_path: Path) -> None:
     assert queue.add({"name": "next"}).number == 26
 
 
+def test_no_number_is_given_twice(tmp_path: Path) -> None:
+    """Not when the last one is removed, not by another process, not after a restart, not in a list that is empty."""
+    queue, _ = filled(tmp_path, "a", "b")
+    queue.remove(2)
+    assert QueueFile(tmp_path).add({"name": "b again"}).number == 3
+    for number in (1, 3):
+        Queue(tmp_path, Slow()).remove(number)
+    assert QueueFile(tmp_path).entries() == [] and QueueFile(tmp_path).add({"name": "c"}).number == 4
+
+
+def test_a_file_of_an_older_version_goes_on_after_its_greatest_number(tmp_path: Path) -> None:
+    filled(tmp_path, "a", "b", "c")[0].move(3, -2)
+    found = json.loads((tmp_path / FILE).read_text())
+    assert found.pop("next") == 4
+    (tmp_path / FILE).write_text(json.dumps(found))
+    assert QueueFile(tmp_path).add({"name": "d"}).number == 4
+
+
 def test_a_damaged_file_is_told_and_kept(tmp_path: Path) -> None:
     (tmp_path / FILE).write_text("{")
     queue, _ = filled(tmp_path)
