@@ -8,27 +8,21 @@ gradio's queue and a reload loses nothing.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from html import escape
 from typing import Any
 
 import gradio as gr
 
-from lib_trainer.data.bucket_report import BucketReport
 from lib_trainer.errors import UserError
 from lib_trainer.training import config_reading
 from lib_trainer.training.config import TrainConfig
 from lib_trainer.training.goals import GOALS
 from lib_trainer.training.settings.declare import GROUPS
-from lib_trainer.training.settings.method import PROMPTED
-from lib_trainer.ui import checkpoint_line, dataset_card, goal_choice, notes, resume_part, webui_settings
+from lib_trainer.ui import goal_choice, notes, resume_part, webui_settings
 from lib_trainer.ui.app import App
-from lib_trainer.ui.bucket_fold import BucketFold
 from lib_trainer.ui.cache_row import CacheRow
-from lib_trainer.ui.drop_zone import DropZone
 from lib_trainer.ui.form import Form, Value, fold_id
-from lib_trainer.ui.method_part import FOR_PICTURES, FOR_PROMPTS, MethodPart
-from lib_trainer.ui.pair_card import PairCard
+from lib_trainer.ui.material_part import MaterialPart
 from lib_trainer.ui.queue_part import QueuePart
 from lib_trainer.ui.resume_part import ResumePart
 from lib_trainer.ui.run_buttons import HIDDEN, RunButtons
@@ -64,15 +58,12 @@ class TrainTab:
         if samplers:
             choices["preview_sampler"] = ["", *samplers]
         self.form = Form(choices)
-        self._drop = DropZone(app.host.paths.settings / "datasets")
-        self._pair = PairCard(app.host.paths.settings / "datasets")
         self._buttons = RunButtons(app.jobs)
+        self.material = MaterialPart(app.host, self.form, self._buttons.pressed)
         self.files = SettingsFold(app.host, self.form, self._saved, self._labels, self._fill)
         self._queue = QueuePart(app.jobs, self._buttons.pressed)
         self._resume = ResumePart(app.jobs, app.host.paths, self.form, self._buttons.pressed)
-        self._buckets = BucketFold(self._report)
         self._caches = CacheRow(app)
-        self._method = MethodPart()
 
     def lay_out(self) -> None:
         """Makes all controls and connects them."""
@@ -86,17 +77,7 @@ class TrainTab:
         self._connect()
 
     def _first_screen(self) -> None:
-        self.checkpoint = gr.HTML("", elem_id="train_lora_checkpoint")
-        self.form.add("base_model")
-        self._method.lay_out(self._first.values.get("method", TrainConfig().method))
-        self.form.add("images", placeholder="C:\\pictures\\zunko", elem_classes=[FOR_PICTURES])
-        self.form.add("concepts", placeholder="open eyes -> closed eyes", elem_classes=[FOR_PROMPTS])
-        self._drop.lay_out()
-        self.dropped = gr.HTML("", elem_id="train_lora_drop_told")
-        self._pair.lay_out()
-        self.paired = gr.HTML("", elem_id="train_lora_pair_told")
-        self.card = gr.HTML("", elem_id="train_lora_dataset")
-        self._buckets.lay_out()
+        self.material.lay_out(self._first.values.get("method", TrainConfig().method))
         with gr.Row():
             self.form.add("name", placeholder="zunko")
             self.goal = gr.Dropdown(
@@ -128,33 +109,24 @@ class TrainTab:
         self.restore = gr.Button("restore", elem_id="train_lora_restore", elem_classes=HIDDEN)
         self.touch = gr.Button("touch", elem_id="train_lora_touch", elem_classes=HIDDEN)
         self.restored = gr.HTML("", elem_id="train_lora_restored", elem_classes=HIDDEN)
-        self.looked = gr.State(value=None)
         self._buttons.lay_out()
         self._queue.lay_out_hidden()
 
     def _connect(self) -> None:
         fields, draft = self.form.inputs, [self.goal, *self.form.inputs]
-        shown = [self.checkpoint, self.card, self.looked]
+        looked, shown = self.material.looked, self.material.shown
         everything = [self.goal, self.reason, *self.files.lists, *shown, *fields]
         self.start.click(self.on_start, draft, [self.problems, self._buttons.mark], **_QUIET)
         self.enqueue.click(self.on_enqueue, draft, [self.problems, self._buttons.mark], **_QUIET)
         self._buttons.connect(self.problems, **_QUIET)
         self._queue.connect(self.problems, self._buttons.mark, **_QUIET)
         self._resume.connect(self.problems, self._buttons.mark, self.restore, **_QUIET)
-        self._buckets.connect(self.looked, **_QUIET)
+        self.material.connect(**_QUIET)
         self._caches.connect(**_QUIET)
-        self._method.connect(self.form.controls["method"], **_QUIET)
-        self._drop.files.upload(
-            self.on_drop, [self._drop.files, self._drop.names, *fields],
-            [self._drop.files, self.dropped, self.form.controls["images"], *shown], **_QUIET)
-        self._pair.files.upload(
-            self.on_pair, [self._pair.files, self._pair.facts, *fields],
-            [self._pair.files, self.paired, *(self.form.controls[name] for name in ("images", "after_images")), *shown],
-            **_QUIET)
-        self.touch.click(self.on_touch, [self.looked, *draft], shown, **_QUIET)
+        self.touch.click(self.on_touch, [looked, *draft], shown, **_QUIET)
         self.restore.click(self.on_restore, None, [self.restored, *everything], **_QUIET)
         chosen = self.goal.input(self.on_goal, draft, [self.reason, *shown, *fields], **_QUIET)
-        chosen.then(self.on_touch, [self.looked, *draft], shown, **_QUIET)
+        chosen.then(self.on_touch, [looked, *draft], shown, **_QUIET)
         self.files.connect(self.goal, self.problems, everything)
 
     def on_start(self, goal: str, *values: Value) -> list[str]:
@@ -185,27 +157,6 @@ class TrainTab:
             return [notes.problems_of(error), self._buttons.pressed()]
         return [notes.note("It waits in the queue."), self._buttons.pressed()]
 
-    def on_drop(self, files: Sequence[Any] | None, names: str, *values: Value) -> list[Any]:
-        """Makes dropped pictures the picture folder; the mark tells JavaScript that they have arrived."""
-        settings, mark = self.form.read(values), f"<i hidden>{self._buttons.pressed()}</i>"
-        try:
-            folder, refused = self._drop.take(files or [], names)
-        except UserError as error:
-            return [None, mark + notes.problems_of(error), *(gr.update() for _ in range(4))]
-        settings["images"] = str(folder)
-        return [None, mark + notes.warnings(refused), gr.update(value=str(folder)), *self._look(settings)]
-
-    def on_pair(self, files: Sequence[Any] | None, facts: str, *values: Value) -> list[Any]:
-        """Adds two pictures as a pair to a dataset folder, which becomes the picture folder."""
-        settings, mark = self.form.read(values), f"<i hidden>{self._buttons.pressed()}</i>"
-        try:
-            folder = str(self._pair.take(files or [], facts, settings))
-        except UserError as error:
-            return [None, mark + notes.problems_of(error), *(gr.update() for _ in range(5))]
-        settings |= {"images": folder, "after_images": ""}
-        told = mark + f'<span class="tl-added">{notes.note("The pair was added.")}</span>'
-        return [None, told, gr.update(value=folder), gr.update(value=""), *self._look(settings)]
-
     def on_touch(self, looked: dict[str, Any] | None, goal: str, *values: Value) -> list[Any]:
         """Remembers the form as it is and reads the picture folder again where its settings changed."""
         settings, fault = self.form.read(values), ""
@@ -216,8 +167,8 @@ class TrainTab:
         except UserError as error:
             fault = notes.problems_of(error)
         if looked == settings and not fault:
-            return [checkpoint_line.told(self._app.host, settings)[0], gr.update(), looked]
-        line, card, looked = self._look(settings)
+            return self.material.as_before(settings)
+        line, card, looked = self.material.look(settings)
         return [line, card + fault, looked]
 
     def on_restore(self) -> list[Any]:
@@ -230,37 +181,15 @@ class TrainTab:
         """Applies a goal's changes to the form, whatever else is filled in."""
         key, settings = self._labels[goal], self.form.read(values)
         changes = goal_choice.changes(key, (self._saved.last() or self._first).goal, settings)
-        return [self._reason(key), *self._look({**settings, **changes}), *self.form.updates(changes)]
+        return [self._reason(key), *self.material.look({**settings, **changes}), *self.form.updates(changes)]
 
     def _fill(self, draft: Draft) -> list[Any]:
         label = next((label for label, key in self._labels.items() if key == draft.goal), NO_GOAL)
         settings = {**self.form.defaults(), **draft.values}
         return [
             gr.update(value=label), self._reason(self._labels[label]), *self.files.choices(),
-            *self._look(settings), *self.form.updates(settings, self._lists()),
+            *self.material.look(settings), *self.form.updates(settings, self._lists()),
         ]
-
-    def _look(self, settings: dict[str, Any]) -> list[Any]:
-        """Returns checkpoint line, dataset card and the settings they belong to."""
-        from lib_trainer.training import forecast
-
-        line, told = checkpoint_line.told(self._app.host, settings)
-        card = ""
-        if _has_material(settings):
-            config, _ = config_reading.read(settings)
-            found = forecast.forecast(config, self._app.host)
-            self._buckets.keep(settings, found.report)
-            card = dataset_card.card(replace(
-                found, problems=[sentence for sentence in found.problems if sentence not in told],
-                warnings=[sentence for sentence in found.warnings if sentence not in told]))
-        return [line, card, settings]
-
-    def _report(self, settings: dict[str, Any]) -> BucketReport | None:
-        from lib_trainer.training import forecast
-
-        if not _has_material(settings):
-            return None
-        return forecast.forecast(config_reading.read(settings)[0], self._app.host).report
 
     def _lists(self) -> dict[str, Sequence[str]]:
         """The words to choose from that lie on the disk, as they are now."""
@@ -275,13 +204,6 @@ class TrainTab:
     @staticmethod
     def _reason(goal: str) -> str:
         return f'<p class="tl-quiet tl-reason">{escape(GOALS[goal].reason)}</p>' if goal else ""
-
-
-def _has_material(settings: dict[str, Any]) -> bool:
-    """Whether the form names something to learn from, so that there is something to look at."""
-    if settings["method"] in PROMPTED:
-        return bool(settings["concepts"] or settings["concepts_file"])
-    return any(settings[name] for name in ("images", "datasets", "metadata_file"))
 
 
 def build(app: App, samplers: Sequence[str] = (), first: Draft | None = None) -> gr.Blocks:

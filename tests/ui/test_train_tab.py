@@ -204,14 +204,14 @@ def test_dropped_files_keep_their_own_names_and_become_the_folder(app: App, tab:
     source = pictures.folder(tmp_path / "data")
     uploads = [Upload(path) for path in sorted(source.rglob("*")) if path.is_file()]
     own = [f"zko ({number}){Path(upload.name).suffix}" for number, upload in enumerate(uploads)]
-    box, told, images, _, card, looked = tab.on_drop(
+    box, told, images, _, card, looked = tab.material.on_drop(
         uploads, json.dumps(["dropped", *own]), *values(tab, resolution="64"))
     folder = app.host.paths.settings / "datasets" / "dropped"
     assert images["value"] == looked["images"] == str(folder) and box is None
     assert sorted(path.name for path in folder.iterdir()) == sorted(own)
     assert not any(Path(upload.name).exists() for upload in uploads), "the uploads are not kept twice"
     assert '<img src="data:image/jpeg;base64,' in card and "tl-note" not in told
-    again = tab.on_drop([], json.dumps(["dropped", "lost.png"]), *values(tab))
+    again = tab.material.on_drop([], json.dumps(["dropped", "lost.png"]), *values(tab))
     assert "0 of 1 dropped files arrived" in again[1] and "value" not in again[2]
 
 
@@ -224,12 +224,12 @@ def test_two_pictures_become_a_pair_of_the_picture_folder(app: App, tab: TrainTa
 
     facts = json.dumps({"dataset": "eyes", "names": ["face.png", "IMG_2.png"], "captions": ["girl", ""]})
     form = {"method": "addift", "train_text_encoder": False, "resolution": "64"}
-    first = tab.on_pair(uploads(), facts, *values(tab, after_images="old", **form))
+    first = tab.material.on_pair(uploads(), facts, *values(tab, after_images="old", **form))
     folder = app.host.paths.settings / "datasets" / "eyes"
     assert sorted(path.name for path in folder.iterdir()) == ["face.png", "face.txt", "face_after.png"]
     assert first[0] is None and "tl-added" in first[1]
     assert (first[2]["value"], first[3]["value"]) == (first[-1]["images"], "") == (str(folder), "")
-    card = tab.on_pair(uploads(), json.dumps({"dataset": "ignored", "names": ["face.png", "b.png"],
+    card = tab.material.on_pair(uploads(), json.dumps({"dataset": "ignored", "names": ["face.png", "b.png"],
                                               "captions": ["", ""]}), *values(tab, images=str(folder), **form))[-2]
     assert not (folder.parent / "ignored").exists() and (folder / "face-2_after.png").exists()
     assert card.count("tl-couple") == 2 and card.count("<img") == 4 and "pairs of pictures" in card
@@ -240,7 +240,7 @@ def test_two_pictures_become_a_pair_of_the_picture_folder(app: App, tab: TrainTa
 def test_a_pair_that_is_none_is_told(tab: TrainTab, tmp_path: Path) -> None:
     (tmp_path / "a.png").write_text("no picture")
     facts = json.dumps({"dataset": "eyes", "names": ["a.png", "b.png"], "captions": ["", ""]})
-    told = tab.on_pair([Upload(tmp_path / "a.png")], facts, *values(tab))
+    told = tab.material.on_pair([Upload(tmp_path / "a.png")], facts, *values(tab))
     assert "1 of 2 pictures arrived" in told[1] and "value" not in told[2]
     assert not (tmp_path / "a.png").exists()
 
