@@ -1,4 +1,4 @@
-"""Random LoRAs of every kind for a Stable Diffusion 1.x checkpoint, as LyCORIS, kohya and the WebUIs write them.
+"""Random LoRAs of every kind for a checkpoint of any family, as LyCORIS, kohya and the WebUIs write them.
 
 `state(kind, checkpoint, seed)` gives the tensors; `python -m tests.hosts.lora_kinds CHECKPOINT FOLDER` writes one file
 a kind. The tensors are strong enough that every kind changes a picture visibly.
@@ -8,17 +8,19 @@ from __future__ import annotations
 import json
 import math
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import torch
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from lib_trainer.families import ldm
-from lib_trainer.families.sd1 import SD1
+from lib_trainer.families.family import Family
+from lib_trainer.lora import checkpoint_layers
 
-UNET, TEXT = "model.diffusion_model.", "cond_stage_model.transformer."
+UNET = checkpoint_layers.UNET
 RANK = 4
 Parts = dict[str, Tensor]
 
@@ -33,24 +35,47 @@ class Draw:
         return torch.randn(*shape, generator=self._generator) * std
 
 
+def family_of(checkpoint: Path) -> Family:
+    """Returns the family of a checkpoint."""
+    with safe_open(checkpoint, "pt") as file:
+        return checkpoint_layers.family_of(file.keys(), checkpoint.name)
+
+
 def layers(checkpoint: Path, text: bool = True) -> dict[str, tuple[Tensor, Tensor | None]]:
-    """Returns weight and bias of every layer that has a kohya name, by that name."""
+    """Returns weight and bias, as stored, of every layer that has a kohya name, by that name.
+
+    Of a text encoder these are the layers that its family adapts.
+    """
     tensors = load_file(checkpoint)
+    family = checkpoint_layers.family_of(tensors, checkpoint.name)
     found: dict[str, tuple[Tensor, Tensor | None]] = {}
     for key, weight in tensors.items():
-        path, _, part = key.rpartition(".")
-        if part != "weight":
-            continue
-        if key.startswith(UNET):
-            names = [ldm.unet_layer(path.removeprefix(UNET), SD1)]
-        elif text and key.startswith(TEXT):
-            names = list(ldm.text_layers(path.removeprefix(TEXT), "lora_te"))
-        else:
-            continue
-        for name in filter(None, names):
-            bias = tensors.get(f"{path}.bias")
-            found[name] = (weight.float(), None if bias is None else bias.float())
+        path, ending = _module(key)
+        for name, rows in _named(path, family) if ending else ():
+            if text or not family.is_text_layer(name):
+                bias = tensors.get(path + ending.replace("weight", "bias"))
+                found[name] = (weight, bias) if rows is None else (
+                    weight[rows(weight.shape[0])], None if bias is None else bias[rows(bias.shape[0])])
     return dict(sorted(found.items()))
+
+
+def _module(key: str) -> tuple[str, str]:
+    """Returns a weight's module and what its name ends in, ("", "") of any other tensor."""
+    for ending in (".in_proj_weight", ".weight"):
+        if key.endswith(ending):
+            return key.removesuffix(ending), ending
+    return "", ""
+
+
+def _named(path: str, family: Family) -> Iterator[tuple[str, Callable[[int], slice | None] | None]]:
+    """Yields the layers in a module, each with the function that gives its rows where it is a third."""
+    if path.startswith(UNET) and (name := ldm.unet_layer(path.removeprefix(UNET), family)):
+        yield name, None
+    for prefix, _, root in checkpoint_layers.TEXT[family.name]:
+        if path.startswith(root):
+            for name, place in ldm.text_layers(path.removeprefix(root), prefix).items():
+                if family.is_text_layer(name):
+                    yield name, None if place.third is None else place.rows
 
 
 def _size(weight: Tensor) -> tuple[int, int, tuple[int, ...]]:
@@ -80,7 +105,7 @@ def _tucker(draw: Draw, weight: Tensor, strength: float) -> Parts:
 
 
 def _dora(draw: Draw, weight: Tensor, strength: float) -> Parts:
-    norm = weight.transpose(0, 1).reshape(weight.shape[1], -1).norm(dim=1)
+    norm = weight.float().transpose(0, 1).reshape(weight.shape[1], -1).norm(dim=1)
     scale = norm * (1 + draw(len(norm), std=0.5 * strength).abs())
     return _lora(draw, weight, strength) | {"dora_scale": scale.reshape(1, -1, *(1 for _ in weight.shape[2:]))}
 
@@ -160,15 +185,16 @@ def state(kind: str, checkpoint: Path, seed: int = 1, strength: float = 0.0) -> 
 
     Args:
         kind: a name of `KINDS` or `OTHERS`.
-        checkpoint: an SD 1.x file, of any width, whose layers are adapted.
+        checkpoint: a file of any family and width, whose layers are adapted.
         seed: of all tensors.
         strength: how far layers are changed, 0 = a fitting one.
     """
     draw = Draw(seed)
     strength = strength or _STRENGTHS.get(kind, 0.15)
     tensors: dict[str, Tensor] = {}
+    family = family_of(checkpoint)
     for name, (weight, bias) in layers(checkpoint, kind != "unet_only").items():
-        for part, tensor in _parts(kind, draw, name, weight, bias, strength).items():
+        for part, tensor in _parts(kind, draw, family, name, weight, bias, strength).items():
             tensors[f"{name}.{part}"] = tensor.contiguous()
     if kind == "bundled":
         width = next(w.shape[1] for n, (w, _) in layers(checkpoint).items() if n.startswith("lora_te_"))
@@ -176,13 +202,15 @@ def state(kind: str, checkpoint: Path, seed: int = 1, strength: float = 0.0) -> 
     return tensors
 
 
-def _parts(kind: str, draw: Draw, name: str, weight: Tensor, bias: Tensor | None, strength: float) -> Parts:
+def _parts(
+    kind: str, draw: Draw, family: Family, name: str, weight: Tensor, bias: Tensor | None, strength: float
+) -> Parts:
     if weight.dim() == 1:
         if kind != "norms" or bias is None:
             return {}
         return {"w_norm": draw(*weight.shape, std=0.3), "b_norm": draw(*weight.shape, std=0.3)}
-    is_block = SD1.is_attention_layer(name) or SD1.is_text_layer(name)
-    is_conv = SD1.is_conv_layer(name)
+    is_block = family.is_attention_layer(name) or family.is_text_layer(name)
+    is_conv = family.is_conv_layer(name)
     if kind == "unblocked":
         return _lora(draw, weight, strength) if not (is_block or is_conv) else {}
     if kind == "norms" or not (is_block or (is_conv and kind not in _OF_LINEAR_ONLY)):
@@ -194,7 +222,8 @@ def _parts(kind: str, draw: Draw, name: str, weight: Tensor, bias: Tensor | None
 
 def write(kind: str, checkpoint: Path, path: Path, seed: int = 1) -> None:
     """Writes a random LoRA with the header that the WebUIs read the family from."""
-    metadata = {"ss_base_model_version": "sd_v1", "ss_output_name": path.stem, "ss_tag_frequency": json.dumps({})}
+    metadata = {"ss_base_model_version": family_of(checkpoint).base_version, "ss_output_name": path.stem,
+                "ss_tag_frequency": json.dumps({})}
     save_file({key: tensor.half() for key, tensor in state(kind, checkpoint, seed).items()}, path, metadata)
 
 
