@@ -143,9 +143,9 @@ class Rounds:
 
     def _with_needs(self, parts: list[Part]) -> list[Part]:
         """Says what is still to be written: two private checkpoints lie on the disk at once, while one is made."""
-        known = run_record.read(self.job)
-        coming = [part for part in parts if isinstance(part, Works) and not (known and part.key in known.done)]
-        merges = [part for part in coming if part.key.startswith("merge-")]
+        found = self.findings.found  # not what is on the disk: a merge whose file is gone counts as done there
+        done = found.record.done if found and found.record and is_same_run(self.config, found) else {}
+        merges = [part for part in parts if part.key.startswith("merge-") and part.key not in done]
         there = any(rounds.checkpoint_file(self.job, self.config.name, number).exists()
                     for number in range(1, self.config.rounds))
         size = self.base.stat().st_size

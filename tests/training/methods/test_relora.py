@@ -271,3 +271,26 @@ def test_the_disk_is_asked_before_the_first_round(host: StandaloneHost, small: T
     with free(3 * size - 1), pytest.raises(Problems, match="2 private checkpoints"):  # two and the result
         train(config, host)
     assert not (job(host, small.name) / "run.json").exists()
+
+
+def test_the_disk_is_asked_for_a_merge_whose_file_is_gone(
+    host: StandaloneHost, small: TrainConfig, checkpoint: Path
+) -> None:
+    """Its record says that it is done: without it there would be room for one copy in place of two."""
+    config = replace(small, rounds=3, round_result="lora")
+    controls = Controls()
+
+    def stop(event: ev.Event) -> None:
+        if isinstance(event, ev.PhaseStarted) and event.title == "Round 2 of 3":
+            controls.stop()
+
+    train(config, host, stop, controls)
+    again, usage = replace(config, resume="auto"), shutil.disk_usage(checkpoint)
+    size = checkpoint.stat().st_size
+    room = usage._replace(free=int(1.9 * size))
+    controls = Controls()
+    with mock.patch.object(shutil, "disk_usage", lambda path: room):
+        train(again, host, stop, controls)  # the first copy is there: room for one more
+        rounds.checkpoint_file(job(host, small.name), small.name, 1).unlink()
+        with pytest.raises(Problems, match="2 private checkpoints"):
+            train(again, host)
