@@ -134,6 +134,14 @@
 
     function replace(node, ...children) { node.replaceChildren(...children.filter(Boolean)); }
 
+    const counted = (number, one, many) => (number === 1 ? one : many).replace("{n}", number.toLocaleString());
+
+    function learnedFrom(started) {
+        if (started.prompts) return counted(started.prompts, t("{n} concept"), t("{n} concepts"));
+        if (started.pairs) return counted(started.pairs, t("{n} pair"), t("{n} pairs"));
+        return counted(started.images, t("{n} picture"), t("{n} pictures"));
+    }
+
     function drawHead(view, s) {
         const started = s.started;
         if (!s.id) {
@@ -142,10 +150,8 @@
             return;
         }
         const facts = started && [
-            started.prompts ? t("{n} concepts", { n: started.prompts.toLocaleString() })
-                : t("{n} pictures", { n: started.images.toLocaleString() }),
-            started.reg_images ? t("{n} regularisation pictures", { n: started.reg_images.toLocaleString() }) : "",
-            t("{n} layers", { n: started.layers }), t("{n} parameters", { n: started.parameters.toLocaleString() }),
+            learnedFrom(started), started.reg_images ? counted(started.reg_images, t("{n} regularisation picture"), t("{n} regularisation pictures")) : "",
+            counted(started.layers, t("{n} layer"), t("{n} layers")), counted(started.parameters, t("{n} parameter"), t("{n} parameters")),
             t("on {model}", { model: started.model }),
         ].filter(Boolean).join(" · ");
         replace(view.head, el("h3", { text: s.name }), facts && el("p", { class: "tl-quiet", text: facts }));

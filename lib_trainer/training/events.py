@@ -29,6 +29,7 @@ class Started(Event):
         folder: the job's folder (previews, config, log).
         step: updates done in former parts of the run, 0 = it begins.
         prompts: lines of prompts that are learned from in place of pictures.
+        pairs: how many of the pictures have a second one, from which the difference is learned.
     """
 
     name: str
@@ -44,6 +45,7 @@ class Started(Event):
     config: dict[str, Any] = field(default_factory=dict)
     step: int = 0
     prompts: int = 0
+    pairs: int = 0
 
 
 @dataclass(frozen=True)

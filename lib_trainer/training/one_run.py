@@ -201,7 +201,7 @@ def _started(state: Run) -> Started:
         batches_per_epoch=state.plan.batches_per_epoch, layers=len(state.network.layers),
         parameters=sum(factor.numel() for layer in state.network.layers.values() for factor in layer.parameters()),
         folder=str(state.folder), config=state.config.to_dict(),
-        step=state.step, prompts=len(state.prompts),
+        step=state.step, prompts=len(state.prompts), pairs=len(state.plan.partners),
     )
 
 

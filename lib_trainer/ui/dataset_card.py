@@ -28,6 +28,13 @@ _ROWS = 12
 _SIDE = 96
 """Pixels of a thumbnail's longer side."""
 
+_ONE = {
+    "pictures": "picture", "pairs of pictures": "pair of pictures", "captions": "caption",
+    "regularisation pictures": "regularisation picture", "uses per epoch": "use per epoch", "epochs": "epoch",
+    "steps": "step", "concepts": "concept",
+}
+"""What is counted -> what one of it is called."""
+
 
 def card(forecast: Forecast) -> str:
     """Returns the card of a folder that was read, or of the prompts that take its place."""
@@ -121,17 +128,22 @@ def _prompt(text: str) -> str:
 
 
 def _cells(facts: Sequence[tuple[int, str, str]]) -> str:
-    return "".join(f'<span class="{style}"><b>{number:,}</b> <small>{word}</small></span>'
+    return "".join(f'<span class="{style}"><b>{number:,}</b> <small>{_called(number, word)}</small></span>'
                    for number, word, style in facts)
+
+
+def _called(number: int, word: str) -> str:
+    return _ONE.get(word, word) if number == 1 else word
 
 
 def _details(forecast: Forecast) -> str:
     """The folders with their repeats and the bucket sizes, folded."""
     rows = "".join(f"<tr><td>{escape(name)}</td><td>{repeats}</td><td>{count:,}</td></tr>"
                    for name, repeats, count in forecast.folders)
+    kind = "Pairs" if forecast.items[0].partner else "Pictures"
     sizes = " · ".join(f"{width}x{height}: {uses:,}" for width, height, uses in forecast.sizes)
     return ("<details><summary>Folders and sizes</summary><table>"
-            f"<tr><th>Folder</th><th>Repeats</th><th>Pictures</th></tr>{rows}</table>"
+            f"<tr><th>Folder</th><th>Repeats</th><th>{kind}</th></tr>{rows}</table>"
             f"<p><span>Uses per epoch by size:</span> <code>{sizes}</code></p>"
             f"<p><span>Cached latents need:</span> <code>{_bytes(forecast.cache_bytes)}</code></p></details>")
 

@@ -1,6 +1,8 @@
 """The card's HTML: faults and folders as people named them, and pictures that cannot be read."""
 from __future__ import annotations
 
+import re
+from dataclasses import replace
 from pathlib import Path
 
 from lib_trainer.data.scan import Item
@@ -40,3 +42,15 @@ def test_many_pictures_are_counted_not_shown(tmp_path: Path) -> None:
     files = sorted((pictures.folder(tmp_path, 20) / "2_zko").glob("*.png"))
     card = dataset_card.card(Forecast(items=[item(path) for path in files]))
     assert card.count("<img") == 12 and "+8" in card
+
+
+def test_pairs_are_counted_as_pairs_and_one_as_one(tmp_path: Path) -> None:
+    first, second, *_ = sorted((pictures.folder(tmp_path) / "2_zko").glob("*.png"))
+    pair = replace(item(first), partner=item(second))
+    one = dataset_card.card(
+        Forecast(items=[pair], captioned=1, folders=[("2_zko", 1, 1)], steps=1, epochs=1, samples=1))
+    words = re.findall(r"<small>(.*?)</small>", one)
+    assert words == ["pair of pictures", "caption", "use per epoch", "epoch", "step"]
+    assert "<th>Pairs</th>" in one and one.count("tl-couple") == 1
+    two = dataset_card.card(Forecast(items=[pair, pair], captioned=2, steps=2, epochs=2, samples=4))
+    assert "<b>2</b> <small>pairs of pictures</small>" in two and "<b>2</b> <small>captions</small>" in two

@@ -28,20 +28,24 @@ AT_RUN_TIME = {"Paused. Press Continue to go on.", "Waiting for its turn", "pict
 _PLACE = re.compile(r"\{\w+\}")
 
 
-def _card() -> str:
+def _card(count: int) -> str:
+    """The card of a training on so many pictures, with as many of all else that is counted."""
     item = Item(Subset("2_zko", page_texts.ROOT, repeats=2), "none.png", "", 64, 64, captioned=True)
-    return dataset_card.card(Forecast([item], 1, 1, [("2_zko", 2, 1)], [(64, 64, 2)], 2, 2, 2, 1, [], ["warning"]))
+    return dataset_card.card(Forecast(
+        [item] * count, count, count, [("2_zko", 2, count)], [(64, 64, 2)], count, 2, count, count, [], ["warning"]))
 
 
-def _pairs() -> str:
-    """The card of a training on pairs."""
+def _pairs(count: int) -> str:
+    """The card of a training on so many pairs."""
     second = Item(Subset("2_zko", page_texts.ROOT), "two.png", "", 64, 64, captioned=True)
-    return dataset_card.card(Forecast([replace(second, file="one.png", partner=second)], 1, steps=1, runs=2))
+    pair = replace(second, file="one.png", partner=second)
+    return dataset_card.card(Forecast([pair] * count, count, steps=count, runs=2))
 
 
-def _prompts() -> str:
-    """The card of a training on prompts."""
-    return dataset_card.card(Forecast(concepts=[Concept("a", "", "b", "c", 2.0, label="x")], steps=1))
+def _prompts(count: int) -> str:
+    """The card of a training on so many concepts."""
+    found = [Concept("a", "", "b", "c", 2.0, label=f"x{number}") for number in range(count)]
+    return dataset_card.card(Forecast(concepts=found, steps=count))
 
 
 def _buckets() -> set[str]:
@@ -65,7 +69,8 @@ def _interchange() -> set[str]:
 @pytest.fixture(scope="module")
 def texts(shared_app: App) -> set[str]:
     blocks = page_texts.of_blocks(page.build(shared_app).get_config_file())
-    card = page_texts.of_html(_card() + _prompts() + _pairs()) - {"warning"} | page_texts.of_methods()
+    cards = "".join(made(count) for made in (_card, _prompts, _pairs) for count in (1, 2))
+    card = page_texts.of_html(cards) - {"warning"} | page_texts.of_methods()
     line = page_texts.of_html(checkpoint_line.line(shared_app.host.checkpoint()) + checkpoint_line.loaded_first("x"))
     line |= page_texts.of_html(resume_part.unfinished("x", 1, 2))
     webui = page_texts.of_webui_settings(shared_app.host.paths.settings)
