@@ -60,7 +60,7 @@ class TrainTab:
         self.form = Form(choices)
         self._buttons = RunButtons(app.jobs)
         self.material = MaterialPart(app.host, self.form, self._buttons.pressed)
-        self.files = SettingsFold(app.host, self.form, self._saved, self._labels, self._fill)
+        self.files = SettingsFold(app.host, self.form, self._saved, self._labels, self._take)
         self._queue = QueuePart(app.jobs, self._buttons.pressed)
         self._resume = ResumePart(app.jobs, app.host.paths, self.form, self._buttons.pressed)
         self._caches = CacheRow(app)
@@ -159,13 +159,8 @@ class TrainTab:
 
     def on_touch(self, looked: dict[str, Any] | None, goal: str, *values: Value) -> list[Any]:
         """Remembers the form as it is and reads the picture folder again where its settings changed."""
-        settings, fault = self.form.read(values), ""
-        draft = Draft(self._labels[goal], settings)
-        try:
-            if self._saved.last() != draft:  # a goal and a file that was loaded have been looked at, not remembered
-                self._saved.save(LAST, draft)
-        except UserError as error:
-            fault = notes.problems_of(error)
+        settings = self.form.read(values)
+        fault = self._keep(Draft(self._labels[goal], settings))
         if looked == settings and not fault:
             return self.material.as_before(settings)
         line, card, looked = self.material.look(settings)
@@ -183,12 +178,27 @@ class TrainTab:
         changes = goal_choice.changes(key, (self._saved.last() or self._first).goal, settings)
         return [self._reason(key), *self.material.look({**settings, **changes}), *self.form.updates(changes)]
 
-    def _fill(self, draft: Draft) -> list[Any]:
+    def _keep(self, draft: Draft) -> str:
+        """Remembers what the form holds; returns why it cannot be remembered, as HTML."""
+        try:
+            if self._saved.last() != draft:
+                self._saved.save(LAST, draft)
+        except UserError as error:
+            return notes.problems_of(error)
+        return ""
+
+    def _take(self, draft: Draft) -> list[Any]:
+        """Fills the form with what was loaded or imported, and remembers it: a reload right after it brings it back."""
+        whole = Draft(draft.goal, {**self.form.defaults(), **draft.values})
+        return self._fill(whole, self._keep(whole))
+
+    def _fill(self, draft: Draft, fault: str = "") -> list[Any]:
         label = next((label for label, key in self._labels.items() if key == draft.goal), NO_GOAL)
         settings = {**self.form.defaults(), **draft.values}
+        line, card, looked = self.material.look(settings)
         return [
             gr.update(value=label), self._reason(self._labels[label]), *self.files.choices(),
-            *self.material.look(settings), *self.form.updates(settings, self._lists()),
+            line, card + fault, looked, *self.form.updates(settings, self._lists()),
         ]
 
     def _lists(self) -> dict[str, Sequence[str]]:

@@ -39,6 +39,21 @@ def test_pasted_settings_fill_the_form(tab: TrainTab) -> None:
     assert "<b>Command line</b>" in answer[0] and "tl-error" in answer[0] and "vae = &#x27;x.pt&#x27;" in answer[0]
 
 
+def test_an_import_is_there_after_a_reload(tab: TrainTab) -> None:
+    """Though nothing of the form was touched since."""
+    form = filled(tab, fold(tab).on_text("train_network.py --network_dim 8", *values(tab, images="/mine")))
+    assert form["rank"] == 8 and filled(tab, tab.on_restore()) == form
+    tab.files.on_reset()
+    assert filled(tab, tab.on_restore()) == tab.form.defaults()
+
+
+def test_an_import_that_cannot_be_kept_is_told(tab: TrainTab, app: App) -> None:
+    (app.host.paths.settings / "train").mkdir(parents=True)
+    (app.host.paths.settings / "train" / "last.json").mkdir()
+    answer = fold(tab).on_text("train_network.py --network_dim 8", *values(tab))
+    assert filled(tab, answer)["rank"] == 8 and "last.json" in str(answer)
+
+
 def test_a_dropped_file_leaves_the_box_empty(tab: TrainTab, tmp_path: Path) -> None:
     path = tmp_path / "a.json"
     path.write_text('{"name": "mine", "rank": 5, "alpha": "many"}', "utf8")
