@@ -165,8 +165,9 @@
         const others = bench.tasks.filter((task) => task.number !== bench.view).reverse();
         if (!others.length) return null;
         const list = el("div", { class: "tl-wb-earlier" }, el("h4", { text: t("Others") }));
-        others.forEach((task) => list.append(el("button", { type: "button", class: "tl-button tl-small", text: `${task.number}. ${t(task.title)}`,
-            "data-state": task.state, onclick: async () => { bench.view = task.number; await fetchOutcome(); drawTold(); } })));
+        others.forEach((task) => list.append(el("button", { type: "button", class: "tl-button tl-small", "data-state": task.state, title: ours.workbenchFiles(task),
+            onclick: async () => { bench.view = task.number; await fetchOutcome(); drawTold(); } },
+            el("span", { text: `${task.number}. ${t(task.title)}` }), el("span", { class: "tl-wb-files", text: ours.workbenchFiles(task) }))));
         return list;
     }
 

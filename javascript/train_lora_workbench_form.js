@@ -11,7 +11,7 @@
 
     /** The values with which a form begins. */
     ours.workbenchDefaults = (form) => Object.fromEntries(form.fields.map((field) => [field.name,
-        field.kind === "sources" ? [ROW(), ROW()] : field.kind === "lines" ? "" : field.default ?? ""]));
+        field.kind === "sources" ? Array.from({ length: field.rows }, ROW) : field.kind === "lines" ? "" : field.default ?? ""]));
 
     /** The values that the server is asked with: those that mean something as the form stands. */
     ours.workbenchGiven = (form, values) => Object.fromEntries(form.fields.filter((field) => matters(field, form, values)).map((field) => {

@@ -15,10 +15,13 @@
         after: t("After"), why: t("Why"), fault: t("Fault"), empty: t("Empty layers"), dropped: t("Taken out"), left_out: t("Left out"), metadata: t("Metadata"),
     });
 
+    /** The files of an operation: what it reads, and what it makes of it. */
+    ours.workbenchFiles = (task) => task.files.join(", ") + (task.out ? ` \u2192 ${task.out}` : "");
+
     /** The whole right side of one operation. */
     ours.workbenchTask = (task, outcome) => {
         const node = el("div", { class: "tl-wb-task", id: "lora_workbench_task", "data-state": task.state },
-            el("h3", { text: `${task.number}. ${t(task.title)}` }));
+            el("h3", { text: `${task.number}. ${t(task.title)}` }), el("p", { class: "tl-wb-files", text: ours.workbenchFiles(task) }));
         if (task.state === "running") node.append(bar(task), buttons(task));
         else if (task.state === "cancelled") node.append(note(STATES().cancelled, "tl-warn"));
         task.problems.forEach((text) => node.append(note(text, "tl-error")));
@@ -44,23 +47,24 @@
     }
 
     function result(outcome) {
-        const { file, rows, notes, summary, ...facts } = outcome;
+        const { file, tag, no_tag, rows, notes, summary, ...facts } = outcome;
         const nodes = [];
         if (summary) nodes.push(note(summary, ""));
         nodes.push(...notes.map((text) => note(text, "tl-warn")));
-        if (file) nodes.push(fileLine(file, facts.to || facts.from || facts.naming || "kohya"));
+        if (file) nodes.push(fileLine(file, tag));
+        if (no_tag) nodes.push(note(no_tag, ""));
         if (rows.length) nodes.push(table(rows));
         const told = list(facts);
         if (told) nodes.push(rows.length || summary ? el("details", { class: "tl-wb-fold" }, el("summary", { text: t("All numbers") }), told) : told);
         return nodes;
     }
 
-    /** The new file; a LoRA under names that WebUIs read with the button that puts its tag into the prompt. */
-    function fileLine(file, naming) {
-        const name = file.split(/[\\/]/).pop(), lora = naming.startsWith("kohya") && name.endsWith(".safetensors") && ours.workbench.choices.loras.includes(name.slice(0, -12));
-        const line = el("div", { class: "tl-tag", id: "lora_workbench_file", title: file }, el("code", { text: lora ? `<lora:${name.slice(0, -12)}:1>` : name }));
-        if (lora) line.append(el("button", { type: "button", class: "tl-button tl-small", text: t("Send to txt2img"),
-            onclick: () => ours.toPrompt("", name.slice(0, -12), `<lora:${name.slice(0, -12)}:1>`) }));
+    /** The new file; with its tag, and the button that puts it into the prompt, where the host can draw with it. */
+    function fileLine(file, tag) {
+        const name = file.split(/[\\/]/).pop();
+        const line = el("div", { class: "tl-tag", id: "lora_workbench_file", title: file }, el("code", { text: tag || name }));
+        if (tag) line.append(el("button", { type: "button", class: "tl-button tl-small", text: t("Send to txt2img"),
+            onclick: () => ours.toPrompt("", name.replace(/\.safetensors$/, ""), tag) }));
         return line;
     }
 

@@ -4,10 +4,10 @@ A `Host` lends its model through a `Lease`. A lease gives turns: `with lease.tur
 clean, trainable weights for one step, one batch of caching or one preview. Leaving a turn restores the host, so a
 generation pressed during training waits for one turn at most and draws on clean weights. Nothing here imports a host.
 
-What every lease guarantees (tests/contract runs the same suite over all hosts):
-the weights are shared, never copied, and bit-identical afterwards on every way out; the host's next image of the same
-seed is bit-identical; no LoRA stays merged, no hook or patch stays behind, `requires_grad`, train mode, device and
-dtype are as found; the process-wide random generators are neither read nor advanced.
+What every lease guarantees (tests/contract runs the same suite over all hosts): the weights are shared, never copied,
+and bit-identical afterwards on every way out, and so is the host's next image of the same seed; no LoRA stays merged,
+no hook or patch stays behind; `requires_grad`, train mode, device and dtype are as found; the process-wide random
+generators are neither read nor advanced.
 """
 from __future__ import annotations
 
@@ -168,8 +168,7 @@ class HostModel(Protocol):
     def encode_images(self, pixels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Returns mean and standard deviation (B, 4, h, w) float32 of the VAE posterior, unscaled; NaN = overflow.
 
-        Args:
-            pixels: (B, 3, H, W) float32 in [-1, 1]; H and W multiples of 8.
+        `pixels`: (B, 3, H, W) float32 in [-1, 1]; H and W multiples of 8.
         """
 
     def encode_captions(
@@ -244,6 +243,9 @@ class Host(Protocol):
 
     @property
     def name(self) -> str: ...
+
+    @property
+    def lora_namings(self) -> tuple[str, ...]: ...  # words of `workbench.names`: files in these names are read whole
 
     @property
     def paths(self) -> HostPaths: ...

@@ -37,8 +37,8 @@ def add_workbench_state(router: APIRouter, desk: Desk) -> None:
 
     @router.get("/workbench/{number}")
     def task(number: int) -> dict[str, Any]:
-        """One operation with its outcome: the file, the numbers, the table, the notes."""
-        return desk.tasks.find(number).full()
+        """One operation with its outcome: the file, its tag or why there is none, numbers, table, notes."""
+        return desk.told(number)
 
 
 def add_workbench(router: APIRouter, desk: Desk) -> None:

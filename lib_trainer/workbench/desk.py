@@ -8,6 +8,7 @@ from typing import Any
 
 from lib_trainer.host import Host
 from lib_trainer.lora.finding import SUFFIX
+from lib_trainer.workbench import reading
 from lib_trainer.workbench.forms import table
 from lib_trainer.workbench.forms.places import HostPlaces
 from lib_trainer.workbench.operation import Outcome
@@ -42,7 +43,35 @@ class Desk:
         """
         form = table.find(name)
         values = form.read(given, self._places)
-        return self.tasks.start(form.name, form.title, form.begin(values, self._places), form.instant)
+        operation = form.begin(values, self._places)
+        return self.tasks.start(form.name, form.title, operation, form.instant, form.files(values))
+
+    def told(self, number: int) -> dict[str, Any]:
+        """Returns a task with its outcome, which has the `tag` of a new LoRA, or `no_tag`: why there is none.
+
+        Raises:
+            UserError: there is no task of this number.
+        """
+        task = self.tasks.find(number)
+        told = task.full()
+        if task.outcome is not None and task.outcome.file is not None:
+            tag, no_tag = self._tag(task.outcome.file)
+            told["outcome"] |= {"tag": tag, "no_tag": no_tag}
+        return told
+
+    def _tag(self, made: Path) -> tuple[str, str]:
+        """Returns the tag with which the host draws with a file, or why there is none; ("", "") of what is no LoRA."""
+        if not made.is_relative_to(self._host.paths.loras) or made.is_dir():
+            return "", ""
+        if not made.is_file():
+            return "", "The file is not there any more."
+        if len(list(self._host.paths.loras.rglob(made.name))) > 1:
+            return "", f"There are several LoRAs '{made.stem}', so that a tag does not tell which one is meant."
+        naming = reading.naming(made)
+        if naming not in self._host.lora_namings:
+            return "", (f"{self._host.name} does not read the names '{naming}', so there is no tag for it here. "
+                        "Convert it to 'kohya' to draw with it.")
+        return f"<lora:{made.stem}:1>", ""
 
     def choices(self) -> dict[str, Any]:
         """Returns what there is to choose from: LoRAs by name as in a tag, or by path where two have one; folders of

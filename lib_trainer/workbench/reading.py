@@ -114,6 +114,19 @@ def as_stored(path: Path) -> AsStored:
         return AsStored({name: reader.read(name) for name in reader.names}, dict(reader.metadata))
 
 
+def naming(path: Path) -> str:
+    """Returns whose names the layers of a `.safetensors` file have (`workbench.names`), from its header alone.
+
+    Raises:
+        UserError: it is missing or damaged.
+    """
+    with TensorReader(path) as reader:
+        shapes = {name: shape for name, (_, shape) in reader.entries.items()}
+        metadata = dict(reader.metadata)
+    spoken = {name: names.understood(name) for name in shapes}
+    return _naming(list(spoken.values()), names.FAMILIES.get(_family(shapes, spoken, metadata) or ""))
+
+
 def _read(path: Path, stored: _Stored, family: str, notes: list[str]) -> ReadLora:
     spoken = {name: names.understood(name) for name in stored.shapes}
     told = family or _family(stored.shapes, spoken, stored.metadata)

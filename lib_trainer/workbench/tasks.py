@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from lib_trainer.errors import Problems, UserError
@@ -18,6 +18,17 @@ from lib_trainer.workbench.operation import Cancelled, Operation, Outcome, Progr
 RUNNING, DONE, FAILED, CANCELLED = "running", "done", "failed", "cancelled"
 KEPT = 20
 """Tasks that are remembered, the running one included."""
+
+
+@dataclass(frozen=True)
+class Files:
+    """What an operation works on, for people: names of the files that it reads, and of the one it makes ("" = none)."""
+
+    read: tuple[str, ...] = ()
+    made: str = ""
+
+
+NO_FILES = Files()
 
 
 class Busy(UserError):
@@ -29,10 +40,13 @@ class Task:
 
     Attributes:
         number: 1 for the first of this process. operation: its name. title: for people, such as "Merge".
+        files: what it works on, and what it makes.
     """
 
-    def __init__(self, number: int, operation: str, title: str, ended: Callable[[Outcome], None]) -> None:
-        self.number, self.operation, self.title = number, operation, title
+    def __init__(
+        self, number: int, operation: str, title: str, ended: Callable[[Outcome], None], files: Files = NO_FILES
+    ) -> None:
+        self.number, self.operation, self.title, self.files = number, operation, title, files
         self._ended = ended
         self._cancel = threading.Event()
         self._over = threading.Event()
@@ -64,15 +78,21 @@ class Task:
             seconds = self._seconds or time.monotonic() - self._begun
             return {
                 "number": self.number, "operation": self.operation, "title": self.title, "state": self._state,
+                "files": list(self.files.read), "out": self.files.made,
                 "change": self._changes, "cancelling": self._cancel.is_set() and self._state == RUNNING,
                 "done": self._progress.done, "total": self._progress.total, "what": self._progress.what,
                 "seconds": round(seconds, 1), "problems": list(self._problems),
             }
 
+    @property
+    def outcome(self) -> Outcome | None:
+        """What it has come to; None while there is nothing."""
+        with self._lock:
+            return self._outcome
+
     def full(self) -> dict[str, Any]:
         """Returns its state with the outcome, None while there is none."""
-        with self._lock:
-            outcome = self._outcome
+        outcome = self.outcome
         return {**self.state(), "outcome": _plain(outcome.to_json()) if outcome else None}
 
     def run(self, operation: Operation) -> None:
@@ -140,13 +160,16 @@ class Tasks:
         self._count = 0
         self._current: Task | None = None
 
-    def start(self, name: str, title: str, operation: Operation, instant: bool = False) -> Task:
+    def start(
+        self, name: str, title: str, operation: Operation, instant: bool = False, files: Files = NO_FILES
+    ) -> Task:
         """Starts an operation.
 
         Args:
             name, title: of the operation.
             operation: what to do; closed where it is refused.
             instant: whether it only reads for a moment and may run beside another one.
+            files: what it works on, for a list of tasks.
 
         Raises:
             Busy: another one runs.
@@ -156,7 +179,7 @@ class Tasks:
                 operation.close()
                 raise Busy(f"'{self._current.title}' is running: wait for its end or cancel it, then start again.")
             self._count += 1
-            task = Task(self._count, name, title, self._ended)
+            task = Task(self._count, name, title, self._ended, files)
             self._remember(task)
             if not instant:
                 self._current = task

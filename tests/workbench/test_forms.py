@@ -42,6 +42,12 @@ def test_a_first_view_holds_few_controls_and_each_has_its_help(form: Form) -> No
     assert len({field.name for field in form.fields}) == len(form.fields)
 
 
+def test_a_sum_begins_with_two_lines_and_a_merge_into_a_checkpoint_with_one() -> None:
+    rows = {form.name: next((field["rows"] for field in form.to_json()["fields"] if field["kind"] == "sources"), None)
+            for form in table.FORMS.values()}
+    assert {name: count for name, count in rows.items() if count is not None} == {"merge": 2, "into_checkpoint": 1}
+
+
 def test_the_operations_know_the_words() -> None:
     forms = table.FORMS
     assert choices(forms["convert"], "naming") == {"as it is", *convert.NAMINGS}

@@ -1,6 +1,7 @@
 """Operations as tasks: one at a time, with progress, Cancel and outcomes; and the desk that starts them in a host."""
 from __future__ import annotations
 
+import re
 import threading
 from pathlib import Path
 
@@ -11,7 +12,8 @@ from lib_trainer.errors import Problems, UserError
 from lib_trainer.host import HostPaths
 from lib_trainer.hosts.standalone.host import StandaloneHost
 from lib_trainer.jobs import Jobs
-from lib_trainer.lora import file
+from lib_trainer.lora import file, loaded
+from lib_trainer.workbench import convert
 from lib_trainer.workbench.forms.places import HostPlaces
 from lib_trainer.workbench.operation import Operation, Outcome, Progress
 from lib_trainer.workbench.tasks import KEPT, Busy, Tasks
@@ -138,6 +140,51 @@ def test_a_host_gets_what_the_desk_makes(host: StandaloneHost) -> None:
     assert task.wait(LONG) and task.state()["problems"] == []
     assert "c" in host.loras()
     assert desk.choices()["loras"] == ["a", "b", "c"]
+
+
+def test_a_task_names_its_files(host: StandaloneHost) -> None:
+    desk = Jobs(host).workbench
+    for name in ("a", "b"):
+        stored.write(host.paths.loras / f"{name}.safetensors", stored.small())
+    task = desk.start("merge", {"sources": [{"lora": "a"}, {"lora": "b"}], "out": "c"})
+    assert task.wait(LONG) and (task.state()["files"], task.state()["out"]) == (["a", "b"], "c")
+    task = desk.start("prune", {"file": "c"})
+    assert task.wait(LONG) and (task.state()["files"], task.state()["out"]) == (["c"], "")
+    task = desk.start("resize", {"file": "a", "out": "small", "rank": 1, "base": host.checkpoints()[0].name})
+    assert task.wait(LONG) and (task.state()["files"], task.state()["out"]) == (["a"], "small")
+
+
+def test_a_tag_is_offered_where_the_host_reads_the_names(host: StandaloneHost) -> None:
+    desk = Jobs(host).workbench
+    with host.borrow_model() as lease, lease.turn() as model:
+        layer = next(target for target in model.targets() if re.search(r"_down_blocks_.*attn1_to_q", target.name))
+        size = len(layer.module.weight)
+        stored.write(host.paths.loras / "a.safetensors", {
+            f"{layer.name}.lora_down.weight": torch.ones(1, size), f"{layer.name}.lora_up.weight": torch.ones(size, 1)})
+        for naming in convert.NAMINGS:
+            assert desk.start("convert", {"file": "a", "naming": naming, "out": naming}).wait(LONG)
+            given = {"file": naming, "out": f"{naming}-mine", "put": "modelspec.author=me"}
+            task = desk.start("metadata", given)
+            assert task.wait(LONG) and task.state()["problems"] == []
+            told = desk.told(task.number)["outcome"]
+            try:
+                loaded.from_state(model.targets(), file.load(Path(told["file"])).tensors)
+            except UserError:
+                assert told["tag"] == "" and f"Embedded host does not read the names '{naming}'" in told["no_tag"]
+            else:
+                assert (told["tag"], told["no_tag"]) == (f"<lora:{naming}-mine:1>", "")
+
+
+def test_a_tag_needs_one_file_that_is_there(host: StandaloneHost) -> None:
+    desk = Jobs(host).workbench
+    stored.write(host.paths.loras / "a.safetensors", stored.small())
+    task = desk.start("metadata", {"file": "a", "out": "b", "put": "modelspec.author=me"})
+    assert task.wait(LONG) and desk.told(task.number)["outcome"]["tag"] == "<lora:b:1>"
+    stored.write(host.paths.loras / "sub" / "b.safetensors", stored.small())
+    assert "several LoRAs 'b'" in desk.told(task.number)["outcome"]["no_tag"]
+    for path in host.paths.loras.rglob("b.safetensors"):
+        path.unlink()
+    assert desk.told(task.number)["outcome"]["no_tag"] == "The file is not there any more."
 
 
 def test_a_folder_is_resized_in_one_go(host: StandaloneHost) -> None:

@@ -102,6 +102,11 @@ class StandaloneHost:
         return "Embedded host"
 
     @property
+    def lora_namings(self) -> tuple[str, ...]:
+        """Kohya's names as sd-scripts writes them."""
+        return ("kohya",)
+
+    @property
     def _loaded(self) -> LoadedModel:
         return self._slot.model
 

@@ -54,6 +54,13 @@ class WebUIHost:
         """Name of the program for people."""
         return self.backend.name
 
+    @property
+    def lora_namings(self) -> tuple[str, ...]:
+        """Kohya's names in all their spellings. Forge and reForge read parts of files in dotted names, too; a part is
+        no LoRA.
+        """
+        return ("kohya", "kohya-ldm", "kohya-diffusers")
+
     @cached_property
     def paths(self) -> HostPaths:
         """The host's folders."""

@@ -7,13 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from lib_trainer.errors import Problems, UserError
+from lib_trainer.lora.finding import SUFFIX
 from lib_trainer.workbench.forms import reading
 from lib_trainer.workbench.forms.asked import Asked
 from lib_trainer.workbench.forms.places import Places
 from lib_trainer.workbench.operation import Operation
+from lib_trainer.workbench.tasks import Files
 
 Values = Mapping[str, Any]
 """Read values by field name: files as Path, numbers as numbers."""
@@ -34,6 +37,7 @@ class Field:
         fold: the fold of the tab in which it stands; "" = on the first view.
         only: (name of another field, its values) for which alone this one means something; None = always.
         positional: whether the command line takes it without an option's name.
+        rows: with how many lines the tab begins (sources).
     """
 
     name: str
@@ -48,11 +52,13 @@ class Field:
     fold: str = ""
     only: tuple[str, tuple[str, ...]] | None = None
     positional: bool = False
+    rows: int = 0
 
     def to_json(self) -> dict[str, Any]:
         """Returns what the tab draws the control from."""
         return {"name": self.name, "kind": self.kind, "label": self.label, "help": self.help, "default": self.default,
                 "choices": dict(self.choices), "least": self.least, "most": self.most, "fold": self.fold,
+                "rows": self.rows,
                 "only": {"name": self.only[0], "values": self.only[1]} if self.only else None}
 
 
@@ -118,6 +124,18 @@ class Form:
         default = next(field.default for field in self.fields if field.name == name)
         value = given.get(name)
         return str(default if value is None else value) in wanted
+
+    def files(self, values: Values) -> Files:
+        """Returns the names of the files that read values speak of; bases that only help are left out."""
+        found: list[Path] = []
+        for one in self.fields:
+            if one.kind == "sources":
+                found += [source.path for source in values[one.name]]
+            elif one.required and one.kind in ("lora", "lora_or_folder", "checkpoint"):
+                found.append(values[one.name])
+        made = values.get("out")
+        return Files(tuple(path.name.removesuffix(SUFFIX) for path in found),
+                     Path(made).name.removesuffix(SUFFIX) if made else "")
 
     def to_json(self) -> dict[str, Any]:
         """Returns what the tab draws the form from."""

@@ -1,6 +1,8 @@
 """The form of `into_checkpoint`: LoRAs merged into the weights of a checkpoint."""
 from __future__ import annotations
 
+from dataclasses import replace
+
 from lib_trainer.workbench.forms import stored
 from lib_trainer.workbench.forms.form import Field, Form, Values
 from lib_trainer.workbench.forms.merge import SOURCES
@@ -20,7 +22,7 @@ FORM = Form(
     "into_checkpoint", "Into checkpoint", "Merge", "Adds LoRAs to the weights of a checkpoint and writes a new one; "
     "the old one stays, and never more than a layer of it is in memory.",
     (
-        SOURCES,
+        replace(SOURCES, rows=1),
         Field("checkpoint", "checkpoint", "Checkpoint", "The checkpoint to which they are added; it stays as it is.",
               required=True),
         Field("out", "new_checkpoint", "Name of the new checkpoint", "Write a name; nothing is overwritten.",

@@ -8,7 +8,7 @@ from lib_trainer.workbench.operation import Operation
 
 SOURCES = Field(
     "sources", "sources", "LoRAs", "Each with its strength, which may be negative, and if you like with block weights "
-    "as in a tag: NCNF, or lbw=NCNF:lbwe=FACE.", required=True, positional=True)
+    "as in a tag: NCNF, or lbw=NCNF:lbwe=FACE.", required=True, positional=True, rows=2)
 
 
 def _begin(values: Values, places: Places) -> Operation:
