@@ -29,8 +29,8 @@ from lib_trainer.host import HostModel, HostPaths
 from lib_trainer.training.checks import caches
 from lib_trainer.training.controls import Controls
 from lib_trainer.training.events import Cached, Event, Warned
+from lib_trainer.training.forward_pass import chunks
 from lib_trainer.training.run import Run, patiently
-from lib_trainer.training.step import chunks
 
 _OFTEN = 0.5
 """Seconds between two events of caching."""

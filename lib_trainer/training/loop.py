@@ -22,6 +22,7 @@ from lib_trainer.host import HostModel
 from lib_trainer.training import previews, step
 from lib_trainer.training.events import Continued, Event, LossBands, Paused, Stepped, Warned
 from lib_trainer.training.learning.learner import Learner
+from lib_trainer.training.micro_batch import Drawn, Inputs
 from lib_trainer.training.outputs import saving
 from lib_trainer.training.resume import states
 from lib_trainer.training.run import Run, patiently
@@ -33,7 +34,7 @@ from lib_trainer.training.statistics.watch import due as statistics_are_due
 from lib_trainer.training.world import share
 
 
-def train(run: Run, inputs: step.Inputs, learner: Learner) -> Iterator[Event]:
+def train(run: Run, inputs: Inputs, learner: Learner) -> Iterator[Event]:
     """Trains from the update after `run.step` to the end of the run or until the person stops it.
 
     Raises:
@@ -76,7 +77,7 @@ def _updates(run: Run) -> Iterator[tuple[int, list[Batch]]]:
 
 
 def _update(
-    run: Run, inputs: step.Inputs, learner: Learner, batches: Sequence[Batch], ahead: Iterator[step.Drawn | None]
+    run: Run, inputs: Inputs, learner: Learner, batches: Sequence[Batch], ahead: Iterator[Drawn | None]
 ) -> Generator[Event, None, Stepped | None]:
     """Does one update; returns its event, or None when the person stopped while the model was away.
 
@@ -119,7 +120,7 @@ class _Done:
 
 
 def _turn(
-    run: Run, inputs: step.Inputs, learner: Learner, drawn: step.Drawn | None, dropping: torch.Generator,
+    run: Run, inputs: Inputs, learner: Learner, drawn: Drawn | None, dropping: torch.Generator,
     samples: int, told: Told, finish: Callable[[HostModel], _Done] | None,
 ) -> _Done:
     """Takes one turn: forward and backward of one micro-batch, and in the last one of an update the update.
@@ -142,7 +143,7 @@ def _turn(
 
 
 def _finish(
-    run: Run, inputs: step.Inputs, learner: Learner, rates: Mapping[str, float], told: Told, samples: int,
+    run: Run, inputs: Inputs, learner: Learner, rates: Mapping[str, float], told: Told, samples: int,
     model: HostModel,
 ) -> _Done:
     """Applies the gathered gradient of all processes.
@@ -162,7 +163,7 @@ def _finish(
     return _Done(loss, [seen for _, seen in shares])
 
 
-def _between(run: Run, inputs: step.Inputs, learner: Learner) -> Iterator[Event]:
+def _between(run: Run, inputs: Inputs, learner: Learner) -> Iterator[Event]:
     """What comes after an update: validation, files, previews, a pause (in which files can be asked for).
 
     After the last update only what is measured: its file and previews are those of the whole run. The state comes after

@@ -24,6 +24,7 @@ from lib_trainer.training.learning import optimizers
 from lib_trainer.training.learning.evaluation import LiveView
 from lib_trainer.training.learning.learner import Learner
 from lib_trainer.training.methods import objectives, prompt_limits
+from lib_trainer.training.micro_batch import Inputs
 from lib_trainer.training.outputs import job_folder, result, room
 from lib_trainer.training.outputs.base_hash import BaseHash
 from lib_trainer.training.progress import Length, Progress
@@ -32,7 +33,6 @@ from lib_trainer.training.resume.stateful import AdapterState
 from lib_trainer.training.run import Judge, Run, patiently
 from lib_trainer.training.statistics.held_out import HeldOut, seed_of
 from lib_trainer.training.statistics.watch import Watch
-from lib_trainer.training.step import Inputs
 from lib_trainer.training.world import ALONE, World
 
 _TOLD = 50
@@ -216,5 +216,5 @@ def _inputs(state: Run, learner: Learner, autocast: torch.dtype | None) -> Gener
     if state.prompts and prompt_limits.may_be_long(state.config, captions):
         yield from told((yield from patiently(state.controls, 0, lambda: _too_long(state))) or [])
     loader = yield from caching.filled(state, captions, learner.text_encoder_learns)
-    return Inputs(loader, learner.text_encoder_learns, autocast, state.network.silent, state.network.act_at,
-                  objectives.of(state.config.method))
+    return Inputs(loader, learner.text_encoder_learns, autocast, objectives.of(state.config.method),
+                  state.network.silent, state.network.act_at)

@@ -7,9 +7,7 @@ weights and from what was drawn alone, so that any step can be done again with r
 """
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Sequence
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field, replace
+from collections.abc import Generator, Iterable, Sequence
 
 import torch
 from torch import Tensor
@@ -17,94 +15,16 @@ from torch import Tensor
 from lib_trainer import seeds
 from lib_trainer.data import loading
 from lib_trainer.data.dataset import Batch, Sample
-from lib_trainer.data.loading import Loaded, Loader
+from lib_trainer.data.loading import Loaded
 from lib_trainer.host import Conditioning, HostModel
 from lib_trainer.training.config import TrainConfig
+from lib_trainer.training.forward_pass import predict, predict_untouched
 from lib_trainer.training.loss import noise as noises
 from lib_trainer.training.loss import noise_schedule, objective, weighting
-from lib_trainer.training.loss.noise import Noise
+from lib_trainer.training.micro_batch import Drawn, Inputs, Losses, Noised, Objective
 
 _LATENT_CHANNELS, _PIXELS_PER_LATENT = 4, 8
 """Of the VAEs of every family."""
-
-
-@dataclass(frozen=True)
-class Inputs:
-    """Where batches come from and how they are computed.
-
-    Attributes:
-        loader: reads batches from caches and disk.
-        text_grad: whether the text encoder's adapters learn.
-        autocast: dtype to compute in, None = as the model is.
-        without_adapters: while open, the model is as it was before the training; for samples that keep the base.
-        act_at: gives every sample (B,) a strength at which the adapters of the U-Net act, until the turn ends.
-        objective: what is drawn and learned.
-    """
-
-    loader: Loader
-    text_grad: bool
-    autocast: torch.dtype | None
-    without_adapters: Callable[[], AbstractContextManager[object]] = nullcontext
-    act_at: Callable[[Tensor | None], None] = lambda strengths: None
-    objective: Objective = field(default_factory=lambda: DENOISING)
-
-
-@dataclass(frozen=True)
-class Drawn:
-    """A batch with everything that is drawn at random, float32 on the CPU.
-
-    Attributes:
-        loaded: the samples with their latents or pixels.
-        timesteps: (B,) int64.
-        posterior: (B, 4, h, w) normal numbers for the VAE's samples.
-        noise: what the latents are noised with.
-        strengths: (B,) at which the adapters act on the samples; None = all 1.
-    """
-
-    loaded: Loaded
-    timesteps: Tensor
-    posterior: Tensor
-    noise: Noise
-    strengths: Tensor | None = None
-
-    @property
-    def samples(self) -> Sequence[Sample]:
-        """The samples of the batch."""
-        return self.loaded.batch.samples
-
-
-@dataclass(frozen=True)
-class Losses:
-    """The losses of a batch, float32 on the model's device.
-
-    Attributes:
-        weighted: (B,) with its graph: what is trained on; the batch's loss is the mean of it.
-        plain: (B,) without graph: before all weights, so that samples can be compared.
-    """
-
-    weighted: Tensor
-    plain: Tensor
-
-
-@dataclass(frozen=True)
-class Noised:
-    """Noised latents and what belongs to them, on the model's device.
-
-    Attributes:
-        prediction: what the U-Net is asked for, "epsilon" or "v".
-        noisy, target: (B, 4, h, w) float32. timesteps: (B,) int64. alphas: (B,) float32, ᾱ at these timesteps.
-    """
-
-    prediction: str
-    noisy: Tensor
-    target: Tensor
-    timesteps: Tensor
-    alphas: Tensor
-
-
-def chunks(config: TrainConfig) -> int:
-    """Returns how many pieces of 75 tokens a caption may have."""
-    return int(config.max_tokens) // 75
 
 
 def ahead(
@@ -219,38 +139,6 @@ def noise_latents(config: TrainConfig, model: HostModel, drawn: Drawn) -> Noised
     )
 
 
-def predict(
-    config: TrainConfig, inputs: Inputs, model: HostModel, samples: Sequence[Sample], states: Conditioning | None,
-    noisy: Tensor, timesteps: Tensor,
-) -> Tensor:
-    """Returns what the model says of noisy latents at their timesteps, (B, 4, h, w), in the precision of the run.
-
-    Args:
-        config, inputs, model: of the run.
-        samples: B samples, for their captions and sizes.
-        states: their cached text states; None = encode the captions.
-        noisy: (B, 4, h, w). timesteps: (B,) int64. Both on the model's device.
-    """
-    autocast = torch.autocast(model.device.type, inputs.autocast) if inputs.autocast else nullcontext()
-    with autocast:
-        return model.predict(noisy, timesteps, conditioning(config, inputs, model, samples, states))
-
-
-def conditioning(
-    config: TrainConfig, inputs: Inputs, model: HostModel, samples: Sequence[Sample], states: Conditioning | None
-) -> Conditioning:
-    """Returns what the U-Net is told about samples, on the model's device: captions, and sizes where it knows them."""
-    if states is None:
-        captions = [sample.caption for sample in samples]
-        states = model.encode_captions(
-            captions, config.clip_skip, chunks(config), grad=inputs.text_grad, weighted=config.weighted_captions)
-    sizes = None
-    if model.checkpoint.family.has_size_ids:
-        sizes = torch.tensor([sample.size_ids for sample in samples], dtype=torch.float32, device=model.device)
-    pooled = None if states.pooled is None else states.pooled.to(model.device)
-    return Conditioning(states.hidden.to(model.device), pooled, sizes)
-
-
 def _with_base(config: TrainConfig, inputs: Inputs, model: HostModel, drawn: Drawn, noised: Noised) -> Tensor:
     """Returns the targets; those of samples that keep the base are the model's own prediction without the adapters.
 
@@ -261,16 +149,19 @@ def _with_base(config: TrainConfig, inputs: Inputs, model: HostModel, drawn: Dra
     kept = [index for index, sample in enumerate(drawn.samples) if sample.item.subset.keeps_base]
     if not kept:
         return noised.target
-    chosen = torch.tensor(kept)
-    # A LoRA that is continued may act on the encoder, and was acting when the states were cached.
-    states = None if config.continue_from else drawn.loaded.states
-    if states is not None:
-        states = Conditioning(states.hidden[chosen], None if states.pooled is None else states.pooled[chosen])
-    chosen = chosen.to(noised.noisy.device)
-    frozen, samples = replace(inputs, text_grad=False), [drawn.samples[index] for index in kept]
-    with torch.no_grad(), inputs.without_adapters():
-        base = predict(config, frozen, model, samples, states, noised.noisy[chosen], noised.timesteps[chosen])
-    return noised.target.index_copy(0, chosen, base.to(noised.target.dtype))
+    samples, chosen = [drawn.samples[index] for index in kept], torch.tensor(kept)
+    here = chosen.to(noised.noisy.device)
+    base = predict_untouched(config, inputs, model, samples, lambda: _states_of(drawn, chosen), noised.noisy[here],
+                             noised.timesteps[here])
+    return noised.target.index_copy(0, here, base.to(noised.target.dtype))
+
+
+def _states_of(drawn: Drawn, chosen: Tensor) -> Conditioning | None:
+    """Returns the cached text states of the samples at some places (N,) of a batch, None where they are not cached."""
+    states = drawn.loaded.states
+    if states is None:
+        return None
+    return Conditioning(states.hidden[chosen], None if states.pooled is None else states.pooled[chosen])
 
 
 def _sample_weights(samples: Sequence[Sample]) -> Tensor | None:
@@ -279,20 +170,5 @@ def _sample_weights(samples: Sequence[Sample]) -> Tensor | None:
     return torch.tensor(weights) if any(weight != 1.0 for weight in weights) else None
 
 
-@dataclass(frozen=True)
-class Objective:
-    """What a micro-batch draws at random, and what it is to learn.
-
-    Attributes:
-        draw: as `draw`; needs no turn, and follows from the seed, the epoch and the samples alone.
-        losses: as `losses`; called inside a turn with the adapters attached.
-        said: as `said`; likewise.
-    """
-
-    draw: Callable[[TrainConfig, Loaded, int], Drawn]
-    losses: Callable[[TrainConfig, Inputs, HostModel, Drawn], Losses]
-    said: Callable[[TrainConfig, Inputs, HostModel, Drawn], Tensor] = said
-
-
-DENOISING: Objective = Objective(draw, losses)
+DENOISING: Objective = Objective(draw, losses, said)
 """The usual one: to tell the noise (or velocity) of the noised pictures."""

@@ -32,6 +32,7 @@ from lib_trainer.lora import network
 from lib_trainer.training import config_reading, step
 from lib_trainer.training.learning.learner import Learner
 from lib_trainer.training.loss.noise import Noise
+from lib_trainer.training.micro_batch import Drawn, Inputs
 from tests import tiny_checkpoint
 from tests.data_tests.items import item
 
@@ -87,7 +88,7 @@ def _network(model: HostModel, recording: Recording, alpha: float) -> network.Ne
     return made
 
 
-def _drawn(recording: Recording, number: int, scale: float) -> step.Drawn:
+def _drawn(recording: Recording, number: int, scale: float) -> Drawn:
     tensors = recording.under(f"{number}.")
     latents = tensors["latents"] / scale
     batch = []
@@ -98,7 +99,7 @@ def _drawn(recording: Recording, number: int, scale: float) -> step.Drawn:
         look = draw_look(picture.subset.pictures, picture.path, size, placement, 0, 1, picture.key)
         batch.append(Sample(picture, look, caption, 0, picture.key))
     kept = [Latents(mean, torch.zeros_like(mean), None) for mean in latents]
-    return step.Drawn(
+    return Drawn(
         Loaded(Batch(batch), kept, None, None, None), tensors["timesteps"].long(),
         posterior=torch.zeros_like(latents), noise=Noise(base=tensors["noise"]),
     )
@@ -128,7 +129,7 @@ def test_losses_and_gradients_are_those_of_sd_scripts(host: StandaloneHost, name
             made = _network(model, recording, 1.0 if name in ("plain", "rich") else 2.0)
             scale = model.checkpoint.family.latent_scale
         learner = Learner(config, made, list(made.layers), STEPS, torch.device("cpu"), fp16=False)
-        inputs = step.Inputs(Loader(), text_grad=True, autocast=None)
+        inputs = Inputs(Loader(), text_grad=True, autocast=None, objective=step.DENOISING)
         for number, recorded in enumerate(recording.steps):
             learner.set_rates(number)
             with lease.turn() as model, made.attached(model.targets()):

@@ -21,7 +21,9 @@ from lib_trainer.lora import network
 from lib_trainer.lora.network import Network, NetworkSpec
 from lib_trainer.training import config_reading, step
 from lib_trainer.training.config import TrainConfig
+from lib_trainer.training.forward_pass import predict
 from lib_trainer.training.loss import noise
+from lib_trainer.training.micro_batch import Drawn, Inputs, Losses
 from tests.training.runs import changing
 
 PLACED = Look(Placement((64, 64), (64, 64), (0, 0), 0.0))
@@ -48,20 +50,20 @@ def sample(number: int, subset: Subset = TRAINED) -> Sample:
     return Sample(item, PLACED, item.caption, 0, f"{item.key}#0")
 
 
-def drawn(samples: list[Sample], masks: torch.Tensor | None = None) -> step.Drawn:
+def drawn(samples: list[Sample], masks: torch.Tensor | None = None) -> Drawn:
     def generators(purpose: str) -> list[torch.Generator]:
         return [seeds.torch_generator(3, purpose, one.key) for one in samples]
 
     latents = [Latents(mean, torch.zeros(SHAPE)) for mean in noise.normal(SHAPE, generators("latents"))]
     timesteps = [seeds.python(3, "timestep", one.key).randrange(1000) for one in samples]
-    return step.Drawn(Loaded(Batch(samples), latents, None, masks, None), torch.tensor(timesteps),
+    return Drawn(Loaded(Batch(samples), latents, None, masks, None), torch.tensor(timesteps),
                       torch.zeros(len(samples), *SHAPE), noise.plain(SHAPE, generators))
 
 
 def losses(
-    model: HostModel, made: Network, given: step.Drawn, config: TrainConfig | None = None
-) -> step.Losses:
-    inputs = step.Inputs(Loader(), text_grad=True, autocast=None, without_adapters=made.silent)
+    model: HostModel, made: Network, given: Drawn, config: TrainConfig | None = None
+) -> Losses:
+    inputs = Inputs(Loader(), text_grad=True, autocast=None, objective=step.DENOISING, without_adapters=made.silent)
     with made.attached(model.targets()):
         return step.losses(config or TrainConfig(), inputs, model, given)
 
@@ -127,10 +129,10 @@ def test_a_mask_hides_what_it_covers(model: HostModel, adapters: Network) -> Non
     first = losses(model, adapters, given).plain
     assert first[0] > 0 and first[1] == 0.0
     base = given.noise.base.clone()
-    inputs = step.Inputs(Loader(), text_grad=False, autocast=None, without_adapters=adapters.silent)
+    inputs = Inputs(Loader(), False, None, step.DENOISING, adapters.silent)
     with adapters.attached(model.targets()), torch.no_grad():
         noised = step.noise_latents(TrainConfig(), model, given)
-        said = step.predict(TrainConfig(), inputs, model, given.samples, None, noised.noisy, noised.timesteps)
+        said = predict(TrainConfig(), inputs, model, given.samples, None, noised.noisy, noised.timesteps)
     torch.testing.assert_close(first[0], (said - base)[0, :, :, :4].square().mean(), **ROUNDING)
 
 
@@ -140,7 +142,7 @@ def test_the_same_step_again_is_the_same(model: HostModel, adapters: Network) ->
 
 
 def test_errors_are_plain_whatever_is_trained_with(model: HostModel, adapters: Network) -> None:
-    given, inputs = drawn([sample(0), sample(1)]), step.Inputs(Loader(), True, None, adapters.silent)
+    given, inputs = drawn([sample(0), sample(1)]), Inputs(Loader(), True, None, step.DENOISING, adapters.silent)
     wild = TrainConfig(loss_type="huber", min_snr_gamma=5.0)
     with adapters.attached(model.targets()):
         found = step.errors(wild, inputs, model, given)

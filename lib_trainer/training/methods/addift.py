@@ -38,8 +38,9 @@ from lib_trainer.data.loading import Loaded
 from lib_trainer.host import Conditioning, HostModel
 from lib_trainer.training import step
 from lib_trainer.training.config import TrainConfig
+from lib_trainer.training.forward_pass import predict, predict_untouched
 from lib_trainer.training.loss import noise as noises
-from lib_trainer.training.step import Drawn, Inputs, Losses, Objective
+from lib_trainer.training.micro_batch import Drawn, Inputs, Losses, Objective
 
 _PARTS = 5
 """Parts of the window of timesteps that are gone through in turn."""
@@ -90,13 +91,10 @@ def losses(config: TrainConfig, inputs: Inputs, model: HostModel, drawn: Drawn) 
     is_second = forward.to(model.device).view(-1, 1, 1, 1)
     seen, other = (torch.where(flag, partners.noisy, noised.noisy) for flag in (is_second, ~is_second))
     shift = torch.where(is_second, partners.target - noised.target, noised.target - partners.target)
-    with torch.no_grad(), inputs.without_adapters():
-        samples, states = _of(first, second, ~forward)
-        # A LoRA that is continued may act on the encoder, and was acting when the states were cached.
-        states = None if config.continue_from else states
-        base = step.predict(config, replace(inputs, text_grad=False), model, samples, states, other, noised.timesteps)
+    samples, states = _of(first, second, ~forward)
+    base = predict_untouched(config, inputs, model, samples, lambda: states, other, noised.timesteps)
     inputs.act_at(strengths)
-    predicted = step.predict(config, inputs, model, *_of(first, second, forward), seen, noised.timesteps)
+    predicted = predict(config, inputs, model, *_of(first, second, forward), seen, noised.timesteps)
     return step.compare(config, drawn, noised, predicted, base.float() + shift, _masks(model, first, second))
 
 
@@ -122,5 +120,5 @@ def _masks(model: HostModel, first: Loaded, second: Loaded) -> Tensor | None:
     return (first.masks * second.masks).to(model.device)
 
 
-ADDIFT = Objective(draw, losses)
+ADDIFT = Objective(draw, losses, step.said)
 """What ADDifT draws and learns."""

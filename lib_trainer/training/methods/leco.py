@@ -18,7 +18,6 @@ saves those passes: the target prompt learns what the model says of the other pr
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass, replace
 
 import torch
@@ -28,13 +27,14 @@ from lib_trainer import seeds
 from lib_trainer.data.concepts import Concept
 from lib_trainer.data.dataset import Sample
 from lib_trainer.data.loading import Loaded
-from lib_trainer.host import Conditioning, HostModel
+from lib_trainer.host import HostModel
 from lib_trainer.training import step
 from lib_trainer.training.config import TrainConfig
+from lib_trainer.training.forward_pass import predict, predict_untouched
 from lib_trainer.training.loss import denoising, noise_schedule, objective
 from lib_trainer.training.loss.noise import Noise, normal
+from lib_trainer.training.micro_batch import Drawn, Inputs, Losses, Noised, Objective
 from lib_trainer.training.settings.method import INSTANT
-from lib_trainer.training.step import Drawn, Inputs, Losses, Noised, Objective
 
 
 def draw(config: TrainConfig, loaded: Loaded, epoch: int) -> Drawn:
@@ -82,7 +82,7 @@ def said(config: TrainConfig, inputs: Inputs, model: HostModel, drawn: Drawn) ->
 
 def _predicted(config: TrainConfig, inputs: Inputs, model: HostModel, drawn: Drawn, noised: Noised) -> Tensor:
     _act(inputs, model, drawn)
-    return step.predict(config, inputs, model, drawn.samples, drawn.loaded.states, noised.noisy, noised.timesteps)
+    return predict(config, inputs, model, drawn.samples, drawn.loaded.states, noised.noisy, noised.timesteps)
 
 
 def _act(inputs: Inputs, model: HostModel, drawn: Drawn) -> None:
@@ -106,40 +106,40 @@ def _goal(config: TrainConfig, inputs: Inputs, model: HostModel, drawn: Drawn, n
     """Returns what the model shall say, (B, 4, h, w) float32: the sum of what it says without the adapters."""
     concepts = [concept_of(sample) for sample in drawn.samples]
     guidance = torch.tensor([one.guidance for one in concepts], device=model.device).view(-1, 1, 1, 1)
-    teller = _Teller(config, inputs, model, drawn, by_base=True)
 
     def told(prompts: list[str]) -> Tensor:
-        return teller.tell(prompts, noised.noisy, noised.timesteps).float()
+        return predict_untouched(config, inputs, model, _under(drawn.samples, prompts),
+                                 lambda: inputs.loader.states(prompts), noised.noisy, noised.timesteps).float()
 
-    with torch.no_grad():
-        positive = told([one.positive for one in concepts])
-        from_neutral = all(one.unconditional == one.neutral for one in concepts)
-        if from_neutral and all(one.guidance == 1.0 for one in concepts):
-            return positive  # what is added and taken away again need not be asked
-        neutral = told([one.neutral for one in concepts])
-        away_from = neutral if from_neutral else told([one.unconditional for one in concepts])
-        return neutral + guidance * (positive - away_from)
+    positive = told([one.positive for one in concepts])
+    from_neutral = all(one.unconditional == one.neutral for one in concepts)
+    if from_neutral and all(one.guidance == 1.0 for one in concepts):
+        return positive  # what is added and taken away again need not be asked
+    neutral = told([one.neutral for one in concepts])
+    away_from = neutral if from_neutral else told([one.unconditional for one in concepts])
+    return neutral + guidance * (positive - away_from)
+
+
+def _under(samples: Sequence[Sample], prompts: Sequence[str]) -> list[Sample]:
+    """Returns the samples with these prompts as their captions."""
+    return [replace(sample, caption=prompt) for sample, prompt in zip(samples, prompts, strict=True)]
 
 
 @dataclass(frozen=True)
 class _Teller:
-    """What the model says of latents under prompts, without graph; `by_base`: without the adapters."""
+    """What the model says of latents under prompts with the adapters acting; call it without graph."""
 
     config: TrainConfig
     inputs: Inputs
     model: HostModel
     drawn: Drawn
-    by_base: bool = False
 
     def tell(self, prompts: Sequence[str], latents: Tensor, timesteps: Tensor) -> Tensor:
         """Returns what it says, (B, 4, h, w)."""
-        with self.inputs.without_adapters() if self.by_base else nullcontext():
-            if not self.by_base:
-                _act(self.inputs, self.model, self.drawn)
-            samples = [replace(sample, caption=prompt)
-                       for sample, prompt in zip(self.drawn.samples, prompts, strict=True)]
-            frozen = replace(self.inputs, text_grad=False)
-            return step.predict(self.config, frozen, self.model, samples, self._states(prompts), latents, timesteps)
+        _act(self.inputs, self.model, self.drawn)
+        frozen, samples = replace(self.inputs, text_grad=False), _under(self.drawn.samples, prompts)
+        states = self.inputs.loader.states(prompts)
+        return predict(self.config, frozen, self.model, samples, states, latents, timesteps)
 
     def guided(self, latents: Tensor, timestep: int) -> Tensor:
         """Returns what it says under the target prompts with classifier-free guidance (Ho & Salimans 2022, eq. 6)."""
@@ -150,13 +150,6 @@ class _Teller:
             return conditional
         empty = self.tell([""] * len(targets), latents, timesteps)
         return empty + self.config.denoising_guidance * (conditional - empty)
-
-    def _states(self, prompts: Sequence[str]) -> Conditioning | None:
-        """Returns the prompts' cached states, None where they must be encoded as the adapters act now.
-
-        A LoRA that is continued may act on the encoder, and was acting when the states were cached.
-        """
-        return None if self.by_base and self.config.continue_from else self.inputs.loader.states(prompts)
 
 
 LECO: Objective = Objective(draw, losses, said)

@@ -3,7 +3,8 @@ from __future__ import annotations
 
 from lib_trainer.training.methods.addift import ADDIFT
 from lib_trainer.training.methods.leco import LECO
-from lib_trainer.training.step import DENOISING, Objective
+from lib_trainer.training.micro_batch import Objective
+from lib_trainer.training.step import DENOISING
 
 OBJECTIVES: dict[str, Objective] = {
     "addift": ADDIFT,

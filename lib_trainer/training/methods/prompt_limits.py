@@ -13,8 +13,8 @@ from lib_trainer.data.concepts import Concept
 from lib_trainer.errors import UserError
 from lib_trainer.host import HostModel
 from lib_trainer.training.config import TrainConfig
+from lib_trainer.training.forward_pass import chunks
 from lib_trainer.training.methods.concept_lines import cut
-from lib_trainer.training.step import chunks
 
 _MORE = ", something else"
 

@@ -16,7 +16,7 @@ from torch import Tensor
 from lib_trainer.data.dataset import Sample
 from lib_trainer.errors import UserError
 from lib_trainer.host import HostModel
-from lib_trainer.training import step
+from lib_trainer.training.micro_batch import Drawn, Inputs
 from lib_trainer.training.run import Run
 from lib_trainer.training.statistics.told import Report, Told
 
@@ -38,7 +38,7 @@ class Failure:
     rates: Mapping[str, float]
 
 
-def explain(run: Run, inputs: step.Inputs, model: HostModel, failure: Failure) -> str:
+def explain(run: Run, inputs: Inputs, model: HostModel, failure: Failure) -> str:
     """Returns why the loss of an update is no number, what to do, and what is safe.
 
     Call it in the turn in which it happened.
@@ -63,7 +63,7 @@ def _adapters(run: Run, rates: Mapping[str, float]) -> str:
 
 
 def _batch(
-    run: Run, inputs: step.Inputs, model: HostModel, drawn: step.Drawn, rates: Mapping[str, float], bad: Tensor
+    run: Run, inputs: Inputs, model: HostModel, drawn: Drawn, rates: Mapping[str, float], bad: Tensor
 ) -> str:
     """Looks at a micro-batch whose samples `bad` (B,) have no number as loss."""
     samples = [sample for sample, is_bad in zip(drawn.samples, bad.tolist(), strict=True) if is_bad]
@@ -85,7 +85,7 @@ def _batch(
     return ""
 
 
-def _said(run: Run, inputs: step.Inputs, model: HostModel, drawn: step.Drawn, silent: bool) -> Tensor:
+def _said(run: Run, inputs: Inputs, model: HostModel, drawn: Drawn, silent: bool) -> Tensor:
     with run.network.silent() if silent else nullcontext():
         return inputs.objective.said(run.config, inputs, model, drawn)
 

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from lib_trainer.training.micro_batch import Drawn, Losses
 from lib_trainer.training.statistics.watch import Seen
-from lib_trainer.training.step import Drawn, Losses
 
 
 @dataclass(frozen=True)

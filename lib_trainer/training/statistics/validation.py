@@ -19,6 +19,7 @@ from lib_trainer.training import step
 from lib_trainer.training.config import TrainConfig
 from lib_trainer.training.events import EndedEarly, Event, Validated
 from lib_trainer.training.loss import noise as noises
+from lib_trainer.training.micro_batch import Drawn, Inputs
 from lib_trainer.training.outputs import saving
 from lib_trainer.training.run import Run, patiently
 from lib_trainer.training.statistics.held_out import seed_of, timesteps
@@ -27,7 +28,7 @@ BEST = "best"
 """The best state's file is NAME-best."""
 
 
-def measure(run: Run, inputs: step.Inputs) -> Iterator[Event]:
+def measure(run: Run, inputs: Inputs) -> Iterator[Event]:
     """Measures what is held out, saves the best state, and says when early stopping ends the run.
 
     Call it between two updates while the learner is evaluating. A stop or another checkpoint ends it without a result.
@@ -47,7 +48,7 @@ def measure(run: Run, inputs: step.Inputs) -> Iterator[Event]:
         yield EndedEarly(run.step, held.best_step, _why(run, loss))
 
 
-def _measured(run: Run, inputs: step.Inputs) -> Generator[Event, None, dict[int, float]]:
+def _measured(run: Run, inputs: Inputs) -> Generator[Event, None, dict[int, float]]:
     """Returns the mean error of every timestep; nothing when the person stopped the run."""
     at = timesteps(run.config)
     sums: list[Tensor] = []
@@ -71,7 +72,7 @@ def _measured(run: Run, inputs: step.Inputs) -> Generator[Event, None, dict[int,
     return {timestep: sum(share[0][index] for share in shares) / total for index, timestep in enumerate(at)}
 
 
-def _drawn(config: TrainConfig, loaded: Loaded, timestep: int) -> step.Drawn:
+def _drawn(config: TrainConfig, loaded: Loaded, timestep: int) -> Drawn:
     """Returns a batch with the noise that belongs to its pictures and a timestep."""
 
     def generators(purpose: str) -> list[torch.Generator]:
@@ -79,13 +80,13 @@ def _drawn(config: TrainConfig, loaded: Loaded, timestep: int) -> step.Drawn:
                 for sample in loaded.batch.samples]
 
     shape = step.latent_shape(loaded)
-    return step.Drawn(
+    return Drawn(
         loaded, torch.full((len(loaded.batch.samples),), timestep),
         posterior=noises.normal(shape, generators("posterior")), noise=noises.plain(shape, generators),
     )
 
 
-def _errors(run: Run, inputs: step.Inputs, drawn: step.Drawn) -> Tensor:
+def _errors(run: Run, inputs: Inputs, drawn: Drawn) -> Tensor:
     with run.turn() as model:
         run.network.begin_turn(None)
         return step.errors(run.config, inputs, model, drawn)

@@ -23,12 +23,14 @@ from lib_trainer.host import HostModel
 from lib_trainer.hosts.standalone.host import StandaloneHost
 from lib_trainer.lora import network
 from lib_trainer.lora.network import Network, NetworkSpec
-from lib_trainer.training import check, config_reading, step
+from lib_trainer.training import check, config_reading
 from lib_trainer.training import events as ev
 from lib_trainer.training.config import TrainConfig
 from lib_trainer.training.controls import Controls
+from lib_trainer.training.forward_pass import predict
 from lib_trainer.training.loss import noise
 from lib_trainer.training.methods import addift
+from lib_trainer.training.micro_batch import Drawn, Inputs, Losses
 from tests.training.runs import changing, of, same_tensors, stop_after, tensors, train
 
 PLACED = Look(Placement((64, 64), (64, 64), (0, 0), 0.0))
@@ -66,8 +68,8 @@ def loaded(samples: list[Sample]) -> Loaded:
     return replace(side(samples), partners=side([one.partner for one in samples if one.partner]))
 
 
-def losses(model: HostModel, made: Network, drawn: step.Drawn, config: TrainConfig = CONFIG) -> step.Losses:
-    inputs = step.Inputs(Loader(), False, None, made.silent, made.act_at)
+def losses(model: HostModel, made: Network, drawn: Drawn, config: TrainConfig = CONFIG) -> Losses:
+    inputs = Inputs(Loader(), False, None, addift.ADDIFT, made.silent, made.act_at)
     with made.attached(model.targets()):
         return addift.losses(config, inputs, model, drawn)
 
@@ -87,7 +89,7 @@ def test_both_directions_of_a_pair_draw_the_same_and_parts_of_the_window_take_tu
     assert not torch.equal(drawn.noise.base, again.noise.base)
 
 
-def clean_of(drawn: step.Drawn, at: int, model: HostModel) -> dict[str, torch.Tensor]:
+def clean_of(drawn: Drawn, at: int, model: HostModel) -> dict[str, torch.Tensor]:
     """The latents of both pictures of a pair by their file."""
     sides = (drawn.loaded, drawn.loaded.partners)
     scale = model.checkpoint.family.latent_scale
@@ -96,14 +98,14 @@ def clean_of(drawn: step.Drawn, at: int, model: HostModel) -> dict[str, torch.Te
 
 
 def shown(
-    model: HostModel, made: Network, drawn: step.Drawn, at: int, sample: Sample, strength: float, prediction: str
+    model: HostModel, made: Network, drawn: Drawn, at: int, sample: Sample, strength: float, prediction: str
 ) -> torch.Tensor:
     """The picture that a prediction stands for, of one picture alone."""
     alpha = float(model.alphas_cumprod[drawn.timesteps[at]])
     noisy = alpha**0.5 * clean_of(drawn, at, model)[sample.item.file] + (1 - alpha) ** 0.5 * drawn.noise.base[at]
-    inputs, when = step.Inputs(Loader(), False, None), drawn.timesteps[at:at + 1]
+    inputs, when = Inputs(Loader(), False, None, addift.ADDIFT), drawn.timesteps[at:at + 1]
     with made.attached(model.targets(), dict.fromkeys(made.layers, strength)), torch.no_grad():
-        said = step.predict(CONFIG, inputs, model, [sample], None, noisy[None], when)[0]
+        said = predict(CONFIG, inputs, model, [sample], None, noisy[None], when)[0]
     if prediction == "epsilon":
         return (noisy - (1 - alpha) ** 0.5 * said) / alpha**0.5
     return alpha**0.5 * noisy - (1 - alpha) ** 0.5 * said
@@ -170,7 +172,7 @@ def test_the_gradient_is_the_same_when_the_pass_runs_again(model: HostModel, ada
     """Checkpointing runs the forward pass during the backward one: every sample must still have its strength."""
     drawn = addift.draw(CONFIG, loaded([use(0, 0), use(0, 1), use(1, 0)]), 1)
     gradients = []
-    inputs = step.Inputs(Loader(), False, None, adapters.silent, adapters.act_at)
+    inputs = Inputs(Loader(), False, None, addift.ADDIFT, adapters.silent, adapters.act_at)
     adapters.requires_grad_()
     for again in (False, True):
         with adapters.attached(model.targets()):
