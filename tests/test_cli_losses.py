@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from lib_trainer import cli
-from lib_trainer.data.scan import Item
+from lib_trainer.data.item import Item
 from lib_trainer.data.subsets import Subset
 from lib_trainer.training.statistics import losses_file
 from lib_trainer.training.statistics.watch import Seen, Watch

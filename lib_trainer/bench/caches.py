@@ -17,7 +17,7 @@ from lib_trainer.bench.short_run import Report
 from lib_trainer.host import Host, HostPaths
 
 if TYPE_CHECKING:
-    from lib_trainer.data.dataset import Plan
+    from lib_trainer.data.plan import Plan
 
 _SIDE = 64
 _PER_CAPTION = 10
@@ -93,7 +93,8 @@ def measure(host: Host, folder: Path, pictures: int, report: Report) -> CacheCos
 
 def _planned(folder: Path) -> Plan:
     from lib_trainer.data.buckets import Buckets
-    from lib_trainer.data.dataset import Dataset, Plan
+    from lib_trainer.data.dataset import Dataset
+    from lib_trainer.data.plan import Plan
     from lib_trainer.data.scan import scan
 
     return Plan([Dataset(scan(folder).items, Buckets(_SIDE, _SIDE, _SIDE), 4)], seed=1)

@@ -55,7 +55,8 @@ def measure(folder: Path, pictures: int, report: Report) -> DataCosts:
     """
     from lib_trainer.data.buckets import Buckets
     from lib_trainer.data.captions import CaptionRules
-    from lib_trainer.data.dataset import Dataset, Plan
+    from lib_trainer.data.dataset import Dataset
+    from lib_trainer.data.plan import Plan
     from lib_trainer.data.scan import scan
     from lib_trainer.data.subsets import Subset
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from lib_trainer.data.scan import Item
+from lib_trainer.data.item import Item
 
 
 def balance(items: Sequence[Item]) -> list[tuple[Item, int]]:

@@ -3,8 +3,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from lib_trainer.data.dataset import Placed
 from lib_trainer.data.picture_rules import PictureRules
+from lib_trainer.data.sample import Placed
 
 _NUMBERS = 2 * 4
 """Per latent pixel: mean and standard deviation of four channels."""

@@ -8,166 +8,17 @@ know in `warnings`.
 """
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
-from contextlib import closing
-from dataclasses import dataclass, field, replace
+from collections.abc import Collection
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 from lib_trainer.data import scan_sentences as sentences
-from lib_trainer.data.caption_files import UnreadableCaption, read_caption
+from lib_trainer.data.gathering import Gathered, Scan, Skipped, Source, gather, read
 from lib_trainer.data.listing import Listing, by_stem, list_folder
-from lib_trainer.data.names import (
-    OTHER_PICTURES,
-    clean_path,
-    ending,
-    faceless,
-    readable_endings,
-    repeats_and_caption,
-    stem_of,
-)
-from lib_trainer.data.opening import UnreadablePicture, read_size
-from lib_trainer.data.reading_ahead import read_ahead
+from lib_trainer.data.names import OTHER_PICTURES, clean_path, ending, readable_endings, repeats_and_caption, stem_of
 from lib_trainer.data.subsets import Subset
 from lib_trainer.errors import UserError
-
-_READERS = 8
-"""Threads that read headers: a picture folder may lie on a network disk."""
-
-_AT_ONCE = 32
-"""Pictures that a thread reads at a time: handing over each alone would take as long as reading it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Item:
-    """One picture to train on; what it has in common with others is in its subset, so that it stays small.
-
-    Attributes:
-        subset: what it shares with the pictures around it. file: its path inside the subset's root, with "/".
-        caption: what it trains with when nothing is shuffled or dropped; may be empty.
-        width: pixels of the upright picture. height: likewise.
-        captioned: whether a caption that is not empty was written for it.
-        partner: second picture of its pair, None = it stands alone. called: its key where it is to be drawn the same
-            random numbers as another picture, "" = its own.
-    """
-
-    subset: Subset
-    file: str
-    caption: str
-    width: int
-    height: int
-    captioned: bool
-    partner: Item | None = None
-    called: str = ""
-
-    @property
-    def path(self) -> Path:
-        """The file."""
-        return self.subset.root / self.file
-
-    @property
-    def key(self) -> str:
-        """Its name inside the run, independent of where the data set lies: with "/"."""
-        return self.called or self.subset.prefix + self.file
-
-    @property
-    def repeats(self) -> int:
-        """Uses per epoch, >= 1."""
-        return self.subset.repeats
-
-    @property
-    def is_reg(self) -> bool:
-        """Whether it is a regularisation picture."""
-        return self.subset.is_reg
-
-    @property
-    def is_picture(self) -> bool:
-        """Whether there is a file; prompts that are trained on in place of a picture have none."""
-        return self.subset.concept is None
-
-    @property
-    def shown(self) -> str:
-        """What a person knows it by: its file, or the line of prompts."""
-        return self.subset.concept.label if self.subset.concept else str(self.path)
-
-    @property
-    def folder(self) -> str:
-        """Name of the folder it lies in, such as "10_zunko"."""
-        return self.subset.name
-
-
-@dataclass(frozen=True)
-class Skipped:
-    """A file or folder that is not used, and why."""
-
-    path: Path
-    reason: str
-
-
-@dataclass(frozen=True)
-class Scan:
-    """What was found in a folder.
-
-    Attributes:
-        items: the usable pictures, in natural order of their paths.
-        skipped: what is not used.
-        problems: faults to be mended before training, one sentence each.
-        warnings: what a person should know, one sentence each.
-    """
-
-    items: list[Item]
-    skipped: list[Skipped] = field(default_factory=list)
-    problems: list[str] = field(default_factory=list)
-    warnings: list[str] = field(default_factory=list)
-
-
-@dataclass(frozen=True)
-class Source:
-    """A folder whose pictures are a subset; `place` is what goes before their names in keys."""
-
-    listing: Listing
-    subset: Subset
-    place: str = ""
-
-
-@dataclass(frozen=True)
-class Found:
-    """What the reading of one picture found out; the sentences are made from all of them together.
-
-    Attributes:
-        skip: why the picture is not used. unreadable: what is wrong with its caption file.
-        empty: whether the caption file has no text. long: whether it has lines that are not used.
-    """
-
-    item: Item | None = None
-    skip: str = ""
-    unreadable: str = ""
-    empty: bool = False
-    long: bool = False
-
-
-@dataclass
-class Gathered:
-    """What was found out of all pictures; only what is told of is kept."""
-
-    items: list[Item] = field(default_factory=list)
-    skipped: list[Skipped] = field(default_factory=list)
-    unreadable: dict[str, list[Path]] = field(default_factory=dict)
-    empty: list[Path] = field(default_factory=list)
-    long: list[Path] = field(default_factory=list)
-
-    def add(self, path: Path, found: Found) -> None:
-        """Takes in what was found out of one picture."""
-        if found.item:
-            self.items.append(found.item)
-        if found.skip:
-            self.skipped.append(Skipped(path, found.skip))
-        if found.unreadable:
-            self.unreadable.setdefault(found.unreadable, []).append(path)
-        if found.empty:
-            self.empty.append(path)
-        if found.long:
-            self.long.append(path)
 
 
 def scan(
@@ -216,22 +67,6 @@ def scan(
     return Scan(gathered.items, gathered.skipped, problems, warnings)
 
 
-def gather(names: Iterable[str], folder: Path, read: Callable[[str], Found], gathered: Gathered) -> None:
-    """Reads pictures on threads, in their order, a few in advance.
-
-    Args:
-        names: the files. folder: where they lie.
-        read: finds out about one of them.
-        gathered: takes all in.
-    """
-    every = list(names)
-    parts = [every[start : start + _AT_ONCE] for start in range(0, len(every), _AT_ONCE)]
-    with closing(read_ahead(parts, lambda part: [read(name) for name in part], _READERS, 4 * _READERS)) as reading:
-        for part, found in reading:
-            for name, one in zip(part, found, strict=True):
-                gathered.add(folder / name, one)
-
-
 def _sources(
     shared: Subset, listing: Listing, endings: Collection[str], named_folders: bool
 ) -> tuple[list[Source], list[Skipped], list[str]]:
@@ -276,25 +111,3 @@ def _pictures(listing: Listing, endings: Collection[str]) -> tuple[list[str], li
         for name in listing.files if ending(name) in OTHER_PICTURES and ending(name) not in endings
     ]
     return pictures, foreign
-
-
-def read(source: Source, captions: dict[str, str], name: str) -> Found:
-    """Reads header and caption of one picture."""
-    path = source.listing.folder / name
-    try:
-        size = read_size(path)
-    except UnreadablePicture as error:
-        return Found(skip=str(error))
-    stem = stem_of(name)
-    file, text, more = _first(captions, stem, stem.casefold(), faceless(stem)), "", 0
-    if file is not None:
-        try:
-            text, more = read_caption(source.listing.folder / file, source.subset.captions.wildcards)
-        except UnreadableCaption as error:
-            return Found(unreadable=str(error))
-    item = Item(source.subset, source.place + name, text or source.subset.class_tokens, *size, captioned=bool(text))
-    return Found(item, empty=file is not None and not text, long=more > 0)
-
-
-def _first(captions: dict[str, str], *stems: str) -> str | None:
-    return next((captions[stem] for stem in stems if stem in captions), None)

@@ -17,11 +17,12 @@ import torch
 from lib_trainer.data import cache_files, cache_folder
 from lib_trainer.data.cache import LatentCache
 from lib_trainer.data.cache_folder import CacheSize
-from lib_trainer.data.dataset import Placed
+from lib_trainer.data.gathering import Skipped
+from lib_trainer.data.item import Item
 from lib_trainer.data.known_files import KnownFiles, forget
 from lib_trainer.data.loading import Loader
 from lib_trainer.data.masks import MaskFolders
-from lib_trainer.data.scan import Item, Skipped
+from lib_trainer.data.sample import Placed
 from lib_trainer.data.text_cache import TextCache
 from lib_trainer.data.verify import Progress, verify
 from lib_trainer.errors import ModelChanged, UserError

@@ -1,6 +1,6 @@
 """What a run would train on and for how long, before it starts: the picture folder's card on the page.
 
-Nothing is decided here: the folders are read by `check.examine`, the epochs planned by `data.dataset.Plan` and counted
+Nothing is decided here: the folders are read by `check.examine`, the epochs planned by `data.plan.Plan` and counted
 by `data.steps`, the same code that the run itself goes through.
 """
 from __future__ import annotations
@@ -12,9 +12,9 @@ from typing import Any
 from lib_trainer.data import cache_size, steps
 from lib_trainer.data.bucket_report import BucketReport
 from lib_trainer.data.concepts import Concept
-from lib_trainer.data.dataset import Plan
 from lib_trainer.data.holdout import hold_out
-from lib_trainer.data.scan import Item
+from lib_trainer.data.item import Item
+from lib_trainer.data.plan import Plan
 from lib_trainer.errors import UserError
 from lib_trainer.host import Host
 from lib_trainer.training import check

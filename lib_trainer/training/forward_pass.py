@@ -12,7 +12,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from lib_trainer.data.dataset import Sample
+from lib_trainer.data.sample import Sample
 from lib_trainer.host import Conditioning, HostModel
 from lib_trainer.training.config import TrainConfig
 from lib_trainer.training.micro_batch import Inputs

@@ -16,7 +16,7 @@ from itertools import tee
 import torch
 
 from lib_trainer import seeds
-from lib_trainer.data.dataset import Batch
+from lib_trainer.data.sample import Batch
 from lib_trainer.errors import UserError
 from lib_trainer.host import HostModel
 from lib_trainer.training import previews, step

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from lib_trainer.data.dataset import Sample
 from lib_trainer.data.loading import Loaded, Loader
+from lib_trainer.data.sample import Sample
 from lib_trainer.host import HostModel
 from lib_trainer.training.config import TrainConfig
 from lib_trainer.training.loss.noise import Noise

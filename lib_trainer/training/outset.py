@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import torch
 
-from lib_trainer.data.dataset import Dataset, Plan
+from lib_trainer.data.dataset import Dataset
+from lib_trainer.data.plan import Plan
 from lib_trainer.host import Checkpoint, Host, HostModel
 from lib_trainer.keeping import dtype_named
 from lib_trainer.lora.network import Network

@@ -14,8 +14,8 @@ from typing import Any, Protocol, TypeVar
 
 import torch
 
-from lib_trainer.data.dataset import Plan
-from lib_trainer.data.scan import Item
+from lib_trainer.data.item import Item
+from lib_trainer.data.plan import Plan
 from lib_trainer.errors import ModelChanged
 from lib_trainer.host import Checkpoint, Host, HostModel, Lease
 from lib_trainer.lora.network import Network, places

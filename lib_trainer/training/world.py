@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
-from lib_trainer.data.dataset import Batch
+from lib_trainer.data.sample import Batch
 from lib_trainer.training.controls import Controls
 
 if TYPE_CHECKING:

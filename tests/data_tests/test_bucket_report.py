@@ -7,8 +7,9 @@ from hypothesis import strategies as st
 
 from lib_trainer.data.bucket_report import ORDERS, BucketReport
 from lib_trainer.data.buckets import Buckets
-from lib_trainer.data.dataset import Dataset, Plan
+from lib_trainer.data.dataset import Dataset
 from lib_trainer.data.picture_rules import PictureRules
+from lib_trainer.data.plan import Plan
 from lib_trainer.errors import UserError
 from tests.data_tests.items import item
 

@@ -12,11 +12,14 @@ import torch.nn.functional as F
 
 from lib_trainer.data.buckets import Buckets
 from lib_trainer.data.cache import LatentCache, Latents
-from lib_trainer.data.dataset import Batch, Dataset, Placed, Plan, Sample
+from lib_trainer.data.dataset import Dataset
+from lib_trainer.data.item import Item
 from lib_trainer.data.loading import Loader
 from lib_trainer.data.picture_rules import Look, PictureRules
 from lib_trainer.data.pictures import load_picture
-from lib_trainer.data.scan import Item, scan
+from lib_trainer.data.plan import Plan
+from lib_trainer.data.sample import Batch, Placed, Sample
+from lib_trainer.data.scan import scan
 from lib_trainer.data.subsets import Subset
 from lib_trainer.data.text_cache import TextCache
 from lib_trainer.errors import ModelChanged, UserError

@@ -9,7 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
-from lib_trainer.data.dataset import Plan
+from lib_trainer.data.plan import Plan
 from tests.data_tests import fill_cache
 from tests.data_tests.drawn import caption
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from lib_trainer.data import holdout
 from lib_trainer.data.buckets import Buckets
 from lib_trainer.data.dataset import Dataset
-from lib_trainer.data.scan import Item
+from lib_trainer.data.item import Item
 from lib_trainer.data.subsets import Subset
 from lib_trainer.errors import UserError
 

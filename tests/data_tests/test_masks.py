@@ -13,10 +13,11 @@ from PIL import Image
 
 from lib_trainer.data import looks, masks
 from lib_trainer.data.buckets import Buckets
+from lib_trainer.data.item import Item
 from lib_trainer.data.masks import MaskFolders
 from lib_trainer.data.picture_rules import Look, PictureRules
 from lib_trainer.data.pictures import load_mask, load_picture
-from lib_trainer.data.scan import Item, scan
+from lib_trainer.data.scan import scan
 from lib_trainer.data.subsets import Subset
 from lib_trainer.errors import UserError
 from tests.data_tests.drawn import picture

@@ -12,8 +12,9 @@ import torch
 
 from lib_trainer.data import cache_size
 from lib_trainer.data.buckets import Buckets
-from lib_trainer.data.dataset import Dataset, Plan
+from lib_trainer.data.dataset import Dataset
 from lib_trainer.data.masks import MaskFolders
+from lib_trainer.data.plan import Plan
 from lib_trainer.data.scan import scan
 from lib_trainer.errors import UserError
 from lib_trainer.host import HostPaths

@@ -23,9 +23,9 @@ from safetensors import safe_open
 
 from lib_trainer.data.buckets import Placement
 from lib_trainer.data.cache import Latents
-from lib_trainer.data.dataset import Batch, Sample
 from lib_trainer.data.loading import Loaded, Loader
 from lib_trainer.data.looks import draw as draw_look
+from lib_trainer.data.sample import Batch, Sample
 from lib_trainer.host import HostModel, HostPaths
 from lib_trainer.hosts.standalone.host import StandaloneHost
 from lib_trainer.lora import network

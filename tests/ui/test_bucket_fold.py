@@ -9,7 +9,8 @@ from PIL import Image
 
 from lib_trainer.data.bucket_report import BucketReport
 from lib_trainer.data.buckets import Buckets
-from lib_trainer.data.dataset import Dataset, Plan
+from lib_trainer.data.dataset import Dataset
+from lib_trainer.data.plan import Plan
 from lib_trainer.data.scan import scan
 from lib_trainer.ui import crop_thumbnails
 from lib_trainer.ui.bucket_fold import ALL, ORDERS, BucketFold

@@ -5,7 +5,7 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
-from lib_trainer.data.scan import Item
+from lib_trainer.data.item import Item
 from lib_trainer.data.subsets import Subset
 from lib_trainer.training.forecast import Forecast
 from lib_trainer.ui import dataset_card

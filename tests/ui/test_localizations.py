@@ -12,9 +12,10 @@ from lib_trainer.data.bucket_report import BucketReport
 from lib_trainer.data.buckets import Buckets
 from lib_trainer.data.cache_folder import CacheSize
 from lib_trainer.data.concepts import Concept
-from lib_trainer.data.dataset import Dataset, Plan
+from lib_trainer.data.dataset import Dataset
+from lib_trainer.data.item import Item
 from lib_trainer.data.picture_rules import PictureRules
-from lib_trainer.data.scan import Item
+from lib_trainer.data.plan import Plan
 from lib_trainer.data.subsets import Subset
 from lib_trainer.training.forecast import Forecast
 from lib_trainer.training.interchange.imported import COMMAND, FORMATS, KINDS, Imported

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from lib_trainer.data import wildcards
 from lib_trainer.data.captions import SEPARATOR, CaptionRules, tags
-from lib_trainer.data.scan import Item
+from lib_trainer.data.item import Item
 from lib_trainer.training.config import TrainConfig
 
 _WEIGHT = re.compile(r"(?<!\\)\([^()]*:\s*\d+(\.\d+)?\s*\)")

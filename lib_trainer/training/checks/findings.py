@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from lib_trainer.data.dataset import Dataset
-from lib_trainer.data.scan import Item
+from lib_trainer.data.item import Item
 from lib_trainer.host import Checkpoint
 from lib_trainer.training.resume.search import Found
 

@@ -33,8 +33,8 @@ import torch
 from torch import Tensor
 
 from lib_trainer import seeds
-from lib_trainer.data.dataset import Sample
 from lib_trainer.data.loading import Loaded
+from lib_trainer.data.sample import Sample
 from lib_trainer.host import Conditioning, HostModel
 from lib_trainer.training import step
 from lib_trainer.training.config import TrainConfig

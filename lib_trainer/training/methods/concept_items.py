@@ -8,7 +8,7 @@ from pathlib import Path
 from lib_trainer.data.buckets import Buckets, Size
 from lib_trainer.data.concepts import Concept
 from lib_trainer.data.dataset import Dataset
-from lib_trainer.data.scan import Item
+from lib_trainer.data.item import Item
 from lib_trainer.data.subsets import Subset
 from lib_trainer.errors import Problems, UserError
 from lib_trainer.training.config import TrainConfig

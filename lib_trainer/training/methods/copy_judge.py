@@ -13,8 +13,9 @@ from typing import Any
 
 from PIL import Image
 
-from lib_trainer.data.dataset import Dataset, Placed
-from lib_trainer.data.scan import Item
+from lib_trainer.data.dataset import Dataset
+from lib_trainer.data.item import Item
+from lib_trainer.data.sample import Placed
 from lib_trainer.training.checks.copiers import seeds_of
 from lib_trainer.training.config import TrainConfig
 from lib_trainer.training.events import CopyScored, EndedEarly, Event, Previewed, Warned

@@ -16,9 +16,9 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from lib_trainer.data.dataset import Placed
 from lib_trainer.data.picture_rules import Look
 from lib_trainer.data.pictures import load_picture
+from lib_trainer.data.sample import Placed
 
 Pixels = npt.NDArray[np.float32]
 

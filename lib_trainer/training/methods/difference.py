@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from lib_trainer.data.item import Item
 from lib_trainer.data.pairs import first_sides, second_sides
-from lib_trainer.data.scan import Item
 from lib_trainer.errors import UserError
 from lib_trainer.host import Host
 from lib_trainer.lora import card, file, metadata, whole

@@ -25,8 +25,8 @@ from torch import Tensor
 
 from lib_trainer import seeds
 from lib_trainer.data.concepts import Concept
-from lib_trainer.data.dataset import Sample
 from lib_trainer.data.loading import Loaded
+from lib_trainer.data.sample import Sample
 from lib_trainer.host import HostModel
 from lib_trainer.training import step
 from lib_trainer.training.config import TrainConfig

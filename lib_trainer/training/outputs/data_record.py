@@ -7,8 +7,8 @@ from pathlib import PurePath
 from typing import Any
 
 from lib_trainer.data.captions import tags
-from lib_trainer.data.dataset import Plan, Share
-from lib_trainer.data.scan import Item
+from lib_trainer.data.item import Item
+from lib_trainer.data.plan import Plan, Share
 from lib_trainer.data.subsets import Subset
 from lib_trainer.training.run import Run
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from lib_trainer.data.captions import tags
-from lib_trainer.data.scan import Item
+from lib_trainer.data.item import Item
 from lib_trainer.lora import metadata, thumbnail
 from lib_trainer.lora.card import Card
 from lib_trainer.lora.description import describe as describe_network

@@ -12,9 +12,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from lib_trainer.data.dataset import Plan
+from lib_trainer.data.item import Item
 from lib_trainer.data.pairs import sides
-from lib_trainer.data.scan import Item
+from lib_trainer.data.plan import Plan
 from lib_trainer.data.subsets import Subset
 from lib_trainer.host import Checkpoint
 from lib_trainer.training.config import TrainConfig

@@ -13,8 +13,8 @@ from typing import Any
 
 import torch
 
-from lib_trainer.data.dataset import Plan
-from lib_trainer.data.scan import Item
+from lib_trainer.data.item import Item
+from lib_trainer.data.plan import Plan
 from lib_trainer.errors import Problems, UserError
 from lib_trainer.host import Checkpoint
 from lib_trainer.training.config import TrainConfig

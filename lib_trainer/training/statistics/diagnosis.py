@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from lib_trainer.data.dataset import Sample
+from lib_trainer.data.sample import Sample
 from lib_trainer.errors import UserError
 from lib_trainer.host import HostModel
 from lib_trainer.training.micro_batch import Drawn, Inputs

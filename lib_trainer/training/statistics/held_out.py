@@ -8,8 +8,9 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from lib_trainer import seeds
-from lib_trainer.data.dataset import Batch, Dataset, Placed, Sample
+from lib_trainer.data.dataset import Dataset
 from lib_trainer.data.picture_rules import Look
+from lib_trainer.data.sample import Batch, Placed, Sample
 from lib_trainer.training.config import TrainConfig
 
 _TIMESTEPS = 4

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from lib_trainer.data.scan import Item
+from lib_trainer.data.item import Item
 
 BANDS = 20
 _TIMESTEPS = 1000

@@ -13,10 +13,10 @@ from PIL import Image, ImageDraw
 from lib_trainer import seeds
 from lib_trainer.data.buckets import Placement
 from lib_trainer.data.cache import Latents
-from lib_trainer.data.dataset import Batch, Sample
+from lib_trainer.data.item import Item
 from lib_trainer.data.loading import Loaded, Loader
 from lib_trainer.data.picture_rules import Look
-from lib_trainer.data.scan import Item
+from lib_trainer.data.sample import Batch, Sample
 from lib_trainer.data.subsets import Subset
 from lib_trainer.errors import Problems
 from lib_trainer.host import HostModel

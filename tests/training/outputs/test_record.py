@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from lib_trainer.data.scan import Item
+from lib_trainer.data.item import Item
 from lib_trainer.data.subsets import Subset
 from lib_trainer.hosts.standalone.host import StandaloneHost
 from lib_trainer.lora import file

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lib_trainer.data.scan import Item
+from lib_trainer.data.item import Item
 from lib_trainer.data.subsets import Subset
 from lib_trainer.errors import UserError
 from lib_trainer.training.statistics import losses_file, watch

@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 from lib_trainer.data.balance import balance
 from lib_trainer.data.buckets import Buckets
 from lib_trainer.data.captions import CaptionRules
-from lib_trainer.data.dataset import Dataset, Plan
+from lib_trainer.data.dataset import Dataset
+from lib_trainer.data.item import Item
 from lib_trainer.data.picture_rules import PictureRules
-from lib_trainer.data.scan import Item
+from lib_trainer.data.plan import Plan
 from lib_trainer.data.steps import Length, run_length
 from tests.data_tests.items import item
 
