@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 import hypothesis
 import pytest
 
+from tests import sharing_out
+
 if TYPE_CHECKING:
     from lib_trainer.hosts.standalone.host import StandaloneHost
     from lib_trainer.training.config import TrainConfig
@@ -27,13 +29,16 @@ hypothesis.settings.load_profile("patient")
 Settings = Callable[..., "TrainConfig"]
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keeps the tests of a module, and those of a host under contract, in one process: what they share is made once."""
-    for item in items:
-        params = item.callspec.params if isinstance(item, pytest.Function) and hasattr(item, "callspec") else {}
-        shared = params["case"].__name__ if isinstance(params.get("case"), type) else item.nodeid.partition("::")[0]
-        item.add_marker(pytest.mark.xdist_group(shared))
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Orders the tests for several processes; in one they run as they are written."""
+    if hasattr(config, "workerinput"):
+        items[:] = sharing_out.longest_first(items)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Keeps tests together that share something, where `--dist loadgroup` asks for it."""
+    return sharing_out.scheduler(config, log) if config.getvalue("dist") == "loadgroup" else None
 
 
 @pytest.fixture(scope="session")
