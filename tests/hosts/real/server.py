@@ -191,7 +191,9 @@ def started(
                "--port", str(port), "--data-dir", str(home),
                "--gradio-allowed-path", str(program.folder)]  # Forge's page loads its own scripts from there
     variables = {**os.environ, "HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "PYTHONUNBUFFERED": "1",
-                 "PYTHONPATH": "", "OMP_NUM_THREADS": "1", "GRADIO_ANALYTICS_ENABLED": "False", **(environment or {})}
+                 "PYTHONPATH": "", "OMP_NUM_THREADS": "1", "GRADIO_ANALYTICS_ENABLED": "False",
+                 "PYTHONDONTWRITEBYTECODE": "",  # as a person has it: only the first start compiles
+                 **(environment or {})}
     with (home / "host.log").open("wb") as log:
         begin = time.perf_counter()
         process = subprocess.Popen(command, cwd=program.folder, stdout=log, stderr=subprocess.STDOUT, env=variables,

@@ -4,7 +4,7 @@ from __future__ import annotations
 from typing import Any
 
 from modules import script_callbacks, scripts
-from train_lora_probe import draws, routes
+from train_lora_probe import costs, draws, routes
 
 
 class Probe(scripts.Script):
@@ -23,4 +23,5 @@ class Probe(scripts.Script):
         draws.ended(str(processed.comments))
 
 
+costs.watch()
 script_callbacks.on_app_started(routes.add)

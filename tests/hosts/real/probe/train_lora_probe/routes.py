@@ -8,7 +8,7 @@ from typing import Any
 
 from fastapi import Body
 
-from train_lora_probe import draws, faults, memory, model, steps, traintrain
+from train_lora_probe import costs, draws, faults, memory, model, steps, traintrain
 
 _BODY = Body(...)
 _OURS = ("lib_trainer", "pytorch_optimizer")
@@ -78,7 +78,7 @@ def add(_: Any, app: Any) -> None:
             "threads": sorted(thread.name for thread in threading.enumerate()),
             "path": [entry for entry in sys.path if "extensions" in entry.split(os.sep)],
             "imported": sorted(name for name in sys.modules if name.split(".")[0] in _OURS),
-            "cpu": sum(os.times()[:2]),
+            "cpu": sum(os.times()[:2]), "spent": costs.spent(),
         }
 
 
