@@ -12,6 +12,8 @@ from lib_trainer import cli_workbench
 if TYPE_CHECKING:
     from lib_trainer.workbench.forms.form import Form
 
+_DIFFERENCE = "write what LoRA A does and LoRA B does not"
+
 
 def add_commands(parser: argparse.ArgumentParser) -> None:
     """Adds the commands below `lora`."""
@@ -20,25 +22,30 @@ def add_commands(parser: argparse.ArgumentParser) -> None:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for form in table.FORMS.values():
         if form is not into_checkpoint.FORM:  # `merge --checkpoint`
-            parser = commands.add_parser(form.name, help=_first_sentence(form))
+            parser = commands.add_parser(form.name, help=form.cli)
             cli_workbench.add_options(parser, form)
             parser.set_defaults(command=lambda arguments, form=form: cli_workbench.run(form, arguments))
     _extend_merge(commands.choices["merge"])
-    _add_difference(commands.add_parser("difference", help="write what LoRA A does and LoRA B does not"))
+    _add_difference(commands.add_parser("difference", help=_DIFFERENCE))
 
 
 def _extend_merge(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--checkpoint", metavar="BASE", help="merge into this checkpoint: --out is a new checkpoint")
+    from lib_trainer.workbench.forms import into_checkpoint, merge
+
+    parser.add_argument("--checkpoint", metavar="BASE", help="Merge into this checkpoint: --out is a new checkpoint.")
+    cli_workbench.describe(parser, merge.FORM.cli, (*merge.FORM.examples, *into_checkpoint.FORM.examples))
     parser.set_defaults(command=_merge)
 
 
 def _add_difference(parser: argparse.ArgumentParser) -> None:
     from lib_trainer.workbench.forms import merge
 
-    parser.add_argument("a", metavar="A", help="the LoRA from which is taken")
-    parser.add_argument("b", metavar="B", help="the LoRA that is taken away")
+    parser.add_argument("a", metavar="A", help="The LoRA file from which is taken.")
+    parser.add_argument("b", metavar="B", help="The LoRA file that is taken away.")
     shown = tuple(field for field in merge.FORM.fields if field is not merge.SOURCES)
+    cli_workbench.describe(parser, _DIFFERENCE, ("difference a.safetensors b.safetensors --out a-minus-b",))
     cli_workbench.add_fields(parser, shown)
+    parser.usage = str(parser.usage).replace("%(prog)s", "%(prog)s A B")
     parser.set_defaults(command=_difference)
 
 
@@ -70,7 +77,3 @@ def _difference(arguments: argparse.Namespace) -> int:
     given = {field.name: getattr(arguments, field.name) for field in merge.FORM.fields if field is not merge.SOURCES}
     sources = [{"lora": arguments.a, "strength": 1.0}, {"lora": arguments.b, "strength": -1.0}]
     return cli_workbench.run(merge.FORM, arguments, {**given, merge.SOURCES.name: sources})
-
-
-def _first_sentence(form: Form) -> str:
-    return form.summary.partition(". ")[0].removesuffix(".")

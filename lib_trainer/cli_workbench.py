@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import argparse
 import sys
+import textwrap
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lib_trainer.cli_arguments import print_json
 from lib_trainer.errors import Problems, UserError
+from lib_trainer.workbench.forms.words import OPTIONS, metavar
 
 if TYPE_CHECKING:
     from lib_trainer.workbench.forms.form import Field, Form
@@ -20,53 +22,79 @@ if TYPE_CHECKING:
 
 INTERRUPTED = 130
 _MOST_ROWS = 60
+_WIDTH = 78
+_MORE = "More"
+"""The fold whose options stand with those that every operation has."""
 _LONGEST_FACT = 400
 """Letters of a line beside the table."""
 
 
 def add_options(parser: argparse.ArgumentParser, form: Form) -> None:
-    """Adds the options of an operation."""
-    parser.description = form.summary
+    """Adds the options of an operation, and what it does, with examples."""
+    describe(parser, form.cli, form.examples)
     add_fields(parser, form.fields)
 
 
+def describe(parser: argparse.ArgumentParser, what: str, examples: Iterable[str]) -> None:
+    """Says what a command does.
+
+    Args:
+        parser: of the command. what: it does, as an order. examples: what one writes behind `lora`.
+    """
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter  # examples stay lines
+    parser.description = textwrap.fill(f"{what[0].upper()}{what[1:]}.", _WIDTH)
+    parser.epilog = "\n".join(["examples:", *(f"  python -m lib_trainer lora {example}" for example in examples)])
+
+
 def add_fields(parser: argparse.ArgumentParser, fields: Iterable[Field]) -> None:
-    """Adds the options of some fields, and those that all operations have."""
+    """Adds the options of some fields, and those that all operations have; those of a fold stand in a group."""
+    fields = tuple(fields)
+    groups: dict[str, argparse._ArgumentGroup] = {}
     for field in fields:
-        _add(parser, field)
-    parser.add_argument("--presets", type=Path, help="file of presets (default: the shipped ones)")
-    parser.add_argument("--elemental", type=Path, help="file of elemental rules (default: the shipped ones)")
-    parser.add_argument("--json", action="store_true", help="print JSON")
+        if field.fold and field.fold not in groups:
+            groups[field.fold] = parser.add_argument_group(_title(field.fold))
+        _add(groups.get(field.fold, parser), field)
+    more = groups.get(_MORE) or parser.add_argument_group(_title(_MORE))
+    more.add_argument("--presets", type=Path, metavar="FILE", help="Block presets (default: the shipped ones).")
+    more.add_argument("--elemental", type=Path, metavar="FILE", help="Elemental rules (default: the shipped ones).")
+    more.add_argument("--json", action="store_true", help="Print the outcome as JSON.")
+    parser.usage = " ".join(filter(None, ["%(prog)s", *map(_shown_in_usage, fields), "[options]"]))
 
 
-def _add(parser: argparse.ArgumentParser, field: Field) -> None:
-    told: dict[str, Any] = {"help": (field.help + _default(field)).replace("%", "%%")}
-    if field.kind == "sources":
-        told["help"] += " Written as FILE, FILE:0.8 or FILE:0.8:NCNF."
-        parser.add_argument(field.name, nargs="+", metavar="LORA", **told)
-    elif field.positional:
-        parser.add_argument(field.name, **told)
+def _title(fold: str) -> str:
+    return "more options" if fold == _MORE else fold.lower()
+
+
+def _shown_in_usage(field: Field) -> str:
+    if field.positional:
+        word = metavar(field)
+        return f"{word} [{word} ...]" if field.kind == "sources" else word
+    return f"{OPTIONS.field(field)} {metavar(field)}" if field.required else ""
+
+
+def _add(parser: argparse._ActionsContainer, field: Field) -> None:
+    told: dict[str, Any] = {"help": _help(field).replace("%", "%%")}
+    if field.positional:
+        if field.kind == "sources":
+            told["nargs"] = "+"
+        parser.add_argument(field.name, metavar=metavar(field), **told)
     elif field.kind == "flag":
-        parser.add_argument(
-            _option(field), dest=field.name, action=argparse.BooleanOptionalAction, default=None, **told)
+        told["action"] = argparse.BooleanOptionalAction if field.default else "store_true"
+        parser.add_argument(OPTIONS.field(field), dest=field.name, default=None, **told)
     elif field.kind == "lines":
-        parser.add_argument(_option(field), dest=field.name, action="append", metavar="TEXT", **told)
+        parser.add_argument(OPTIONS.field(field), dest=field.name, action="append", metavar=metavar(field), **told)
     else:
-        chosen = "{" + ",".join(field.choices) + "}" if field.choices else _metavar(field)
-        parser.add_argument(_option(field), dest=field.name, metavar=chosen, required=field.required, **told)
+        words = [word for word in field.choices if " " not in word]  # "as it is" is for those who leave it out
+        chosen = "{" + ",".join(words) + "}" if words else metavar(field)
+        parser.add_argument(OPTIONS.field(field), dest=field.name, metavar=chosen, required=field.required, **told)
 
 
-def _option(field: Field) -> str:
-    return "--" + field.name.replace("_", "-")
-
-
-def _metavar(field: Field) -> str:
-    words = {"whole": "N", "number": "X", "text": "TEXT"}
-    return words.get(field.kind, "FILE")
-
-
-def _default(field: Field) -> str:
-    return "" if field.default in (None, "", (), False) else f" Default: {field.default}."
+def _help(field: Field) -> str:
+    said = field.cli or field.help
+    if field.default in (None, "", (), False):
+        return said
+    default = OPTIONS.field(field) if field.default is True else field.default
+    return f"{said.removesuffix('.')} (default: {default})."
 
 
 def run(form: Form, arguments: argparse.Namespace, given: Mapping[str, Any] | None = None) -> int:
@@ -85,7 +113,7 @@ def run(form: Form, arguments: argparse.Namespace, given: Mapping[str, Any] | No
     if given is None:
         given = {field.name: getattr(arguments, field.name) for field in form.fields}
     try:
-        outcome = _followed(form.begin(form.read(given, places), places))
+        outcome = _followed(form.operation(form.read(given, places), places))
     except UserError as error:
         if arguments.json:
             print_json({"errors": error.problems if isinstance(error, Problems) else [str(error)]})

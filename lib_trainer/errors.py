@@ -25,5 +25,17 @@ class Problems(UserError):
         super().__init__("\n".join(self.problems))
 
 
+class Lacking(Problems):
+    """Something is not given without which it does not go on.
+
+    Attributes:
+        field: name of the field, or option, that holds it; whoever shows the sentences knows where it is.
+    """
+
+    def __init__(self, field: str, problems: Iterable[str]) -> None:
+        self.field = field
+        super().__init__(problems)
+
+
 class ModelChanged(UserError):
     """The host's model is no longer the one that was leased; training pauses until it is back."""

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -14,6 +15,7 @@ import torch
 
 from lib_trainer import cli, cli_workbench
 from lib_trainer.lora import file
+from lib_trainer.workbench.forms import table
 from lib_trainer.workbench.operation import Operation, Progress
 from tests.workbench import stored
 
@@ -73,7 +75,7 @@ def test_a_merge_into_a_checkpoint(folder: Path, checkpoint: Path, capsys: Captu
     code, told = run(capsys, "merge", lora, "--checkpoint", checkpoint, "--out", folder / "new")
     assert code == 0 and Path(told["file"]).stat().st_size > 0
     code, told = run(capsys, "merge", lora, "--checkpoint", checkpoint, "--out", folder / "other", "--rank", "4")
-    assert code == 1 and "rank = '4'" in told["errors"][0]
+    assert code == 1 and "--rank = '4': 'Into checkpoint' asks for no such thing" in told["errors"][0]
     code, told = run(capsys, "extract", checkpoint, folder / "new.safetensors", "--rank", "1", "--out", folder / "got")
     assert code == 0 and file.read_header(folder / "got.safetensors")[0].keys() >= {f"{layer}.lora_up.weight"}
 
@@ -86,9 +88,16 @@ def test_a_file_and_a_folder_are_resized(folder: Path, capsys: Capture) -> None:
     assert code == 0 and told["files"] == 3
     assert (folder / "all" / "a-r1.safetensors").exists()
     code, told = run(capsys, "resize", folder / "a.safetensors", "--rank", "1", "--out", folder / "q", "--suffix", "q")
-    assert code == 1 and told["errors"][0].startswith("Ending = 'q': ") and not (folder / "q.safetensors").exists()
+    assert code == 1 and told["errors"][0].startswith("--suffix = 'q': ") and not (folder / "q.safetensors").exists()
     code, told = run(capsys, "resize", folder / "a.safetensors", "--out", folder / "none")
-    assert code == 1 and "needs a rank" in told["errors"][0]
+    assert code == 1 and told["errors"][0].startswith("--rank is not given")
+    code, told = run(capsys, "resize", folder / "a.safetensors", "--rank", "0", "--dynamic", "best", "--out", "none")
+    assert told["errors"] == ["--rank = 0: it must be at least 1 and at most 4096.",
+                              "--dynamic = 'best': choose one of fixed, sv_ratio, cumulative, frobenius."]
+    code, told = run(capsys, "merge", folder / "a.safetensors", "--rank", "4", "--out", folder / "none")
+    assert code == 1 and told["errors"][0] == (
+        "--rank = 4: it counts for --reduction svd only, and --reduction exact keeps every rank. Leave it out, or "
+        "choose --reduction svd.")
 
 
 def test_names_metadata_and_blocks_of_a_file(folder: Path, capsys: Capture) -> None:
@@ -102,7 +111,7 @@ def test_names_metadata_and_blocks_of_a_file(folder: Path, capsys: Capture) -> N
     code, told = run(capsys, "metadata", a)
     assert code == 0 and {row["entry"] for row in told["rows"]} >= {"ss_base_model_version"}
     code, told = run(capsys, "metadata", a, "--put", "modelspec.author=me", "--put", "wrong", "--out", folder / "mine")
-    assert code == 1 and told["errors"] == ["Set: 'wrong' must be written as NAME=VALUE."]
+    assert code == 1 and told["errors"] == ["--put: 'wrong' must be written as NAME=VALUE."]
     assert run(capsys, "metadata", a, "--put", "modelspec.author=me", "--out", folder / "mine")[0] == 0
     assert file.read_header(folder / "mine.safetensors")[1]["modelspec.author"] == "me"
     code, told = run(capsys, "inspect", folder / "peft.safetensors")
@@ -122,6 +131,29 @@ def test_people_get_a_sentence_and_a_table(folder: Path, capsys: Capture) -> Non
     assert any(line.startswith("metadata: ") and line.endswith("(--json gives all of them)") for line in lines)
     assert cli.main(["lora", "inspect", str(folder / "nobody")]) == 1
     assert "there is no file" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", [*(name for name in table.FORMS if name != "into_checkpoint"), "difference"])
+def test_help_is_a_command_lines(command: str, capsys: Capture) -> None:
+    with pytest.raises(SystemExit):
+        cli.main(["lora", command, "--help"])
+    told = capsys.readouterr().out
+    lines = told.splitlines()
+    assert lines[0].startswith(f"usage: python -m lib_trainer lora {command} ") and "  " not in lines[0]
+    assert lines[0].endswith("[options]") and "this one may be empty" not in told and "Write a name" not in told
+    examples = lines[lines.index("examples:") + 1:]
+    assert examples and all(line.startswith(f"  python -m lib_trainer lora {command} ") for line in examples)
+    for line in examples:
+        known = cli._parser().parse_args(shlex.split(line)[3:])
+        assert known.command is not None
+
+
+def test_what_is_lacking_names_the_option(folder: Path, capsys: Capture) -> None:
+    stored.write(folder / "nameless.safetensors", {
+        "lora_te_text_model_encoder_layers_0_mlp_fc1.lora_down.weight": torch.ones(1, 32),
+        "lora_te_text_model_encoder_layers_0_mlp_fc1.lora_up.weight": torch.ones(32, 1)}, "")
+    code, told = run(capsys, "convert", folder / "nameless.safetensors", "--naming", "peft", "--out", folder / "p")
+    assert code == 1 and told["errors"][0].endswith("Name the family. (--family sd1 or sd2 or sdxl.)")
 
 
 def test_an_interrupted_operation_leaves_nothing_and_says_so(

@@ -7,15 +7,18 @@ the weights of the base model are needed.
 """
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from torch import Tensor
 
-from lib_trainer.errors import UserError
+from lib_trainer.errors import Lacking, UserError
 from lib_trainer.lora import keys
 from lib_trainer.lora.algorithms import parts as layer_parts
 from lib_trainer.lora.algorithms import registry
+
+T = TypeVar("T")
 
 BaseWeight = Callable[[str], Tensor]
 """Kohya layer name -> the base model's weight of it; raises UserError where it has none."""
@@ -50,8 +53,25 @@ def layers_of(tensors: Iterable[str]) -> list[str]:
     return [layer for layer in keys.by_layer(dict.fromkeys(tensors)) if layer not in NOT_LAYERS]
 
 
+def at_once(steps: Generator[tuple[int, int], None, T]) -> T:
+    """Goes through all steps and returns what they come to."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            result: T = end.value
+            return result
+
+
 def bake(state: Mapping[str, Tensor], multipliers: Mapping[str, float], base: BaseWeight | None = None) -> Baked:
-    """Makes the weighted LoRA.
+    """Makes the weighted LoRA at once; as `layer_by_layer`."""
+    return at_once(layer_by_layer(state, multipliers, base))
+
+
+def layer_by_layer(
+    state: Mapping[str, Tensor], multipliers: Mapping[str, float], base: BaseWeight | None = None
+) -> Generator[tuple[int, int], None, Baked]:
+    """Makes the weighted LoRA; yields (layers done, of how many), and may be closed there.
 
     Args:
         state: the LoRA's tensors, of any kinds.
@@ -64,7 +84,8 @@ def bake(state: Mapping[str, Tensor], multipliers: Mapping[str, float], base: Ba
     baked = Baked()
     grouped = keys.by_layer(state)
     _refuse_unscalable(grouped, multipliers, base)
-    for layer, parts in grouped.items():
+    for done, (layer, parts) in enumerate(grouped.items()):
+        yield done, len(grouped)
         for part, tensor in _baked_layer(layer, parts, multipliers, base, baked).items():
             baked.tensors[f"{layer}.{part}"] = tensor
     if not baked.kept:
@@ -146,12 +167,12 @@ def _refuse_unscalable(
     stuck = [layer for layer, parts in fractions.items() if not _is_multiple(parts)]
     if stuck and base is None:
         kinds = sorted({_kind(fractions[layer]) for layer in stuck})
-        raise UserError(
+        raise Lacking("base", [
             f"{_count(stuck)} of the kind {' and '.join(kinds)}, such as '{stuck[0]}', would be weighted with "
             f"{multipliers[stuck[0]]:g}. A part of such a change is no {' or '.join(kinds)} again: it can only be "
-            "written as a full difference, for which the base checkpoint is needed. Name the checkpoint (on the "
-            "command line: --base FILE), or give these blocks 0 or 1."
-        )
+            "written as a full difference, for which the base checkpoint is needed. Name it, or give these blocks 0 or "
+            "1."
+        ])
 
 
 def _kind(parts: Mapping[str, Tensor]) -> str:

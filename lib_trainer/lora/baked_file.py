@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -20,9 +20,9 @@ from lib_trainer.blocks.presets import Presets
 from lib_trainer.blocks.resolve import Weights, resolve
 from lib_trainer.blocks.rules import inline
 from lib_trainer.blocks.windows import ALWAYS
-from lib_trainer.errors import UserError
+from lib_trainer.errors import Lacking, UserError
 from lib_trainer.lora import base_weights, file, keys, metadata, whole
-from lib_trainer.lora.bake import Baked, bake, layers_of
+from lib_trainer.lora.bake import Baked, at_once, layer_by_layer, layers_of
 
 PREFIX = "block_weight."
 """Beginning of the metadata keys that are ours."""
@@ -81,7 +81,12 @@ class Result:
 
 
 def write(order: Order, out: Path) -> Result:
-    """Bakes a LoRA into a new file.
+    """Bakes a LoRA into a new file at once; as `writing`."""
+    return at_once(writing(order, out))
+
+
+def writing(order: Order, out: Path) -> Generator[tuple[int, int], None, Result]:
+    """Bakes a LoRA into a new file; yields (layers done, of how many). Closed on the way it leaves nothing behind.
 
     Raises:
         UserError: the tag cannot be understood, a layer cannot be written so, or the file cannot be.
@@ -93,13 +98,13 @@ def write(order: Order, out: Path) -> Result:
     family = keys.family(shapes, source.metadata)
     arch = order.arch or keys.ARCH_BY_FAMILY.get(family or "", "")
     if not arch:
-        raise UserError(f"'{order.source.name}' does not tell which kind of model it is for: name the architecture, "
-                        "sd15 or sdxl (--arch).")
+        raise Lacking("arch", [f"'{order.source.name}' does not tell which kind of model it is for. Name the "
+                               "architecture."])
     weights = _resolved(order, arch)
     factors = multipliers(weights, layers_of(source.tensors), arch)
     with ExitStack() as stack:
         base = stack.enter_context(base_weights.opened(order.base, family or _FAMILY[arch])) if order.base else None
-        baked = bake(source.tensors, factors, base)
+        baked = yield from layer_by_layer(source.tensors, factors, base)
     record = _metadata(source, order, weights, baked, out)
     record |= metadata.hashes(baked.tensors, record)
     if "modelspec.hash_sha256" in record:

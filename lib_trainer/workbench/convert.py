@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lib_trainer.errors import UserError
+from lib_trainer.errors import Lacking, UserError
 from lib_trainer.families.family import Family
 from lib_trainer.lora import keys
 from lib_trainer.lora.algorithms import registry
@@ -134,8 +134,8 @@ def _rounded(order: ConvertOrder, lora: ReadLora, rounded: Rounded) -> ReadLora:
 
 def _family(lora: ReadLora) -> Family:
     if lora.family is None:
-        raise UserError(f"'{lora.path.name}' does not tell which kind of model it is for, and names differ by it: name "
-                        "the family, sd1, sd2 or sdxl.")
+        raise Lacking("family", [f"'{lora.path.name}' does not tell which kind of model it is for, and names differ by "
+                                 "it. Name the family."])
     return names.FAMILIES[lora.family]
 
 

@@ -43,7 +43,7 @@ class Desk:
         """
         form = table.find(name)
         values = form.read(given, self._places)
-        operation = form.begin(values, self._places)
+        operation = form.operation(values, self._places)
         return self.tasks.start(form.name, form.title, operation, form.instant, form.files(values))
 
     def told(self, number: int) -> dict[str, Any]:

@@ -16,7 +16,7 @@ import torch
 
 from lib_trainer.blocks.elements import NO_ELEMENTS, Elements
 from lib_trainer.blocks.presets import Presets
-from lib_trainer.errors import Problems, UserError
+from lib_trainer.errors import Lacking, Problems
 from lib_trainer.lora import base_weights, checkpoint_layers, metadata
 from lib_trainer.lora.bake import BaseWeight
 from lib_trainer.lora.checkpoint_layers import FAMILIES
@@ -108,7 +108,7 @@ def _opened(
     if path is None or not summands.need_base(added):
         return None
     if family is None:
-        raise UserError("None of the LoRAs tells which kind of model it is for. Name the family (sd1, sd2 or sdxl).")
+        raise Lacking("family", ["None of the LoRAs tells which kind of model it is for. Name the family."])
     return stack.enter_context(base_weights.opened(path, family))
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lib_trainer.errors import Problems, UserError
+from lib_trainer.errors import Lacking, Problems, UserError
 from lib_trainer.workbench import names, new_lora, reading, strengths
 from lib_trainer.workbench.operation import Operation, Outcome, Progress
 from lib_trainer.workbench.reading import ReadLora
@@ -82,18 +82,17 @@ def _check(order: PruneOrder, lora: ReadLora, by_block: Mapping[str, list[Streng
     Raises:
         Problems: all that cannot be.
     """
+    if lora.family is None and (order.below or order.blocks):
+        raise Lacking("family", [f"'{lora.path.name}' does not tell which kind of model it is for, and blocks differ "
+                                 "by it. Name the family."])
     faults = []
     if not 0 <= order.below < 1:
-        faults.append(f"Weaker than = {order.below:g}: a part of the whole is from 0 to less than 1.")
+        faults.append(f"Blocks of less than {order.below:g} of the whole would be taken out, which is every one: give "
+                      "a part from 0 to less than 1.")
     if order.measure not in MEASURES:
         faults.append(f"Measured by = '{order.measure}': choose {' or '.join(MEASURES)}.")
-    if lora.family is None and (order.below or order.blocks):
-        faults.append(f"'{lora.path.name}' does not tell which kind of model it is for, and blocks differ by it: name "
-                      "the family, sd1, sd2 or sdxl.")
-    else:
-        unknown = [block for block in order.blocks if block not in by_block]
-        if unknown:
-            faults.append(f"The LoRA has no layers in {', '.join(unknown)}. It has: {', '.join(by_block)}.")
+    if unknown := [block for block in order.blocks if block not in by_block]:
+        faults.append(f"The LoRA has no layers in {', '.join(unknown)}. It has: {', '.join(by_block)}.")
     if faults:
         raise Problems(faults)
 

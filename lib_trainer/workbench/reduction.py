@@ -27,6 +27,22 @@ DYNAMIC = ("", SV_RATIO, CUMULATIVE, FROBENIUS)
 
 
 @dataclass(frozen=True)
+class Called:
+    """How a person calls the parts of a reduction."""
+
+    exact: str
+    svd: str
+    rank: str
+    conv_rank: str
+    dynamic: str
+    threshold: str
+
+
+CALLED = Called("the reduction 'exact'", "the reduction 'svd'", "rank", "conv_rank", "dynamic", "threshold")
+"""As this module does."""
+
+
+@dataclass(frozen=True)
 class Reduction:
     """What is to become of the ranks.
 
@@ -61,42 +77,48 @@ class Reduction:
         if faults := self.faults():
             raise Problems(faults)
 
-    def faults(self) -> list[str]:
-        """Returns a sentence for everything that contradicts itself."""
+    def faults(self, called: Called = CALLED) -> list[str]:
+        """Returns a sentence for everything that contradicts itself.
+
+        Args:
+            called: how the person calls what is given here.
+        """
         if self.kind not in KINDS:
             return [f"The reduction '{self.kind}' is none of {' and '.join(KINDS)}. Choose one of them."]
         if self.dynamic not in DYNAMIC:
             return [f"The dynamic rank '{self.dynamic}' is none of {', '.join(DYNAMIC[1:])}. Choose one of them, or "
                     "leave it empty for a fixed rank."]
-        given = (self.rank, self.conv_rank, self.dynamic or None, self.threshold)
         if self.kind == EXACT:
-            return [] if given == (None,) * 4 else [
-                "Rank, convolution rank and dynamic rank are of the reduction 'svd', and 'exact' keeps every rank. "
-                "Leave them empty, or choose 'svd'."]
-        return [*self._rank_faults(), *self._threshold_faults()]
+            given = {called.rank: self.rank, called.conv_rank: self.conv_rank, called.dynamic: self.dynamic or None,
+                     called.threshold: self.threshold}
+            return [f"{name} = {value}: it counts for {called.svd} only, and {called.exact} keeps every rank. Leave it "
+                    f"out, or choose {called.svd}." for name, value in given.items() if value is not None]
+        return [*self._rank_faults(called), *self._threshold_faults(called)]
 
-    def _rank_faults(self) -> list[str]:
-        named = (("rank", self.rank), ("convolution rank", self.conv_rank))
-        faults = [f"The {name} is {rank}. Give at least 1." for name, rank in named if rank is not None and rank < 1]
+    def _rank_faults(self, called: Called) -> list[str]:
+        named = ((called.rank, self.rank), (called.conv_rank, self.conv_rank))
+        faults = [f"{name} = {rank}: give at least 1." for name, rank in named if rank is not None and rank < 1]
         if self.rank is None and not self.dynamic:
-            faults.append("The reduction 'svd' needs a rank, or a dynamic rank with its threshold. Give one.")
+            faults.append(f"{called.rank} is not given: it says how great the ranks may become. Give a number, or "
+                          f"{called.dynamic} with {called.threshold}.")
         return faults
 
-    def _threshold_faults(self) -> list[str]:
+    def _threshold_faults(self, called: Called) -> list[str]:
         if not self.dynamic:
             return [] if self.threshold is None else [
-                f"The threshold {self.threshold:g} is of a dynamic rank, and none is chosen. Choose sv_ratio, "
-                "cumulative or frobenius, or leave the threshold empty."]
+                f"{called.threshold} = {self.threshold:g}: it is for {called.dynamic}, which is off. Choose sv_ratio, "
+                f"cumulative or frobenius there, or leave {called.threshold} out."]
         if self.threshold is None:
-            return [f"The dynamic rank '{self.dynamic}' needs a threshold. Give one."]
+            return [f"{called.threshold} is not given, and {called.dynamic} = {self.dynamic} needs it. Give a number: "
+                    f"{'above 1, such as 20' if self.dynamic == SV_RATIO else 'above 0 and at most 1, such as 0.95'}."]
         if not math.isfinite(self.threshold):
-            return [f"The threshold is {self.threshold}. Give a number."]
+            return [f"{called.threshold} = {self.threshold}: give a number."]
         if self.dynamic == SV_RATIO and self.threshold <= 1:
-            return [f"The threshold of sv_ratio is {self.threshold:g}: singular values greater than the greatest one "
-                    f"divided by it are kept. Give more than 1, such as 20."]
+            return [f"{called.threshold} = {self.threshold:g}: with sv_ratio singular values greater than the greatest "
+                    "one divided by it are kept. Give more than 1, such as 20."]
         if self.dynamic != SV_RATIO and not 0 < self.threshold <= 1:
-            return [f"The threshold of {self.dynamic} is {self.threshold:g}. Give more than 0 and at most 1, such as "
-                    "0.95."]
+            return [f"{called.threshold} = {self.threshold:g}: with {self.dynamic} it is a part of the whole. Give "
+                    "more than 0 and at most 1, such as 0.95."]
         return []
 
     def in_words(self) -> str:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from torch import Tensor
 
-from lib_trainer.errors import Problems, UserError
+from lib_trainer.errors import Lacking, Problems
 from lib_trainer.lora import base_weights, checkpoint_layers, keys, metadata
 from lib_trainer.lora.bake import BaseWeight
 from lib_trainer.lora.checkpoint_layers import FAMILIES
@@ -64,8 +64,8 @@ def run(order: ResizeOrder) -> Operation:
         base = _opened(stack, order.base, lora) if order.base and dependent else None
         layers = yield from _layers(order, lora, grouped, stays, base)
     if not any(layer.rank for layer in layers):
-        raise UserError(f"'{order.source.name}' has no layer whose rank could be changed without the base checkpoint. "
-                        "Name the checkpoint that it was trained on, or choose another LoRA.")
+        raise Lacking("base", [f"'{order.source.name}' has no layer whose rank could be changed without the base "
+                               "checkpoint. Name the one that it was trained on, or choose another LoRA."])
     tensors = {f"{layer.name}.{part}": tensor for layer in layers for part, tensor in layer.tensors.items()}
     tensors |= lora.carried
     new_lora.save(order.out, tensors, _record(order, lora, layers))
@@ -97,8 +97,7 @@ def _opened(stack: ExitStack, base: Path, lora: ReadLora) -> BaseWeight:
         UserError: it cannot be read, or nothing tells which kind of model it is.
     """
     if lora.family is None:
-        raise UserError(f"'{lora.path.name}' does not tell which kind of model it is for. Name the family (sd1, sd2 "
-                        "or sdxl).")
+        raise Lacking("family", [f"'{lora.path.name}' does not tell which kind of model it is for. Name the family."])
     return stack.enter_context(base_weights.opened(base, lora.family))
 
 

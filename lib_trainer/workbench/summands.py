@@ -9,7 +9,7 @@ from torch import Tensor
 
 from lib_trainer.blocks.elements import Elements
 from lib_trainer.blocks.presets import Presets
-from lib_trainer.errors import Problems, UserError
+from lib_trainer.errors import Lacking, UserError
 from lib_trainer.lora import keys
 from lib_trainer.lora.bake import NOT_LAYERS
 from lib_trainer.lora.checkpoint_layers import FAMILIES
@@ -88,8 +88,8 @@ def weighted(
         UserError: the block weights cannot be read.
     """
     if source.weights.strip() and family is None:
-        raise UserError(f"'{source.path.name}' does not tell which kind of model it is for, so its blocks are not "
-                        "known. Name the family (sd1, sd2 or sdxl), or leave the block weights out.")
+        raise Lacking("family", [f"'{source.path.name}' does not tell which kind of model it is for, so its blocks are "
+                                 "not known. Name the family, or leave the block weights out."])
     if family and lora.family is None:
         lora = reading.read(lora.path, family, hashed=True)
     found = Summand(source, lora, keys.by_layer(lora.tensors), notes=[f"{lora.path.name}: {note}"
@@ -123,9 +123,9 @@ def check(summands: Sequence[Summand], base: Path | None) -> None:
             kinds = keys.algorithm(f"{needy[0]}.{part}" for part in summand.layers[needy[0]])
             faults.append(f"{len(needy)} layers of '{summand.name}', such as '{needy[0]}', are of the kind {kinds}, "
                           "whose change depends on the model's own weights. Name the base checkpoint, the one that the "
-                          "LoRA was trained on (on the command line: --base FILE).")
+                          "LoRA was trained on.")
     if faults:
-        raise Problems(faults)
+        raise Lacking("base", faults)
 
 
 def need_base(summands: Sequence[Summand]) -> bool:

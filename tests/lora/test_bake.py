@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from lib_trainer.errors import UserError
+from lib_trainer.errors import Lacking, UserError
 from lib_trainer.host import Target
 from lib_trainer.lora.algorithms import parts as layer_parts
 from lib_trainer.lora.algorithms import registry
@@ -101,8 +101,9 @@ def test_1_is_untouched_and_0_is_left_out(kind: str, target: Target) -> None:
 @pytest.mark.parametrize("kind", kinds.NOT_MULTIPLES)
 def test_without_the_base_a_fraction_of_dora_or_oft_is_told(kind: str) -> None:
     target = next(target for target in layers() if target.name == KERNEL)
-    with pytest.raises(UserError, match=rf"1 layer of the kind (DoRA|OFT|BOFT), such as '{KERNEL}'.*0\.5.*--base"):
+    with pytest.raises(Lacking, match=rf"1 layer of the kind (DoRA|OFT|BOFT), such as '{KERNEL}'.*0\.5") as raised:
         bake(state_of(kind, target), {target.name: 0.5})
+    assert raised.value.field == "base"
 
 
 def test_what_belongs_to_no_layer_travels_along() -> None:

@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 
 from lib_trainer.blocks.elements import Elements
 from lib_trainer.blocks.presets import Presets
-from lib_trainer.errors import UserError
+from lib_trainer.errors import Lacking, UserError
 from lib_trainer.families import ldm
 from lib_trainer.families.sdxl import SDXL
 from lib_trainer.lora import baked_file, base_weights, file, metadata
@@ -110,7 +110,7 @@ def test_nothing_is_overwritten(tmp_path: Path) -> None:
 def test_the_architecture_must_be_known(tmp_path: Path) -> None:
     path = tmp_path / "nameless.safetensors"
     file.save(path, {f"{TEXT}.diff": torch.ones(8, 6)}, {})
-    with pytest.raises(UserError, match="--arch"):
+    with pytest.raises(Lacking, match="Name the architecture"):
         baked_file.write(order(path, "0.5"), tmp_path / "out.safetensors")
     assert baked_file.write(order(path, "0.5", arch="sdxl"), tmp_path / "out.safetensors").baked.scaled == [TEXT]
 

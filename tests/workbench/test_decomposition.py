@@ -114,15 +114,15 @@ def test_retained_energy() -> None:
 
 @pytest.mark.parametrize(("reduction", "sentence"), [
     (Reduction("pca"), "'pca' is none of exact and svd"),
-    (Reduction("exact", 4), "of the reduction 'svd'"),
-    (Reduction("svd"), "needs a rank"),
-    (Reduction("svd", 0, -1), "(?s)The rank is 0.*The convolution rank is -1"),
+    (Reduction("exact", 4), "rank = 4: it counts for the reduction 'svd' only"),
+    (Reduction("svd"), "rank is not given"),
+    (Reduction("svd", 0, -1), "(?s)rank = 0: .*conv_rank = -1: give at least 1"),
     (Reduction("svd", 4, dynamic="best"), "'best' is none of sv_ratio"),
-    (Reduction("svd", 4, threshold=0.5), "none is chosen"),
-    (Reduction("svd", 4, dynamic="cumulative"), "needs a threshold"),
+    (Reduction("svd", 4, threshold=0.5), "which is off"),
+    (Reduction("svd", 4, dynamic="cumulative"), "threshold is not given, and dynamic = cumulative"),
     (Reduction("svd", 4, dynamic="cumulative", threshold=1.5), "at most 1"),
     (Reduction("svd", 4, dynamic="sv_ratio", threshold=1.0), "more than 1"),
-    (Reduction("svd", 4, dynamic="frobenius", threshold=float("nan")), "Give a number"),
+    (Reduction("svd", 4, dynamic="frobenius", threshold=float("nan")), "threshold = nan: give a number"),
 ])
 def test_contradictions_are_told(reduction: Reduction, sentence: str) -> None:
     with pytest.raises(UserError, match=sentence):

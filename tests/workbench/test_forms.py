@@ -5,15 +5,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from lib_trainer.errors import Problems, UserError
 from lib_trainer.hosts.standalone.host import StandaloneHost
+from lib_trainer.lora import file
 from lib_trainer.workbench import convert, metadata_edit, precision, prune, streamed
 from lib_trainer.workbench.decomposition import device_of
 from lib_trainer.workbench.forms import into_checkpoint, merge, resize, stored, table
 from lib_trainer.workbench.forms.form import Form
 from lib_trainer.workbench.forms.places import FilePlaces, HostPlaces
+from lib_trainer.workbench.operation import Cancelled, Progress, finish
 from lib_trainer.workbench.sources import Source
+from tests.workbench.stored import small
 
 FIRST_VIEW = 5
 
@@ -63,7 +67,7 @@ def test_every_fault_is_told_at_once(places: HostPlaces) -> None:
     told = problems(merge.FORM, {
         "sources": [{"lora": "a", "strength": "much"}, {"lora": "nobody"}, {}, {"lora": "a", "strength": ""}],
         "out": "x/out", "rank": 1.5, "conv_rank": 0, "shuffle": "maybe", "reduction": "best", "colour": "red"}, places)
-    for said in ("colour = 'red'", "number 1: strength = 'much'", "number 4: strength = ''",
+    for said in ("colour = 'red'", "number 1: Strength = 'much'", "number 4: Strength = ''",
                  "number 2: there is no LoRA 'nobody'", "number 3: no LoRA is chosen", "must not contain /",
                  "Rank = 1.5 must be a whole number",
                  "Convolution rank = 0: it must be at least 1", "Shuffle = 'maybe'", "Ranks = 'best'"):
@@ -71,6 +75,43 @@ def test_every_fault_is_told_at_once(places: HostPlaces) -> None:
     assert len(told) == 10
     assert problems(merge.FORM, {}, places) == [
         f"LoRAs is empty. {merge.SOURCES.help}", "Name of the new LoRA is empty. Write a name; nothing is overwritten."]
+
+
+def test_contradictions_are_told_in_the_words_of_the_face(places: HostPlaces, tmp_path: Path) -> None:
+    given = {"file": "a", "out": "o", "threshold": 0.5}
+    with pytest.raises(Problems) as raised:
+        resize.FORM.operation(resize.FORM.read(given, places), places)
+    assert [problem.partition(":")[0] for problem in raised.value.problems] == [
+        "Rank is not given", "Threshold = 0.5"]
+    assert "Dynamic rank" in raised.value.problems[0]
+    (tmp_path / "a.safetensors").write_bytes(b"")
+    given = {"file": str(tmp_path / "a.safetensors"), "out": str(tmp_path / "o"), "threshold": 0.5}
+    with pytest.raises(Problems) as raised:
+        resize.FORM.operation(resize.FORM.read(given, FilePlaces()), FilePlaces())
+    assert [problem.partition(":")[0] for problem in raised.value.problems] == [
+        "--rank is not given", "--threshold = 0.5"]
+
+
+def test_what_is_lacking_names_the_field(places: HostPlaces) -> None:
+    layer = "lora_te_text_model_encoder_layers_0_mlp_fc1"
+    file.save(places.host.paths.loras / "b.safetensors", {
+        f"{layer}.lora_down.weight": torch.ones(1, 32), f"{layer}.lora_up.weight": torch.ones(32, 1)}, {})
+    form = table.FORMS["convert"]
+    values = form.read({"file": "b", "naming": "peft", "out": "c"}, places)
+    with pytest.raises(Problems, match=r"Name the family. \(It is the field 'Model family', below More.\)$"):
+        finish(form.operation(values, places))
+
+
+def test_a_bake_is_cancelled_between_two_layers(places: HostPlaces) -> None:
+    folder = places.host.paths.loras
+    file.save(folder / "b.safetensors", small(), {"ss_base_model_version": "sd_v1"})
+    form, before = table.FORMS["bake"], sorted(folder.iterdir())
+    values = form.read({"file": "b", "weights": "0.5", "out": "c"}, places)
+    seen: list[Progress] = []
+    with pytest.raises(Cancelled):
+        finish(form.operation(values, places), seen.append, lambda: seen[-1].done == 1)
+    assert (seen[-1].total, seen[-1].what) == (2, "Baking") and sorted(folder.iterdir()) == before
+    assert finish(form.operation(values, places)).file == folder / "c.safetensors"
 
 
 def test_a_host_writes_under_plain_names_only(places: HostPlaces) -> None:

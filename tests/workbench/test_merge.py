@@ -209,7 +209,7 @@ def test_kinds_that_need_the_base_say_so(tmp_path: Path, kind: str) -> None:
 @pytest.mark.parametrize(("more", "sentence"), [
     ({"sources": ()}, "at least one LoRA"),
     ({"precision": "fp8"}, "'fp8' is none of"),
-    ({"reduction": Reduction("svd")}, "needs a rank"),
+    ({"reduction": Reduction("svd")}, "rank is not given"),
     ({"family": "flux"}, "'flux' is none of"),
     ({"device": "nothing"}, "'nothing' cannot be used"),
     ({"sources": (Source(Path("a"), float("nan")),)}, "strength of 'a' is nan"),

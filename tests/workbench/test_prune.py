@@ -76,7 +76,7 @@ def test_orders_that_cannot_be_are_told_at_once(tmp_path: Path) -> None:
     source = stored.write(tmp_path / "x.safetensors", lora())
     with pytest.raises(Problems) as raised:
         pruned(source, below=1.5, measure="size", blocks=("IN99",))
-    assert [problem.split(" ")[0] for problem in raised.value.problems] == ["Weaker", "Measured", "The"]
+    assert [problem.split(" ")[0] for problem in raised.value.problems] == ["Blocks", "Measured", "The"]
     with pytest.raises(UserError, match=r"Nothing of 'x.safetensors' would be left"):
         pruned(source, blocks=("IN01", "M00", "OUT03"))
     stored.write(tmp_path / "z.safetensors", lora(), "")

@@ -104,7 +104,7 @@ def test_the_record_and_what_is_not_understood_are_kept(tmp_path: Path) -> None:
 def test_contradictions_are_told(tmp_path: Path) -> None:
     path = written(tmp_path / "a.safetensors", plain(2))
     for more, sentence in (
-        ({"reduction": Reduction()}, "'exact' keeps them"), ({"reduction": Reduction("svd", 0)}, "The rank is 0"),
+        ({"reduction": Reduction()}, "'exact' keeps them"), ({"reduction": Reduction("svd", 0)}, "rank = 0: "),
         ({"precision": "fp8"}, "'fp8' is none"), ({"family": "flux"}, "'flux' is none"),
         ({"out": path}, "never overwritten"),
     ):
@@ -144,7 +144,7 @@ def test_a_folder_into_its_own_sub_folder_and_what_is_refused(tmp_path: Path) ->
         (order, "All 1 LoRAs"),
         (FolderOrder(tmp_path / "none", tmp_path, RESIZED, suffix="_x"), "There is no folder"),
         (FolderOrder(tmp_path / "empty", tmp_path, RESIZED, suffix="_x"), "no .safetensors files"),
-        (FolderOrder(tmp_path, tmp_path, Reduction("svd"), suffix="_x"), "needs a rank"),
+        (FolderOrder(tmp_path, tmp_path, Reduction("svd"), suffix="_x"), "rank is not given"),
         (FolderOrder(tmp_path, tmp_path, RESIZED, suffix="/../x"), "The ending '/../x' becomes a file name"),
     ):
         with pytest.raises(UserError, match=sentence):

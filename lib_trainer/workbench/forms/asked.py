@@ -10,7 +10,7 @@ from lib_trainer.errors import UserError
 
 @dataclass(frozen=True)
 class Asked:
-    """A field, as far as sentences about its value go: its label, and its choices (word -> what the tab calls it)."""
+    """A field, as far as sentences about its value go: what a person calls it; its choices, word -> label."""
 
     label: str
     choices: Mapping[str, str]

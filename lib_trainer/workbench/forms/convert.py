@@ -31,11 +31,18 @@ FORM = Form(
     (
         Field("file", "lora", "LoRA", "The LoRA to convert; it stays as it is.", required=True, positional=True),
         stored.new_lora(),
-        Field("naming", "choice", "Names", "Which program shall read it.", default=AS_IT_IS, choices=_NAMINGS),
+        Field("naming", "choice", "Names", "Which program shall read it.", default=AS_IT_IS, choices=_NAMINGS,
+              cli="Names of the layers. kohya: WebUIs, ComfyUI, sd-scripts; kohya-ldm, kohya-diffusers: the same with "
+              "the block numbers of the checkpoint, or of diffusers; peft: PEFT and diffusers (lora_A, lora_B); "
+              "diffusers: its training scripts (lora.down, lora.up); ldm: the checkpoint's names with dots."),
         stored.precision(AS_IT_IS, {AS_IT_IS: "As it is"}, fold=""),
         stored.FAMILY,
         Field("leave_out", "flag", "Leave out what has no name there", "Otherwise such a layer is an error.",
-              default=False, fold="More"),
+              default=False, fold="More",
+              cli="Leave out layers that have no name in --naming; without it they are an error."),
     ),
     _begin,
+    cli="write the same LoRA under another program's names, or in another precision",
+    examples=("convert a.safetensors --naming peft --out a-peft",
+              "convert a.safetensors --precision fp16 --out a-half"),
 )

@@ -12,7 +12,7 @@ from typing import Any
 
 from lib_trainer.errors import Problems, UserError
 from lib_trainer.lora.finding import SUFFIX
-from lib_trainer.workbench.forms import reading
+from lib_trainer.workbench.forms import reading, words
 from lib_trainer.workbench.forms.asked import Asked
 from lib_trainer.workbench.forms.places import Places
 from lib_trainer.workbench.operation import Operation
@@ -29,7 +29,8 @@ class Field:
     Attributes:
         name: of the value in the API and, with dashes, of the option.
         kind: a key of `reading.KINDS`, which says what it is and how it is read.
-        label, help: what the tab shows; `help` is the option's as well.
+        label, help: what the tab shows. cli: what the command line says of it; "" = `help`.
+        metavar: what stands for the value in the command line's help; "" = by the kind.
         default: used when nothing is given; None with `required` = there is none.
         required: whether it must be given.
         choices: words -> what the tab calls them.
@@ -53,6 +54,8 @@ class Field:
     only: tuple[str, tuple[str, ...]] | None = None
     positional: bool = False
     rows: int = 0
+    cli: str = ""
+    metavar: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """Returns what the tab draws the control from."""
@@ -71,6 +74,7 @@ class Form:
         title: of its tab. button: what its button says. summary: one sentence about it.
         fields: in the tab's order.
         begin: makes the operation of read values.
+        cli: what the command does, as an order. examples: what one writes behind `lora` on the command line.
         instant: whether it only reads and is done at once, so that it may run beside another one.
     """
 
@@ -80,6 +84,8 @@ class Form:
     summary: str
     fields: tuple[Field, ...]
     begin: Callable[[Values, Places], Operation]
+    cli: str
+    examples: tuple[str, ...]
     instant: bool = False
 
     def read(self, given: Mapping[str, Any], places: Places) -> dict[str, Any]:
@@ -88,8 +94,8 @@ class Form:
         Raises:
             Problems: all that is wrong, each sentence with the field's name and value.
         """
-        faults = [f"{name} = {value!r}: '{self.name}' asks for no such thing; it knows "
-                  f"{', '.join(field.name for field in self.fields)}."
+        faults = [f"{places.words.stranger(name)} = {value!r}: '{self.title}' asks for no such thing; it knows "
+                  f"{', '.join(places.words.field(field) for field in self.fields)}."
                   for name, value in given.items() if name not in {field.name for field in self.fields}]
         values: dict[str, Any] = {}
         for one in self.fields:
@@ -104,16 +110,16 @@ class Form:
         return values
 
     def _value(self, asked: Field, given: Mapping[str, Any], places: Places) -> object:
-        value = given.get(asked.name)
+        value, called = given.get(asked.name), places.words.field(asked)
         if isinstance(value, str):
             value = value.strip()
         if value is None or value == "" or value == []:
             if asked.required and self._means_something(asked, given):
-                raise UserError(f"{asked.label} is empty. {asked.help}")
+                raise UserError(f"{called} is empty. {asked.help}")
             return asked.default
-        read = reading.KINDS[asked.kind](value, Asked(asked.label, asked.choices), places)
+        read = reading.KINDS[asked.kind](value, Asked(called, asked.choices), places)
         if isinstance(read, int | float) and not isinstance(read, bool):
-            reading.within(read, asked.label, asked.least, asked.most)
+            reading.within(read, called, asked.least, asked.most)
         return read
 
     def _means_something(self, asked: Field, given: Mapping[str, Any]) -> bool:
@@ -124,6 +130,14 @@ class Form:
         default = next(field.default for field in self.fields if field.name == name)
         value = given.get(name)
         return str(default if value is None else value) in wanted
+
+    def operation(self, values: Values, places: Places) -> Operation:
+        """Returns the operation for read values; its faults are told in the words of the face.
+
+        Raises:
+            UserError: the values contradict each other.
+        """
+        return words.told_in(places.words, {one.name: one for one in self.fields}, self.begin(values, places))
 
     def files(self, values: Values) -> Files:
         """Returns the names of the files that read values speak of; bases that only help are left out."""

@@ -18,4 +18,6 @@ FORM = Form(
     "metadata.",
     (Field("file", "lora", "LoRA", "The LoRA to look into.", required=True, positional=True), stored.FAMILY),
     _begin, instant=True,
+    cli="tell what a LoRA file holds: kinds, ranks, how much each block does, hashes, metadata",
+    examples=("inspect a.safetensors", "inspect a.safetensors --json"),
 )

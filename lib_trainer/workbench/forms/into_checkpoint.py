@@ -24,10 +24,12 @@ FORM = Form(
     (
         replace(SOURCES, rows=1),
         Field("checkpoint", "checkpoint", "Checkpoint", "The checkpoint to which they are added; it stays as it is.",
-              required=True),
+              required=True, metavar="BASE", cli="The checkpoint to which the LoRAs are added; it stays as it is."),
         Field("out", "new_checkpoint", "Name of the new checkpoint", "Write a name; nothing is overwritten.",
-              required=True),
+              required=True, cli=stored.NEW_FILE),
         stored.precision("as it is", {"as it is": "As it is"}, fold=""), stored.DEVICE,
     ),
     _begin,
+    cli="add LoRAs to the weights of a checkpoint, as a new checkpoint",
+    examples=("merge a.safetensors:0.8 --checkpoint base.safetensors --out merged",),
 )

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 from lib_trainer.blocks import elements, presets
 from lib_trainer.blocks.elements import Elements
@@ -17,10 +17,15 @@ from lib_trainer.errors import Problems, UserError
 from lib_trainer.host import Host
 from lib_trainer.lora import whole
 from lib_trainer.lora.finding import SUFFIX, find_lora, name_faults
+from lib_trainer.workbench.forms.words import LABELS, OPTIONS, Words
 
 
 class Places(Protocol):
-    """Where an operation finds what it is told by name, and may write."""
+    """Where an operation finds what it is told by name, and may write; and what the person calls its fields."""
+
+    @property
+    def words(self) -> Words:
+        """How faults speak of fields."""
 
     def lora(self, text: str) -> Path:
         """The LoRA file of that name; raises UserError where there is none."""
@@ -60,6 +65,7 @@ class FilePlaces:
 
     presets_file: Path | None = None
     elements_file: Path | None = None
+    words: ClassVar[Words] = OPTIONS
 
     def lora(self, text: str) -> Path:
         """The file itself; what it is, its reader tells."""
@@ -111,6 +117,7 @@ class HostPlaces:
 
     host: Host
     training: Callable[[], bool]
+    words: ClassVar[Words] = LABELS
 
     def lora(self, text: str) -> Path:
         """The LoRA of the host's folder, or of a path."""

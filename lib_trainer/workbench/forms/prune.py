@@ -21,14 +21,20 @@ FORM = Form(
     (
         Field("file", "lora", "LoRA", "The LoRA to prune; it stays as it is.", required=True, positional=True),
         Field("out", "new_lora", "Name of the new LoRA", "Empty: nothing is written, and you see what would be taken "
-              "out."),
+              "out.", cli="The new file (.safetensors is added); not given: nothing is written, only told."),
         Field("below", "number", "Weaker than", "Blocks whose part of the whole is below this are taken out: 0 to 1, "
-              "such as 0.01.", default=0.0, least=0, most=1),
-        Field("blocks", "text", "Blocks", "These are taken out in any case: BASE, IN04 ...", default=""),
-        Field("empty", "flag", "Empty layers", "Takes out layers that are zero.", default=True),
+              "such as 0.01.", default=0.0, least=0, most=1,
+              cli="Take out blocks that do less than this part of the whole: 0 to 1, such as 0.01."),
+        Field("blocks", "text", "Blocks", "These are taken out in any case: BASE, IN04 ...", default="",
+              cli="Blocks to take out in any case, such as BASE,IN04.", metavar="BLOCKS"),
+        Field("empty", "flag", "Empty layers", "Takes out layers that are zero.", default=True,
+              cli="Take out, or keep, layers that are zero."),
         Field("measure", "choice", "Measured by", "Energy is the square of the norm of what a block changes.",
-              default="energy", choices={"energy": "Energy", "norm": "Norm"}, fold="More"),
+              default="energy", choices={"energy": "Energy", "norm": "Norm"}, fold="More",
+              cli="What --below is a part of: the norm of what a block changes, or energy, its square."),
         stored.FAMILY,
     ),
     _begin,
+    cli="take layers that change nothing out of a LoRA, and blocks that change little",
+    examples=("prune a.safetensors --below 0.01", "prune a.safetensors --below 0.01 --blocks BASE --out pruned"),
 )

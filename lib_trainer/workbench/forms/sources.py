@@ -17,6 +17,8 @@ _TAG = re.compile(r"<lora:(.*)>")
 _WITH_ENDING = re.compile(r"(.*?\.(?:safetensors|ckpt|pt|pth|bin))(?::(.*))?", re.IGNORECASE)
 _NUMBERS = ("strength", "te", "unet")
 _KEYS = ("lora", *_NUMBERS, "weights")
+_CALLED = {"strength": "Strength"}
+"""What the tab calls a number of a line; the others are asked for by no control."""
 
 
 def read(value: object, asked: Asked, places: Places) -> list[Source]:
@@ -46,10 +48,10 @@ def _source(row: object, places: Places) -> Source:
         raise UserError("no LoRA is chosen: choose one, or remove the line.")
     if unknown := set(row) - set(_KEYS):
         raise UserError(f"{', '.join(sorted(unknown))} means nothing here; a line has {', '.join(_KEYS)}.")
-    numbers = {name: number_of(row[name], name) for name in _NUMBERS if row.get(name) is not None}
+    numbers = {name: number_of(row[name], _CALLED.get(name, name)) for name in _NUMBERS if row.get(name) is not None}
     weights = row.get("weights") or ""
     if not isinstance(weights, str):
-        raise UserError(f"weights = {weights!r} must be a text.")
+        raise UserError(f"Block weights = {weights!r} must be a text.")
     return Source(places.lora(row["lora"].strip()), weights=weights.strip(), **numbers)
 
 
