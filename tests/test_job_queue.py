@@ -182,7 +182,7 @@ def test_trainings_in_line(host: StandaloneHost, settings: Settings) -> None:
     """Real ones: the second is refused when its turn comes, the third is stopped; each leaves its outcome."""
     jobs = Jobs(host)
     for name in ("one", "two", "three"):
-        jobs.enqueue(settings(name=name, steps=1 if name == "one" else 50).to_dict())
+        jobs.enqueue(settings(name=name, steps=1 if name == "one" else 5000).to_dict())
     with pytest.raises(Problems):
         jobs.enqueue({**settings().to_dict(), "images": "", "rank": 0})
     assert all(entry.settings["base_model"].endswith("tiny.safetensors") for entry in jobs.queue.entries())
@@ -202,8 +202,10 @@ def test_an_interrupted_training_goes_on_where_it_was(host: StandaloneHost, sett
     jobs = Jobs(host)
     config = settings(state_every_steps=1)
     job = jobs.start(config)
-    while not job.wait_events(0, 0.05) or len(search.all_states(host.paths)) < 1:
-        assert job.running
+    job.controls.pause()  # so that the run waits for this thread, however slowly it gets on
+    while not any(event["kind"] == "Paused" for event in job.events()):
+        assert job.wait_events(len(job.events()), 60), "no pause"
+    assert search.all_states(host.paths)
     job.controls.stop()
     job.wait()
     (host.paths.loras / "zko.safetensors").unlink()

