@@ -28,7 +28,9 @@
     /** Asks one of our routes, with a JSON body if there is one; throws an Error whose message is the sentence for the person. */
     ours.read = async (route, body) => {
         const posted = body && { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) };
-        const answer = await fetch(ours.address(route), { credentials: "same-origin", ...posted });
+        const answer = await fetch(ours.address(route), { credentials: "same-origin", ...posted }).catch(() => {
+            throw new Error(ours.t("The server does not answer."));
+        });
         const json = await answer.json().catch(() => ({}));
         if (!answer.ok) throw new Error((json.problems || [json.detail || answer.statusText]).join("\n"));
         return json;

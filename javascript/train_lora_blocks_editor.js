@@ -149,7 +149,7 @@
                 this.node.classList.toggle("tl-be-approximate", answer.approximate > 0);
                 this.show();
             } catch (error) {
-                this.tell([error.message]);
+                this.measured = ""; this.tell([error.message]); // the next look at the tag asks again
             }
         }
 

@@ -4,7 +4,7 @@
     "use strict";
     const ours = window.trainLora;
     const { el, svg, t } = ours;
-    const HEIGHT = 170, LEFT = 48, RIGHT = 10, TOP = 16, BOTTOM = 34, TIMESTEPS = 1000, PAGE = 20;
+    const HEIGHT = 170, LEFT = 48, RIGHT = 10, TOP = 16, BOTTOM = 34, TIMESTEPS = 1000, PAGE = 20, AGAIN = 3000; // AGAIN in milliseconds
 
     /**
      * Draws the mean loss of every band of timesteps as bars, and the last validation as dots.
@@ -124,7 +124,9 @@
             this.fetch();
         }
 
+        /** Asks for the list while it is open, again and again as long as there is no answer. */
         async fetch() {
+            clearTimeout(this.timer);
             if (!this.fold.open || !this.key) return;
             const asked = `${this.key}/${this.order}/${this.count}`;
             this.asked = asked;
@@ -133,7 +135,10 @@
                 const found = await ours.read("losses?" + query);
                 if (this.asked === asked) this.draw(found);
             } catch (error) {
-                if (this.asked === asked) this.body.replaceChildren(el("div", { class: "tl-note tl-warn", text: error.message }));
+                if (this.asked !== asked) return;
+                this.body.replaceChildren(el("div", { class: "tl-note tl-warn", text: error.message }));
+                clearTimeout(this.timer);
+                this.timer = setTimeout(() => this.fetch(), AGAIN);
             }
         }
 

@@ -23,6 +23,7 @@
             poll();
         } catch (error) {
             bench.root.replaceChildren(el("div", { class: "tl-note tl-error", role: "alert", text: error.message }));
+            setTimeout(() => { if (ours.shown(bench.root)) begin(); }, POLL_LOST);
         } finally { bench.busy = false; }
     }
 
@@ -145,13 +146,20 @@
         ours.run.showCards();
     }
 
+    /** What of a task is drawn anew when it changes; of a running one all but how far it is. */
+    const drawnOf = ({ change, done, total, what, seconds, ...rest }) => (rest.state === "running" ? rest : { ...rest, what, seconds });
+
+    /** Draws the right side; buttons and folds under the mouse stay the same ones while an operation goes on. */
     function drawTold() {
         const place = ours.find("lora_workbench_told");
         if (!place) return;
-        const key = JSON.stringify([bench.tasks, bench.view, bench.outcomes.has(bench.view)]);
-        if (bench.drawn === key && place.firstChild) return;
-        bench.drawn = key;
+        const key = JSON.stringify([bench.tasks.map(drawnOf), bench.view, bench.outcomes.has(bench.view), document.documentElement.lang]);
         const task = bench.tasks.find((one) => one.number === bench.view);
+        if (bench.drawn === key && place.firstChild) {
+            if (task && task.state === "running") ours.workbenchProgress(place, task);
+            return;
+        }
+        bench.drawn = key;
         const told = task ? ours.workbenchTask(task, bench.outcomes.get(task.number))
             : el("p", { class: "tl-quiet", text: t("What comes of it is shown here.") });
         place.replaceChildren(...[told, earlier()].filter(Boolean));

@@ -32,9 +32,12 @@
 
     const note = (text, kind) => el("div", { class: `tl-note ${kind}`, role: kind === "tl-error" ? "alert" : "status", text });
 
+    /** Shows how far a running operation is; what stands around its bar stays. */
+    ours.workbenchProgress = (place, task) => place.querySelector(".tl-wb-progress").replaceWith(bar(task));
+
     function bar(task) {
         const part = task.total ? task.done / task.total : 0;
-        return el("div", {},
+        return el("div", { class: "tl-wb-progress" },
             el("div", { class: "tl-track", role: "progressbar", "aria-valuemin": "0", "aria-valuemax": String(task.total), "aria-valuenow": String(task.done) },
                 el("div", { class: "tl-fill", style: `width:${(part * 100).toFixed(1)}%` })),
             el("div", { class: "tl-line", text: `${task.what ? t(task.what) : t("Waiting for its turn")} ${task.done} / ${task.total}` }));

@@ -4,6 +4,7 @@ A browser that cannot be started is a failure, not a skip: what is promised abou
 """
 from __future__ import annotations
 
+import json
 import os
 import queue
 import shutil
@@ -13,9 +14,11 @@ import subprocess
 import sys
 import threading
 import time
+import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 from selenium import webdriver
@@ -25,7 +28,7 @@ from selenium.webdriver.chrome.service import Service
 
 from lib_trainer.bootstrap import DEMO_CHECKPOINT
 from tests import tiny_checkpoint
-from tests.browser.page import Page
+from tests.browser.page import PATIENCE, Page
 
 ROOT = Path(__file__).resolve().parents[2]
 START_SECONDS = 240
@@ -38,6 +41,29 @@ class Site:
 
     url: str
     folder: Path
+
+    def ask(self, route: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Asks a route of the API as a program would, with a JSON body if there is one."""
+        request = urllib.request.Request(
+            f"{self.url}lora-trainer/v1/{route}", None if body is None else json.dumps(body).encode("utf8"),
+            {"Content-Type": "application/json"})
+        with urllib.request.urlopen(request) as answer:
+            found: dict[str, Any] = json.load(answer)
+        return found
+
+    def forget(self) -> None:
+        """Forgets what tests before have typed and kept, so that each begins alike whichever ran before it."""
+        settings = self.folder / "outputs" / "settings"
+        for path in (settings / "train" / "last.json", settings / "lbwpresets.txt"):
+            path.unlink(missing_ok=True)
+
+    def rest(self) -> None:
+        """Ends a training that a test has left behind: the next one would be refused its own."""
+        if self.ask("status")["running"]:
+            self.ask("stop", {"save": False})
+            end = time.monotonic() + PATIENCE
+            while self.ask("status")["running"]:
+                assert time.monotonic() < end, "the training that was left behind ends when it is stopped"
 
 
 @pytest.fixture(scope="module")
@@ -72,11 +98,13 @@ def browser() -> Iterator[webdriver.Chrome]:
 
 
 @pytest.fixture
-def page(site: Site, browser: webdriver.Chrome) -> Page:
-    """The page, freshly opened; what the tests before typed is still in its form, as a person would find it."""
+def page(site: Site, browser: webdriver.Chrome) -> Iterator[Page]:
+    """The page, freshly opened, as it is for somebody who has not used it yet."""
+    site.forget()
     page = Page(browser, site.url)
     page.open()
-    return page
+    yield page
+    site.rest()
 
 
 def start_browser() -> webdriver.Chrome:

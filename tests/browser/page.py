@@ -7,7 +7,13 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from PIL import Image
-from selenium.common.exceptions import StaleElementReferenceException, TimeoutException
+from selenium.common.exceptions import (
+    ElementClickInterceptedException,
+    ElementNotInteractableException,
+    NoAlertPresentException,
+    StaleElementReferenceException,
+    TimeoutException,
+)
 from selenium.webdriver.chrome.webdriver import WebDriver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
@@ -18,12 +24,32 @@ T = TypeVar("T")
 PATIENCE = 180
 """Seconds to wait for anything: a loaded machine with two cores must not fail the suite."""
 
+_AIM = """
+const [element, done] = arguments;
+window.arrived = false;
+element.addEventListener("click", () => { window.arrived = true; }, { capture: true, once: true });
+element.scrollIntoView({ block: "center", inline: "nearest" });
+const place = () => {
+    const { x, y, width, height } = element.getBoundingClientRect();
+    return [x, y, width, height].join();
+};
+let last = place(), still = 0;
+const look = () => {
+    still = place() === last ? still + 1 : 0;
+    last = place();
+    if (still === 3) done(); else requestAnimationFrame(look);
+};
+requestAnimationFrame(look);
+"""
+"""Waits until an element has stood still in the middle of the window for three frames, and notes a click on it."""
+
 
 class Page:
     """One browser that looks at the page."""
 
     def __init__(self, driver: WebDriver, url: str) -> None:
         self.driver, self.url = driver, url
+        driver.set_script_timeout(PATIENCE)
 
     def open(self, query: str = "") -> None:
         """Opens or reloads the page and waits until the form holds the last settings."""
@@ -47,18 +73,73 @@ class Page:
 
     def text(self, selector: str) -> str:
         """Text of an element as shown, "" while there is none."""
-        found = self.driver.find_elements(By.CSS_SELECTOR, selector)
-        return found[0].text if found else ""
+        texts = self.texts(selector)
+        return texts[0] if texts else ""
+
+    def texts(self, selector: str) -> list[str]:
+        """Texts of all elements as shown; read again when the page draws them anew meanwhile."""
+        return self.until(f"the texts of {selector}", lambda: (
+            [found.text for found in self.driver.find_elements(By.CSS_SELECTOR, selector)],))[0]
+
+    def count(self, selector: str) -> int:
+        """How many elements there are, seen or not."""
+        return len(self.driver.find_elements(By.CSS_SELECTOR, selector))
+
+    def aim(self, element: WebElement) -> None:
+        """Waits until an element stands still in the middle of the window."""
+        self.driver.execute_async_script(_AIM, element)
+
+    def click(self, target: str | Callable[[], WebElement], what: str = "it") -> None:
+        """Clicks a visible element once: as soon as it stands still, and again only if the click has not reached it.
+
+        What the server answers may push the element from under the pointer, as it may for a person, who then aims anew.
+        """
+        find = (lambda: self.see(target)) if isinstance(target, str) else target
+        self.until(f"a click on {target if isinstance(target, str) else what}", lambda: self._hit(find()))
+
+    def _hit(self, element: WebElement) -> bool:
+        """Aims at an element and clicks; returns whether the click arrived."""
+        self.aim(element)
+        try:
+            element.click()
+            return self.driver.execute_script("return window.arrived") is True
+        except (ElementClickInterceptedException, ElementNotInteractableException):  # covered or gone for a moment
+            return False
+
+    def agree(self, name: str) -> None:
+        """Presses a button that asks back, and says yes."""
+
+        def agreed() -> bool:
+            button = self.see(f"#{name}")
+            self.aim(button)
+            button.click()
+            try:
+                self.driver.switch_to.alert.accept()
+            except NoAlertPresentException:
+                return False
+            return True
+
+        self.until(f"the question of {name}", agreed)
 
     def tab(self, name: str) -> None:
         """Opens the tab of this element id."""
-        self.see(f"#{name}-button").click()
+        self.click(f"#{name}-button")
+        self.see(f"#{name}")
 
     def unfold(self, group: str) -> None:
         """Opens a fold by its element id."""
-        button = self.see(f"#{group} .label-wrap")
-        if "open" not in (button.get_attribute("class") or "").split():
-            button.click()
+        self.see(f"#{group} > .label-wrap")
+        if not self.count(f"#{group} > .label-wrap.open"):
+            self.click(f"#{group} > .label-wrap")
+        self.see(f"#{group} > .label-wrap.open")
+
+    def disclose(self, selector: str) -> None:
+        """Opens a `details` by its `summary`."""
+        opened = "return document.querySelector(arguments[0])?.parentElement.open"
+        self.see(selector)
+        if not self.driver.execute_script(opened, selector):
+            self.click(selector)
+        self.until(f"{selector} to be open", lambda: self.driver.execute_script(opened, selector))
 
     def uncover(self, name: str) -> None:
         """Opens the folds in which a control stands, the outermost first."""
@@ -89,7 +170,7 @@ class Page:
 
     def press(self, name: str) -> None:
         """Presses a button by its element id."""
-        self.see(f"#{name}").click()
+        self.click(f"#{name}")
 
     def ctrl_enter(self, box: WebElement) -> None:
         """Presses Ctrl+Enter in a box."""

@@ -83,8 +83,11 @@ def choose(page: Page, kind: str, text: str) -> None:
 
 
 def press(page: Page, text: str, root: str = PANEL) -> None:
-    buttons = page.driver.find_elements("css selector", f"{root} .tl-be-tools button")
-    next(button for button in buttons if button.text == text).click()
+    def button() -> WebElement:
+        found = page.driver.find_elements("css selector", f"{root} .tl-be-tools button")
+        return page.until(f"the button {text!r}", lambda: next((one for one in found if one.text == text), None))
+
+    page.click(button, text)
 
 
 def tag_becomes(page: Page, tag: str) -> None:
@@ -154,10 +157,10 @@ def test_presets_fill_the_sliders_and_undo_goes_back(editor: Page) -> None:
     press(editor, "All 1")
     tag_becomes(editor, "lbw=ALL>")
     for wanted in ("NONE", "0,1,1,1,1,1,1,1,0,0,0,0,0,0,0,0,0", "OUTALL", "NCNF"):
-        editor.see(f"{PANEL} .tl-be-undo").click()
+        editor.click(f"{PANEL} .tl-be-undo")
         tag_becomes(editor, f"lbw={wanted}>")
     assert not editor.see(f"{PANEL} .tl-be-undo").is_enabled()
-    editor.see(f"{PANEL} .tl-be-redo").click()
+    editor.click(f"{PANEL} .tl-be-redo")
     tag_becomes(editor, "lbw=OUTALL>")
 
 
@@ -207,7 +210,7 @@ def test_what_is_no_slider_stays_and_the_prompt_leads(editor: Page) -> None:
 
 
 def test_without_live_the_tag_waits_for_its_button(editor: Page) -> None:
-    editor.see(f"{PANEL} .tl-be-live input").click()
+    editor.click(f"{PANEL} .tl-be-live input")
     press(editor, "All 0")
     editor.until("the sliders", lambda: slider(editor, "M00").get_attribute("value") == "0")
     press(editor, "From the tag")
@@ -222,21 +225,20 @@ def test_the_popover_opens_on_the_tag_at_the_caret(page: Page, lora: str) -> Non
     page.tab("tab_txt2img")
     box = page.put("txt2img_prompt", f"a <lora:nobody:1> b <lora:{lora}:0.5:start=3> c")
     page.driver.execute_script("arguments[0].setSelectionRange(2, 2)", box)
-    assert page.see(".tl-be-open").text == "Blocks"
+    page.until("the button at the tag", lambda: page.text(".tl-be-open") == "Blocks")
     page.driver.execute_script("arguments[0].setSelectionRange(25, 25)", box)
     box.send_keys(Keys.CONTROL, Keys.SHIFT, "b")
-    first = page.until("a slider with the focus",
-                       lambda: page.driver.switch_to.active_element.get_attribute("data-block"))
-    assert first == "IN01", "BASE has no layers in this LoRA"
+    page.until("the first slider with the focus: BASE has no layers in this LoRA",
+               lambda: page.driver.switch_to.active_element.get_attribute("data-block") == "IN01")
     assert page.text(f"{POPOVER} .tl-be-lora option:checked") == lora
     page.driver.switch_to.active_element.send_keys("0")
     tag_becomes(page, f"a <lora:nobody:1> b <lora:{lora}:0.5:start=3:lbw=1,0,1,")
     page.driver.switch_to.active_element.send_keys(Keys.ESCAPE)
     page.until("the end of the pop-over", lambda: not page.driver.find_elements("css selector", POPOVER))
     assert page.driver.switch_to.active_element == box
-    page.see(".tl-be-open").click()
+    page.click(".tl-be-open")
     page.see(f"{POPOVER} .tl-be-cell")
-    page.see(f"{POPOVER} .tl-be-close").click()
+    page.click(f"{POPOVER} .tl-be-close")
     box.send_keys(Keys.END)
     page.until("no button off the tags", lambda: not page.driver.find_elements("css selector", ".tl-be-open"))
     assert page.complaints() == []
@@ -244,7 +246,7 @@ def test_the_popover_opens_on_the_tag_at_the_caret(page: Page, lora: str) -> Non
 
 def test_a_finger_moves_a_slider(editor: Page) -> None:
     target = slider(editor, "M00")
-    editor.driver.execute_script("arguments[0].scrollIntoView({block: 'center'})", target)
+    editor.aim(target)
     width = target.rect["width"]
     fingers = ActionBuilder(editor.driver, mouse=PointerInput(interaction.POINTER_TOUCH, "finger"))
     fingers.pointer_action.move_to(target, int(width / 6), 0).pointer_down()

@@ -28,14 +28,12 @@ def _open(page: Page, part: str = PRESETS) -> None:
 
 
 def _row(page: Page, name: str, part: str = PRESETS) -> WebElement:
-    row = page.until(f"the row of {name}", lambda: _rows(page, part).get(name))
-    page.driver.execute_script("arguments[0].scrollIntoView({block: 'center'})", row)
-    return row
+    return page.until(f"the row of {name}", lambda: _rows(page, part).get(name))
 
 
 def test_a_preset_is_chosen_changed_and_there_after_a_reload(page: Page, site: Site) -> None:
     _open(page)
-    _row(page, "NCNF").click()
+    page.click(lambda: _row(page, "NCNF"), "NCNF")
     page.until("the form", lambda: page.value(f"{PRESETS}_name") == "NCNF")
     assert page.value(f"{PRESETS}_body") == "1,1,1,1,1,1,1,1,0,0,0,1,1,1,1,0,0"
     page.put(f"{PRESETS}_name", "MINE")
@@ -46,15 +44,15 @@ def test_a_preset_is_chosen_changed_and_there_after_a_reload(page: Page, site: S
     assert text.endswith("# folklore: for the browser\nMINE:1,1,1,1,1,1,1,1,0,0,0,1,1,1,1,0,0\n")
     page.open()
     _open(page)
-    assert "for the browser" in _row(page, "MINE").text
+    page.until("the hint of MINE", lambda: "for the browser" in _row(page, "MINE").text)
     assert page.complaints() == []
 
 
 def test_rows_are_reached_by_keys_and_the_list_stays_where_it_is(page: Page) -> None:
     _open(page)
-    row = _row(page, "FACE")
-    page.driver.execute_script("arguments[0].focus()", row)
-    row.send_keys(Keys.ARROW_DOWN)
+    page.until("the keyboard on a row", lambda: page.driver.execute_script(
+        "arguments[0].focus(); return document.activeElement === arguments[0]", _row(page, "FACE")))
+    page.driver.switch_to.active_element.send_keys(Keys.ARROW_DOWN)
     assert page.driver.switch_to.active_element.get_attribute("data-key") == '["F", "sd15"]'
     page.driver.switch_to.active_element.send_keys(Keys.ENTER)
     page.until("the form", lambda: page.value(f"{PRESETS}_name") == "F")
@@ -65,9 +63,9 @@ def test_rows_are_reached_by_keys_and_the_list_stays_where_it_is(page: Page) -> 
 
 def test_one_architecture_is_listed(page: Page) -> None:
     _open(page)
-    page.see(f"#{PRESETS}_table button[data-show=sdxl]").click()
+    page.click(f"#{PRESETS}_table button[data-show=sdxl]")
     page.until("SDXL alone", lambda: "NCNF" not in _rows(page) and "SDXL-ALL" in _rows(page))
-    page.see(f"#{PRESETS}_table button[data-show='']").click()
+    page.click(f"#{PRESETS}_table button[data-show='']")
     page.until("all", lambda: "NCNF" in _rows(page))
 
 

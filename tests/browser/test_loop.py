@@ -28,7 +28,7 @@ def begin(page: Page, name: str, **settings: str) -> None:
     for setting, text in settings.items():
         page.put(f"train_lora_{setting}", text)
     page.ctrl_enter(page.put("train_lora_name", name))
-    page.see("#train_lora_run[data-state=running]")
+    page.until(f"the training of {name}", lambda: page.run["name"] == name)  # a short one may have ended by then
 
 
 def step(page: Page) -> int:
@@ -111,13 +111,12 @@ def test_a_second_browser_sees_the_whole_run_and_has_its_buttons(page: Page, sit
         page.until("the refusal", lambda: "'second' is being trained" in page.text("#train_lora_problems"))
         page.press("train_lora_continue")
         other.see("#train_lora_pause")
-        other.press("train_lora_discard")
-        other.driver.switch_to.alert.accept()
+        other.agree("train_lora_discard")
         page.see("#train_lora_run[data-state=finished]")
     finally:
         driver.quit()
     assert list((site.folder / "loras").glob("second*")) == []
-    assert page.driver.find_elements("css selector", "#train_lora_tag") == []
+    assert page.count("#train_lora_tag") == 0
 
 
 def test_faults_are_listed_under_the_start_button(page: Page) -> None:

@@ -5,8 +5,6 @@ import shutil
 from pathlib import Path
 
 import pytest
-from selenium.webdriver.common.by import By
-from selenium.webdriver.remote.webelement import WebElement
 
 from lib_trainer.ui.page import DEMO
 from tests.browser.conftest import Site
@@ -27,12 +25,13 @@ def pictures(site: Site) -> Path:
     return folder
 
 
-def rows(page: Page) -> list[WebElement]:
-    return page.driver.find_elements(By.CSS_SELECTOR, ".tl-losses tbody tr")
-
-
 def losses(page: Page) -> list[float]:
-    return [float(cell.text) for cell in page.driver.find_elements(By.CSS_SELECTOR, ".tl-losses td:nth-child(3)")]
+    return [float(text) for text in page.texts(".tl-losses td:nth-child(3)")]
+
+
+def open_list(page: Page) -> None:
+    page.disclose(".tl-losses summary")
+    page.until("five pictures", lambda: page.count(".tl-losses tbody tr") == 5)
 
 
 def test_what_stands_out_is_seen(page: Page, pictures: Path) -> None:
@@ -42,18 +41,16 @@ def test_what_stands_out_is_seen(page: Page, pictures: Path) -> None:
     begin(page, "losses", images=str(pictures), steps="6", epochs="0")
     page.see("#train_lora_run[data-state=finished]")
     for _ in range(2):
-        assert len(page.driver.find_elements(By.CSS_SELECTOR, ".tl-heldout circle")) >= 2
-        assert page.driver.find_elements(By.CSS_SELECTOR, ".tl-bands rect title")
-        page.see(".tl-losses summary").click()
-        page.until("five pictures", lambda: len(rows(page)) == 5)
+        assert page.count(".tl-heldout circle") >= 2
+        assert page.count(".tl-bands rect title")
+        open_list(page)
         assert losses(page) == sorted(losses(page), reverse=True)
         page.until("a thumbnail", lambda: page.driver.execute_script(
             "return document.querySelector('.tl-losses img').naturalWidth"))
         page.open()
         page.tab("tab_train_lora")
         page.see("#train_lora_run[data-state=finished]")
-    page.see(".tl-losses summary").click()
-    page.until("five pictures", lambda: len(rows(page)) == 5)
-    page.driver.find_elements(By.CSS_SELECTOR, ".tl-losses th button")[1].click()
+    open_list(page)
+    page.click(".tl-losses th:nth-child(3) button")
     page.until("the lowest first", lambda: losses(page) == sorted(losses(page)))
     assert page.complaints() == []

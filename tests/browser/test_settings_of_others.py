@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
 
 from lib_trainer.lora import file
 from tests.browser.conftest import Site
@@ -23,16 +24,16 @@ def test_a_command_fills_the_form_and_says_what_became_of_it(page: Page) -> None
     page.unfold("train_lora_group_settings")
     page.put("train_lora_import_text", COMMAND)
     page.press("train_lora_import")
-    page.until("the filled form", lambda: page.value("train_lora_rank") == "24")
-    assert (page.value("train_lora_name"), page.value("train_lora_alpha")) == ("hina", "1")
-    told = page.text("#train_lora_import_told")
+    told = page.until("what became of it", lambda: page.text("#train_lora_import_told"))
+    page.until("the filled form", lambda: [page.value(f"train_lora_{name}") for name in ("rank", "name", "alpha")] == [
+        "24", "hina", "1"])
     assert "Read as: Command line." in told
     assert "lr_scheduler = constant with lr_warmup_steps = 100" in told  # it contradicts itself
     assert "vae = 'a.pt'" in told and "Not supported (1)" in told
     assert "Defaults of sd-scripts that were taken" in told
-    heads = page.driver.find_elements(By.CSS_SELECTOR, "#train_lora_import_told details:not([open]) summary")
-    assert [head.text.partition(" (")[0] for head in heads] == ["Defaults of sd-scripts that were taken",
-                                                                "Means nothing here"]
+    heads = page.texts("#train_lora_import_told details:not([open]) summary")
+    assert [head.partition(" (")[0] for head in heads] == ["Defaults of sd-scripts that were taken",
+                                                           "Means nothing here"]
 
 
 def test_the_form_is_written_for_another_program(page: Page) -> None:
@@ -56,16 +57,15 @@ def test_a_dropped_file_and_a_lora(page: Page, site: Site, tmp_path: Path) -> No
     page.tab("tab_train_lora")
     page.unfold("train_lora_group_settings")
     page.driver.find_element(By.CSS_SELECTOR, "#train_lora_import_file input[type=file]").send_keys(str(path))
-    page.until("the dropped settings", lambda: page.value("train_lora_rank") == "5")
-    assert page.value("train_lora_name") == "dropped"
+    page.until("the dropped settings", lambda: (page.value("train_lora_rank"), page.value("train_lora_name")) == (
+        "5", "dropped"))
     file.save(site.folder / "loras" / "old.safetensors", {"a.alpha": torch.tensor(1.0)}, {
         "ss_network_dim": "7", "ss_sd_model_name": "some.safetensors", "ss_max_train_steps": "5"})
     page.open()  # the list is that of the page's start
     page.tab("tab_train_lora")
     page.unfold("train_lora_group_settings")
     name = page.value("train_lora_name")
-    page.box("train_lora_import_lora").click()
-    page.see("#train_lora_import_lora ul li[aria-label=old]").click()
+    page.put("train_lora_import_lora", "old").send_keys(Keys.ENTER)
     page.until("the LoRA's settings", lambda: page.value("train_lora_rank") == "7")
     assert page.value("train_lora_name") == name  # a record has no say in it
     assert page.complaints() == []

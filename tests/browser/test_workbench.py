@@ -29,6 +29,7 @@ def put(page: Page, name: str, text: str) -> None:
     box = page.see(f"#lora_workbench_{name}")
     box.send_keys(Keys.CONTROL, "a")
     box.send_keys(text or Keys.DELETE)
+    page.until(f"{text!r} in {name}", lambda: page.see(f"#lora_workbench_{name}").get_attribute("value") == text)
 
 
 @pytest.fixture
@@ -51,14 +52,14 @@ def test_a_difference_by_clicks(bench: Page, site: Site) -> None:
     put(bench, "lora_0", "closed")
     put(bench, "lora_1", "open")
     put(bench, "out", "eyes")
-    bench.see("#lora_workbench_difference").click()
-    bench.see("#lora_workbench_start").click()
+    bench.press("lora_workbench_difference")
+    bench.press("lora_workbench_start")
     bench.until("the tag of the new LoRA", lambda: "<lora:eyes:1>" in bench.text("#lora_workbench_file"))
     assert bench.text("#lora_workbench_table td") == "M00"
     made = load_file(site.folder / "loras" / "eyes.safetensors")
     up, down = (made[f"{LAYER}.lora_{part}.weight"].flatten(1) for part in ("up", "down"))
     assert torch.allclose(up @ down * made[f"{LAYER}.alpha"] / len(down), torch.full((64, 64), 2.0), atol=1e-5)
-    bench.see("#lora_workbench_file button").click()
+    bench.click("#lora_workbench_file button")
     bench.until("the tag in the prompt", lambda: "<lora:eyes:1>" in bench.value("txt2img_prompt"))
     assert bench.complaints() == []
 
@@ -68,18 +69,17 @@ def test_all_faults_at_once_and_a_page_that_is_reloaded(bench: Page) -> None:
     put(bench, "lora_1", "open")
     put(bench, "strength_1", "")
     put(bench, "out", "a/b")
-    bench.see("#lora_workbench_start").click()
-    told = bench.until("the faults", lambda: [one.text for one in bench.driver.find_elements(
-        By.CSS_SELECTOR, "#lora_workbench_problems .tl-error")])
-    assert len(told) == 3 and "there is no LoRA 'nobody'" in told[0] and "number 2: strength" in told[1]
+    bench.press("lora_workbench_start")
+    told = bench.until("the faults", lambda: bench.texts("#lora_workbench_problems .tl-error"))
+    assert len(told) == 3 and "there is no LoRA 'nobody'" in told[0] and "number 2: Strength" in told[1]
     assert "must not contain /" in told[2]
-    bench.see("#lora_workbench_tab_inspect").click()
+    bench.press("lora_workbench_tab_inspect")
     put(bench, "file", "open")
-    bench.see("#lora_workbench_start").click()
+    bench.press("lora_workbench_start")
     bench.until("what the file holds", lambda: "open.safetensors" in bench.text(TASK))
     bench.open()
     bench.tab("tab_lora_workbench")
-    bench.see("#lora_workbench_tab_inspect").click()
+    bench.press("lora_workbench_tab_inspect")
     bench.until("the outcome again", lambda: "open.safetensors" in bench.text(TASK))
 
 
@@ -87,15 +87,15 @@ def test_cancel_leaves_nothing(bench: Page, site: Site) -> None:
     folder = site.folder / "loras"
     stored.write(folder / "big.safetensors", stored.lora(stored.layers("sd1"), rank=64))
     before = sorted(folder.iterdir())
-    bench.see("#lora_workbench_tab_merge").click()
+    bench.press("lora_workbench_tab_merge")
     for number in range(2, 8):
-        bench.see("#lora_workbench_add").click()
+        bench.press("lora_workbench_add")
         bench.see(f"#lora_workbench_lora_{number}")
     for number in range(8):
         put(bench, f"lora_{number}", "big")
     put(bench, "out", "sum")
-    bench.see("#lora_workbench_start").click()
-    bench.see("#lora_workbench_cancel").click()
+    bench.press("lora_workbench_start")
+    bench.press("lora_workbench_cancel")
     bench.until("the end", lambda: "Cancelled; nothing half done is left." in bench.text(TASK))
     assert sorted(folder.iterdir()) == before
-    assert bench.see("#lora_workbench_start").is_enabled()
+    bench.see("#lora_workbench_start:enabled")
