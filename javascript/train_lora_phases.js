@@ -7,13 +7,14 @@
     const HEIGHT = 130, LEFT = 48, RIGHT = 10, TOP = 12, BOTTOM = 24, LOWEST = -1;
 
     /** What a part begins with; the run view's state holds these beside all that belongs to the whole training. */
-    const ofPart = () => ({
-        phase: null, started: null, step: null, points: [], stride: 1, seen: 0, previews: [], validated: [], heldOut: null,
-        bands: [], lossesAt: 0, early: "", scores: [], work: null,
-    });
+    const ofPart = () => ({ phase: null, step: null, previews: [], early: "", scores: [], work: null });
+
+    /** What a run begins with: its charts stay in sight while a part after it works on files or draws. */
+    const ofRun = () => ({ started: null, total: 0, points: [], stride: 1, seen: 0, validated: [], heldOut: null, bands: [], lossesAt: 0 });
 
     ours.phases = {
-        fresh: () => ({ part: null, parts: [], ...ofPart() }),
+        ofRun,
+        fresh: () => ({ part: null, parts: [], ...ofPart(), ...ofRun() }),
         take: {
             PhaseStarted(s, e) {
                 if (s.part) s.parts.push({ part: s.part, previews: s.previews, score: s.scores[s.scores.length - 1], early: s.early });
@@ -23,7 +24,7 @@
             WorkDone(s, e) { s.phase = null; s.work = e; },
             CopyScored(s, e) { s.scores.push({ x: e.step, score: e.score, threshold: e.threshold, scores: e.scores }); },
         },
-        draw, sheets,
+        draw, sheets, brokenOff,
     };
 
     /** The steps: those that are through, the one that runs, those to come. */
@@ -33,7 +34,7 @@
             view.phasesKey = key;
             view.phases.replaceChildren(...(s.part ? [steps(s), told(s)].filter(Boolean) : []));
         }
-        chart(view.scores, s.scores, s.step ? s.step.total : 0);
+        chart(view.scores, s.scores, s.total);
     }
 
     function steps(s) {
@@ -90,10 +91,18 @@
         node.replaceChildren(image);
     }
 
+    /** What a stop has left, and the way on: the button of the offer on the left, once that is there. */
+    function brokenOff(s) {
+        const goOn = () => { if (!ours.press("train_lora_go_on")) ours.press("train_lora_look"); };
+        return el("div", { class: "tl-note tl-warn" }, el("div", { text: s.brokenOff }),
+            !s.running && el("button", { id: "train_lora_go_on_here", type: "button", class: "tl-button tl-small", text: t("Continue this training"), onclick: goOn }));
+    }
+
     /** The previews of the part that runs, then folded those of the parts before it, the newest first. */
     function sheets(s, address) {
         const earlier = s.parts.filter((one) => one.previews.length).reverse().map((one) =>
-            el("details", { class: "tl-fold" }, el("summary", { text: `${t("Previews")}: ${t(one.part.title)}` }), ...ours.sheet(one.previews, address)));
+            el("details", { class: "tl-fold", open: one.open ? "" : false, ontoggle: (event) => { one.open = event.target.open; } }, // drawn anew, it stays open
+                el("summary", { text: `${t("Previews")}: ${t(one.part.title)}` }), ...ours.sheet(one.previews, address)));
         return [...ours.sheet(s.previews, address), ...earlier];
     }
 })();

@@ -14,17 +14,17 @@
     function fresh(id) {
         return {
             id, last: 0, running: false, name: "", paused: "", saved: [], warnings: [], finished: null, failed: null, stopping: "",
-            ...ours.phases.fresh(),
+            strip: [], brokenOff: "", ...ours.phases.fresh(),
         };
     }
 
     /** Takes one event into the state. */
     const take = {
         ...ours.phases.take,
-        Started(s, e) { s.started = e; s.name = e.name; },
+        Started(s, e) { Object.assign(s, ours.phases.ofRun(), { started: e, name: e.name }); },
         Cached(s, e) { s.phase = e; },
         Stepped(s, e) {
-            s.step = e; s.phase = null;
+            s.step = e; s.phase = null; s.total = e.total;
             if (s.seen++ % s.stride === 0) s.points.push({ x: e.step, raw: e.loss, average: e.average_loss, rates: e.lrs });
             if (s.points.length > CHART_POINTS) { s.points = s.points.filter((_, i) => i % 2 === 0); s.stride *= 2; }
         },
@@ -38,6 +38,8 @@
         LossBands(s, e) { s.bands = e.bands; s.lossesAt = e.step; },
         EndedEarly(s, e) { s.early = e.message; },
         Warned(s, e) { s.warnings.push(e.message); },
+        BrokenOff(s, e) { s.brokenOff = e.message; },
+        StrengthsDrawn(s, e) { s.strip.push(e); },
         Paused(s, e) { s.paused = e.reason; },
         Continued(s) { s.paused = ""; },
         Finished(s, e) { s.finished = e; s.paused = ""; },
@@ -98,7 +100,7 @@
         root.textContent = "";
         const part = (name) => root.appendChild(el("div", { class: "tl-" + name }));
         run.view = { root };
-        for (const name of ["head", "phases", "bar", "buttons", "message", "done", "chart", "scores", "heldout", "rates", "bands", "losses", "previews", "files", "warnings"]) {
+        for (const name of ["head", "phases", "bar", "buttons", "message", "done", "strip", "chart", "scores", "heldout", "rates", "bands", "losses", "previews", "files", "warnings"]) {
             run.view[name] = part(name);
         }
         // A chart that was drawn in a hidden tab, or before the window changed, does not have the width it is seen with.
@@ -107,12 +109,12 @@
     }
 
     function drawChart(view, s) {
-        ours.chart(view.chart, s.points, s.step ? s.step.total : 0);
-        ours.heldOutChart(view.heldout, s.validated, s.step ? s.step.total : 0);
+        ours.chart(view.chart, s.points, s.total);
+        ours.heldOutChart(view.heldout, s.validated, s.total);
         view.pictureLosses = view.pictureLosses || new ours.PictureLosses(view.losses);
         view.pictureLosses.show(s.job, s.lossesAt);
         ours.bandsChart(view.bands, s.bands, s.heldOut ? s.heldOut.by_timestep : NO_DOTS);
-        ours.ratesChart(view.rates, s.points, s.step ? s.step.total : 0);
+        ours.ratesChart(view.rates, s.points, s.total);
     }
 
     function draw() {
@@ -211,10 +213,11 @@
     const press = (id) => () => { ours.press(id); };
 
     function drawButtons(view, s) {
-        const key = [s.running, !!s.paused, s.stopping, !!s.started, document.documentElement.lang].join();
+        const goes = s.running && !s.finished && !s.failed; // the job ends a moment after the training
+        const key = [goes, !!s.paused, s.stopping, !!s.started, document.documentElement.lang].join();
         if (view.buttonsKey === key) return; // a button that is replaced under the mouse loses its click
         view.buttonsKey = key;
-        if (!s.running) return replace(view.buttons);
+        if (!goes) return replace(view.buttons);
         const button = (id, text, title, onclick, kind) =>
             el("button", { id: "train_lora_" + id, type: "button", class: "tl-button " + (kind || ""), title, onclick, text,
                 disabled: s.stopping ? "" : false });
@@ -242,6 +245,7 @@
         if (run.lost) lines.push(el("div", { class: "tl-note tl-warn", text: t("The server does not answer; trying again.") }));
         if (s.running && s.stopping) lines.push(el("div", { class: "tl-note", text: t("Stopping after the running step.") }));
         else if (s.running && s.paused) lines.push(el("div", { class: "tl-note tl-warn", text: t(s.paused) }));
+        if (s.brokenOff) lines.push(ours.phases.brokenOff(s));
         if (s.early) lines.push(el("div", { class: "tl-note", text: s.early }));
         if (s.failed) {
             const note = el("div", { class: "tl-note tl-error", role: "alert" });
@@ -274,11 +278,12 @@
     }
 
     function drawLists(view, s) {
-        const key = [s.id, s.part && s.part.place, s.previews.length, s.saved.length, s.saved[0] && s.saved[0].name, s.warnings.length, document.documentElement.lang].join();
+        const key = [s.id, s.part && s.part.place, s.previews.length, s.strip.length, s.saved.length, s.saved[0] && s.saved[0].name, s.warnings.length, document.documentElement.lang].join();
         if (view.listsKey === key) return;
         view.listsKey = key;
         const address = (file) => ours.address("preview?file=" + encodeURIComponent(file));
         const sheets = ours.phases.sheets(s, address);
+        replace(view.strip, ...ours.strip(s.strip, address));
         replace(view.previews, sheets.length && el("h4", { text: t("Previews") }), ...sheets);
         replace(view.files, s.saved.length && el("h4", { text: t("Saved files") }), s.saved.length && el("ul", {}, ...s.saved.map((file) =>
             el("li", {}, el("code", { text: file.name, title: file.file }),

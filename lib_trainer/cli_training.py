@@ -141,6 +141,10 @@ def _show(event: dict[str, Any], as_json: bool) -> None:
         print(f"copy score {event['score']:.2f} after {event['step']} steps", flush=True)
     elif kind == "WorkDone":
         print("\n".join(filter(None, [event["facts"].get("summary", ""), *event["notes"]])), flush=True)
+    elif kind == "StrengthsSheet":
+        at = ", ".join(f"{strength:g}" for strength in event["strengths"])
+        print(f"{event['pictures']} pictures of the result at the strengths {at}: {event['file'] or event['folder']}",
+              flush=True)
     elif kind in ("Cached", "Worked"):
         print(f"{event['what']}: {event['done']}/{event['total']}", flush=True)
     elif kind == "Validated":
@@ -151,5 +155,5 @@ def _show(event: dict[str, Any], as_json: bool) -> None:
     elif kind == "Finished" and event["tag"]:
         print(f"done in {event['seconds']:.0f} s; write {event['tag']} in the prompt"
               + (f", with {event['trigger']}" if event["trigger"] else ""), flush=True)
-    elif kind in ("Warned", "Paused", "EndedEarly"):
+    elif kind in ("Warned", "BrokenOff", "Paused", "EndedEarly"):
         print(event.get("message") or event["reason"], file=sys.stderr)

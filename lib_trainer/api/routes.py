@@ -151,13 +151,13 @@ def _add_status(router: APIRouter, jobs: Jobs, host: Host) -> None:
 
     @router.get("/files")
     def files(job: int = _JOB) -> dict[str, Any]:
-        """LoRA files that are there still, and previews, of the trainings of this process; `job` = of one of them."""
+        """LoRA files that are there still, previews, and pictures of finished sliders; `job` = of one training."""
         asked = [_numbered(jobs, job)] if job else jobs.history
         events = [{**event, "job": one.number} for one in asked for event in one.events()]
         gone = {(event["job"], event["name"]) for event in events if event["kind"] == "Removed"}
         events = [event for event in events if event["kind"] != "Saved" or (event["job"], event["name"]) not in gone]
         return {kind: [event for event in events if event["kind"] == wanted]
-                for kind, wanted in (("loras", "Saved"), ("previews", "Previewed"))}
+                for kind, wanted in (("loras", "Saved"), ("previews", "Previewed"), ("strengths", "StrengthsDrawn"))}
 
 
 def _add_buttons(router: APIRouter, jobs: Jobs, host: Host) -> None:

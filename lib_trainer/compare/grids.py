@@ -24,6 +24,16 @@ _BACKGROUND, _INK = "white", "black"
 _SMALLEST = 8
 
 
+def has_font() -> bool:
+    """Whether Pillow has a font for labels of any size: it is of 10.1 or later and was built with FreeType."""
+    from PIL import ImageFont
+
+    try:
+        return isinstance(ImageFont.load_default(_SMALLEST), ImageFont.FreeTypeFont)
+    except TypeError:  # an older one takes no size
+        return False
+
+
 def default_font(height: int) -> FreeTypeFont:
     """Returns the font that comes with Pillow (10.1 and later)."""
     from PIL import ImageFont

@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 from lib_trainer.blocks.values import Unreadable, looks_like_number, read_number
 from lib_trainer.errors import UserError
@@ -70,17 +71,27 @@ def load(text: str, host: Host, model: HostModel) -> tuple[list[Beneath], list[s
         UserError: one is missing, damaged or fits no layer.
     """
     members, told = [], []
-    targets = [*model.targets(), *model.other_targets()]
     for name, strength in parse(text):
         path = find_lora(name, host)
         if path is None:
             raise UserError(f"base_loras: the LoRA {name!r} has vanished; choose another one.")
-        network, unmatched = loaded.from_state(targets, file.load(path).tensors)
-        members.append(Beneath(network.to(model.device, model.compute_dtype), strength))
+        member, unmatched = of_file(path, strength, model)
+        members.append(member)
         if unmatched:
             told.append(f"{len(unmatched)} tensors of {name!r} have no place in this model and do not act, such as "
                         f"{unmatched[0]}.")
     return members, told
+
+
+def of_file(path: Path, strength: float, model: HostModel) -> tuple[Beneath, list[str]]:
+    """Loads a file for a model, inside a turn; returns it and the names of tensors that have no place.
+
+    Raises:
+        UserError: it is damaged or fits no layer.
+    """
+    targets = [*model.targets(), *model.other_targets()]
+    network, unmatched = loaded.from_state(targets, file.load(path).tensors)
+    return Beneath(network.to(model.device, model.compute_dtype), strength), unmatched
 
 
 @contextmanager

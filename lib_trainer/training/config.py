@@ -25,6 +25,7 @@ from lib_trainer.training.settings.previews import PreviewSettings
 from lib_trainer.training.settings.rates import RateSettings
 from lib_trainer.training.settings.rounds import RoundSettings
 from lib_trainer.training.settings.saving import SavingSettings
+from lib_trainer.training.settings.slider import SliderSettings
 from lib_trainer.training.settings.start import StartSettings
 from lib_trainer.training.settings.states import StateSettings
 from lib_trainer.training.settings.validation import ValidationSettings
@@ -34,8 +35,8 @@ from lib_trainer.training.settings.validation import ValidationSettings
 class TrainConfig(
     # The last base's fields come first.
     PreviewSettings, ValidationSettings, LogSettings, StateSettings, SavingSettings, MemorySettings, LossSettings,
-    RateSettings, NetworkSettings, CaptionSettings, DataSettings, ConceptSettings, CopierSettings,
-    RoundSettings, MethodSettings, StartSettings,
+    RateSettings, NetworkSettings, CaptionSettings, DataSettings, SliderSettings, ConceptSettings,
+    CopierSettings, RoundSettings, MethodSettings, StartSettings,
 ):
     """Everything a person can set. Empty text and 0 mean "automatic" only where the help says so."""
 

@@ -20,6 +20,7 @@ from lib_trainer.training.rules import (
     previews,
     rates,
     rounds,
+    slider,
     validation,
 )
 
@@ -34,6 +35,7 @@ _RULES: Rules = (
     *concepts.RULES,
     *copiers.RULES,
     *rounds.RULES,
+    *slider.RULES,
     *datasets.RULES,
     *captions.RULES,
     *network.RULES,

@@ -243,6 +243,11 @@ class Warned(Event):
 
 
 @dataclass(frozen=True)
+class BrokenOff(Warned):
+    """The person stopped what can go on later; `message` says what there is by now and how to go on."""
+
+
+@dataclass(frozen=True)
 class Paused(Event):
     """The run waits: by the person's wish or because the host's model was changed (`reason` says)."""
 

@@ -24,6 +24,9 @@ class Goal:
     changes: dict[str, Any] = field(default_factory=dict)
 
 
+SLIDER_STRENGTHS = "-1, 0, 1"
+"""What a slider is used at, its middle being the checkpoint alone: so its result is drawn at the end."""
+
 _PICTURES: dict[str, Any] = {"method": "lora", "min_timestep": 0, "max_timestep": 1000, "warmup": "0"}
 """What goals that learn pictures have in common, so that a goal for pairs or rounds leaves nothing behind."""
 
@@ -31,7 +34,7 @@ _PAIRS: dict[str, Any] = {
     "method": "addift", "epochs": 10, "batch_size": 1, "rank": 4, "alpha": 1.0, "conv_rank": 0, "blocks": "",
     "train_unet": True, "train_text_encoder": False, "reg_images": "", "validation_split": 0.0, "optimizer": "CAME",
     "optimizer_args": "", "unet_lr": "", "scheduler": "cosine_with_min_lr", "min_lr_ratio": 0.1, "noise_offset": 0.0,
-    "min_snr_gamma": 5.0, "difference_strength": 0.25,
+    "min_snr_gamma": 5.0, "difference_strength": 0.25, "slider_strengths": SLIDER_STRENGTHS,
 }
 """What goals that learn the difference of pairs have in common: the method's own numbers (its author's presets)."""
 
@@ -42,6 +45,7 @@ _COPIERS: dict[str, Any] = {
     "warmup": "0", "noise_offset": 0.0, "min_snr_gamma": 0.0, "min_timestep": 0, "max_timestep": 1000,
     "cache_latents": True, "cache_captions": True, "copier_way": "subtract", "copier_score": 0.0,
     "copier_seeds": "1, 2", "copier_every_steps": 0, "copier_reduction": "exact",
+    "slider_strengths": SLIDER_STRENGTHS,
 }
 """What goals of two copiers have in common: 192 uses of a picture in four epochs of 16 steps, as in the article."""
 
@@ -50,7 +54,7 @@ _PROMPTS: dict[str, Any] = {
     "validation_split": 0.0, "save_every_epochs": 0, "save_epoch_ratio": 0, "preview_every_epochs": 0,
     "state_every_epochs": 0, "optimizer": "AdamW", "optimizer_args": "", "unet_lr": "", "warmup": "0",
     "min_timestep": 0, "max_timestep": 1000, "concept_action": "erase", "denoising_steps": 20,
-    "denoising_guidance": 3.0, "min_snr_gamma": 0.0,
+    "denoising_guidance": 3.0, "min_snr_gamma": 0.0, "slider_strengths": SLIDER_STRENGTHS,
 }
 """What goals that learn from prompts have in common: there are no pictures by which epochs could be counted."""
 

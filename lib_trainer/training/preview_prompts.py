@@ -94,15 +94,21 @@ def prompts(config: TrainConfig) -> list[PreviewPrompt]:
     Raises:
         UserError: a line or the file cannot be read; names it.
     """
-    base = _base(config)
-    found = _file(Path(config.preview_file), base) if config.preview_file else []
-    found += [_line(line, base) for line in _lines(config.preview_prompts)]
+    like = common(config)
+    found = _file(Path(config.preview_file), like) if config.preview_file else []
+    found += [_line(line, like) for line in _lines(config.preview_prompts)]
     if not found and config.preview_like_txt2img:
-        return [PreviewPrompt(base)]
+        return [PreviewPrompt(like)]
     return found
 
 
-def _base(config: TrainConfig) -> PreviewRequest:
+def literal(caption: str) -> str:
+    """Returns a caption as a prompt that means the same: brackets are no emphasis."""
+    return re.sub(r"(?<!\\)([()\[\]])", r"\\\1", caption).strip()
+
+
+def common(config: TrainConfig) -> PreviewRequest:
+    """Returns what the settings say of every preview: all but the prompt."""
     return PreviewRequest(
         prompt="", negative=config.preview_negative, seed=config.preview_seed, steps=config.preview_steps,
         cfg=config.preview_cfg, width=config.preview_width, height=config.preview_height,

@@ -152,6 +152,16 @@ class Run:
                 yield model
 
 
+def while_paused(controls: Controls, step: int) -> Iterator[Event]:
+    """Waits while the person wants a pause; for what one process does alone."""
+    if not controls.paused:
+        return
+    yield Paused(step, "Paused. Press Continue to go on.")
+    while controls.paused:
+        controls.wait(_LOOK_AGAIN)
+    yield Continued(step)
+
+
 def patiently(controls: Controls, step: int, action: Callable[[], T]) -> Generator[Event, None, T | None]:
     """Does something that needs a turn; while the host has another model loaded, waits until it is back.
 

@@ -7,14 +7,13 @@ from pathlib import Path
 
 from lib_trainer.errors import UserError
 from lib_trainer.host import Host
+from lib_trainer.training import number_lists
 from lib_trainer.training.checks import files
 from lib_trainer.training.config import TrainConfig
 from lib_trainer.training.settings.copiers import ON_TOP
 
 BEFORE, AFTER = "before", "after"
 """The two sides of a pair, as copiers are called after them."""
-
-_GREATEST_SEED = 2**32 - 1
 
 
 def named(config: TrainConfig, side: str) -> str:
@@ -28,11 +27,7 @@ def seeds_of(config: TrainConfig) -> list[int]:
     Raises:
         UserError: there is none, or one is no seed.
     """
-    pieces = [piece for part in config.copier_seeds.replace("\n", ",").split(",") if (piece := part.strip())]
-    if not pieces or not all(piece.isdigit() and int(piece) <= _GREATEST_SEED for piece in pieces):
-        raise UserError(f"copier_seeds = {config.copier_seeds!r}: write whole numbers from 0 to {_GREATEST_SEED} with "
-                        "commas between them, such as 1, 2.")
-    return [int(piece) for piece in pieces]
+    return number_lists.seeds("copier_seeds", config.copier_seeds)
 
 
 def faults(config: TrainConfig, host: Host, own: frozenset[Path]) -> Iterator[str]:

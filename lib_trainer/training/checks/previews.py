@@ -6,6 +6,7 @@ from lib_trainer.host import Host
 from lib_trainer.training import preview_prompts
 from lib_trainer.training.checks.findings import Findings
 from lib_trainer.training.config import TrainConfig
+from lib_trainer.training.strengths import asked
 
 
 def previews(config: TrainConfig, host: Host, findings: Findings) -> None:
@@ -23,7 +24,7 @@ def previews(config: TrainConfig, host: Host, findings: Findings) -> None:
         for name in samplers if not preview_prompts.has_sampler(host, name)
     ]
     times = config.preview_every_steps or config.preview_every_epochs or config.preview_at_first
-    if found and not times:
+    if found and not times and not asked.wanted(config):
         findings.warnings.append(
             "Previews are set up, but 'Preview every N' is 0: they are drawn only when 'Sample now' is pressed."
         )

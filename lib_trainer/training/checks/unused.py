@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 from lib_trainer.training.config import TrainConfig
 from lib_trainer.training.settings.method import DIFFERENCE, INSTANT, NEEDS, PARTS
+from lib_trainer.training.strengths import asked
 
 _GROUPS = ("Data", "Captions")
 """Folds of the form that are about pictures."""
@@ -26,6 +27,12 @@ _OF_PICTURES = (
 _OF_PREVIEWS = ("preview_file", "preview_every_steps", "preview_every_epochs", "preview_at_first")
 """Copiers sample the captions of their pictures, when the settings of copiers say so."""
 
+_PROMPTS = "preview_file"
+"""The one of them that matters where the result is drawn."""
+
+_OF_STRENGTHS = ("slider_seeds", "slider_prompts")
+"""Matter where the result is drawn."""
+
 _OF_DENOISING = ("denoising_steps", "denoising_guidance")
 
 
@@ -40,14 +47,23 @@ def told(config: TrainConfig) -> list[str]:
 
 
 def _unused(config: TrainConfig) -> Iterator[dataclasses.Field[object]]:
-    without_pictures = NEEDS[config.method] == "prompts"
+    draws = asked.wanted(config)
     for field in dataclasses.fields(config):
-        group, part = field.metadata["group"], field.metadata["part"]
-        if group == "Method":
-            if (part and part not in PARTS[config.method]) or (
-                    config.method == INSTANT and field.name in _OF_DENOISING):
-                yield field
-            continue
-        of_pictures = field.name in _OF_PICTURES or (group in _GROUPS and field.name not in _OF_ALL)
-        if (without_pictures and of_pictures) or (config.method == DIFFERENCE and field.name in _OF_PREVIEWS):
+        if _is_of_others(config, field, draws) if field.metadata["group"] == "Method" else _acts_not(
+                config, field, draws):
             yield field
+
+
+def _is_of_others(config: TrainConfig, field: dataclasses.Field[object], draws: bool) -> bool:
+    """Whether a setting of the fold "Method" is for other methods, or for what is switched off."""
+    part = field.metadata["part"]
+    return bool((part and part not in PARTS[config.method]) or (
+        config.method == INSTANT and field.name in _OF_DENOISING) or (field.name in _OF_STRENGTHS and not draws))
+
+
+def _acts_not(config: TrainConfig, field: dataclasses.Field[object], draws: bool) -> bool:
+    """Whether a setting of another fold does nothing with the method."""
+    if config.method == DIFFERENCE and field.name in _OF_PREVIEWS:
+        return not (draws and field.name == _PROMPTS)
+    of_pictures = field.name in _OF_PICTURES or (field.metadata["group"] in _GROUPS and field.name not in _OF_ALL)
+    return NEEDS[config.method] == "prompts" and of_pictures

@@ -15,8 +15,9 @@ from pathlib import Path
 
 from lib_trainer.data.item import Item
 from lib_trainer.data.pairs import first_sides, second_sides
+from lib_trainer.data.plan import Plan
 from lib_trainer.errors import UserError
-from lib_trainer.host import Host
+from lib_trainer.host import Host, Lease
 from lib_trainer.lora import card, file, metadata, whole
 from lib_trainer.training.checks.copiers import AFTER, BEFORE, named, seeds_of
 from lib_trainer.training.checks.files import SUFFIX, output_folder
@@ -26,9 +27,10 @@ from lib_trainer.training.controls import Controls
 from lib_trainer.training.events import Event, Finished, Removed
 from lib_trainer.training.methods import copy_judge, difference_record, phases
 from lib_trainer.training.methods.copy_judge import CopyJudge
-from lib_trainer.training.methods.parts import Part, Trains, Works
+from lib_trainer.training.methods.parts import Part, Shows, Trains, Works
 from lib_trainer.training.methods.parts_record import PartsRecord
 from lib_trainer.training.settings.copiers import ON_TOP
+from lib_trainer.training.strengths import asked, drawing
 from lib_trainer.training.world import World
 from lib_trainer.workbench import merge
 from lib_trainer.workbench.merge import MergeOrder
@@ -42,10 +44,11 @@ _COPIERS = "copiers"
 _SAMPLES = "samples.json"
 _PRECISIONS = {"fp16": "fp16", "bf16": "bf16", "float": "fp32"}
 
-_DIFFERENCE = "difference"
+_DIFFERENCE, _SHOWN = "difference", "strengths"
 TITLES = {
     BEFORE: "Copier of the pictures before", AFTER: "Copier of the pictures after",
     ON_TOP: "The pictures after, on top of it", _DIFFERENCE: "After minus before",
+    _SHOWN: drawing.DOING,
 }
 """What the parts are called on the page."""
 
@@ -78,11 +81,12 @@ def course(
 def parts_of(config: TrainConfig, host: Host, findings: Findings, folder: Path) -> list[Part]:
     """Returns the parts of a training that lies in a folder."""
     first = _copier(config, host, findings, folder, BEFORE)
+    shown = [_shown(config, host, findings)] if asked.wanted(config) else []
     if config.copier_way == ON_TOP:
-        return [first, _on_top(config, findings, folder, first)]
+        return [first, _on_top(config, findings, folder, first), *shown]
     second = _copier(config, host, findings, folder, AFTER)
     return [first, second, Works(
-        _DIFFERENCE, TITLES[_DIFFERENCE], lambda record: _subtracted(config, host, findings, record))]
+        _DIFFERENCE, TITLES[_DIFFERENCE], lambda record: _subtracted(config, host, findings, record)), *shown]
 
 
 def _copier(config: TrainConfig, host: Host, findings: Findings, folder: Path, side: str) -> Trains:
@@ -101,6 +105,16 @@ def _on_top(config: TrainConfig, findings: Findings, folder: Path, first: Trains
     mine = _of_side(findings, second_sides)
     return Trains(AFTER, TITLES[ON_TOP], settings, mine,
                   lambda: _judge(settings, mine, first.findings))
+
+
+def _shown(config: TrainConfig, host: Host, findings: Findings) -> Shows:
+    """Pictures of the difference at its strengths, under the captions that the pictures before have."""
+    def draw(lease: Lease, record: PartsRecord, controls: Controls) -> Iterator[Event]:
+        made = record.file(AFTER if config.copier_way == ON_TOP else _DIFFERENCE)
+        result = drawing.Result(config, host, controls, lease, record.folder, made, 0)
+        yield from drawing.draw(result, Plan(findings.datasets, seed=config.seed).pictures)
+
+    return Shows(_SHOWN, TITLES[_SHOWN], config, findings, draw)
 
 
 def _sampling(config: TrainConfig, folder: Path) -> TrainConfig:

@@ -1,16 +1,19 @@
-"""What a training of several runs is made of: parts that train, and parts that work on files.
+"""What a training of several runs is made of: parts that train, that work on files, that draw what was made.
 
 A method says what its parts are (copiers and their difference; rounds and the merges between them); `phases` goes
 through them, and `parts_record` knows on the disk which are through.
 """
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from lib_trainer.host import Lease
 from lib_trainer.training.checks.findings import Findings
 from lib_trainer.training.config import TrainConfig
+from lib_trainer.training.controls import Controls
+from lib_trainer.training.events import Event
 from lib_trainer.training.methods.parts_record import PartsRecord
 from lib_trainer.training.outputs.room import Need
 from lib_trainer.training.run import Judge
@@ -56,6 +59,24 @@ class Works:
     is_lora: bool = True
 
 
-Part = Trains | Works
+@dataclass(frozen=True)
+class Shows:
+    """A part that draws what the parts before it have made; their result stays the training's.
+
+    Attributes:
+        key, title: as in `Trains`.
+        config, findings: how the model is kept meanwhile, and which one.
+        draw: draws on a lease of it, given what the earlier parts have left and the buttons; it ends early when the
+            person stops.
+    """
+
+    key: str
+    title: str
+    config: TrainConfig
+    findings: Findings
+    draw: Callable[[Lease, PartsRecord, Controls], Iterator[Event]]
+
+
+Part = Trains | Works | Shows
 Parts = Callable[[Path], Sequence[Part]]
 """From the folder of the whole training to its parts: the same ones whenever it goes on."""

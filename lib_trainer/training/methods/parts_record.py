@@ -15,7 +15,8 @@ from lib_trainer.errors import Problems, UserError
 from lib_trainer.training.checks import resume
 from lib_trainer.training.checks.findings import Findings
 from lib_trainer.training.config import TrainConfig
-from lib_trainer.training.events import Event, Removed, Warned
+from lib_trainer.training.events import Event
+from lib_trainer.training.outputs import saving
 from lib_trainer.training.resume import agreement, run_record, search, state_folder
 from lib_trainer.training.resume.run_record import RunRecord
 
@@ -127,7 +128,7 @@ class PartsRecord:
         """Throws away what the parts have written: files that are still as they wrote them."""
         for owner in (self.whole, *self._inner()):
             for path in list(map(Path, owner.files)):
-                yield from _removed(owner, path)
+                yield from saving.throw_away(owner, path)
         self.whole.done.clear()  # who goes on with it all the same must begin with the first part
         self.close()
 
@@ -154,15 +155,3 @@ def _learned(findings: Findings) -> dict[str, Any]:
     """Returns what a part was trained on, ready for JSON."""
     base = agreement.base_facts(findings.checkpoint) if findings.checkpoint else {}
     return {"pictures": agreement.pictures(findings.items), "base": base}
-
-
-def _removed(owner: RunRecord, path: Path) -> Iterator[Event]:
-    """Removes a file that is still as its run has written it."""
-    if not owner.is_own(path):
-        return
-    try:
-        path.unlink()
-    except OSError as error:
-        yield Warned(f"The file {path} stays, since it cannot be removed ({error}).")
-    else:
-        yield Removed(0, str(path), path.stem)

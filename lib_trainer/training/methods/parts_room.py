@@ -15,7 +15,7 @@ from lib_trainer.training.checks.findings import Findings
 from lib_trainer.training.controls import Controls
 from lib_trainer.training.events import Event
 from lib_trainer.training.methods.lending import Lending
-from lib_trainer.training.methods.parts import Part, Trains, Works
+from lib_trainer.training.methods.parts import Part, Shows, Trains, Works
 from lib_trainer.training.outputs import room
 from lib_trainer.training.outputs.room import Need
 from lib_trainer.training.progress import Length
@@ -41,7 +41,7 @@ def check(
     first = next(part for part in parts if isinstance(part, Trains))
     needs: list[Need] = []
     for part in parts:
-        if part.key in done:
+        if part.key in done or isinstance(part, Shows):
             continue
         if isinstance(part, Works):
             needs += part.needs

@@ -19,13 +19,24 @@ from lib_trainer.training import one_run
 from lib_trainer.training.checks.findings import Findings
 from lib_trainer.training.config import TrainConfig
 from lib_trainer.training.controls import Controls
-from lib_trainer.training.events import Continued, Event, Finished, Paused, PhaseStarted, Saved, Warned, WorkDone
+from lib_trainer.training.events import (
+    BrokenOff,
+    Continued,
+    Event,
+    Finished,
+    Paused,
+    PhaseStarted,
+    Saved,
+    Warned,
+    WorkDone,
+)
 from lib_trainer.training.methods import operation_events, parts_room
 from lib_trainer.training.methods.lending import Lending
-from lib_trainer.training.methods.parts import Part, Parts, Trains, Works
+from lib_trainer.training.methods.parts import Part, Parts, Shows, Trains, Works
 from lib_trainer.training.methods.parts_record import Done, PartsRecord
 from lib_trainer.training.outputs import job_folder, record
 from lib_trainer.training.resume import run_record
+from lib_trainer.training.strengths import drawing
 from lib_trainer.training.world import World
 from lib_trainer.workbench.operation import Outcome
 
@@ -81,6 +92,7 @@ class _Training:
         """Goes through the parts that are not done yet."""
         parts_record.begin(len(parts))
         parts_record.check_same({part.key: part.findings for part in parts if isinstance(part, Trains)})
+        makes = [part for part in parts if not isinstance(part, Shows)]
         result = ""
         for number, part in enumerate(parts, 1):
             done = parts_record.done(part.key)
@@ -88,15 +100,14 @@ class _Training:
                 titles = tuple(one.title for one in parts)
                 yield PhaseStarted(number, len(parts), part.title, str(parts_record.folder), titles)
                 yield from self._pause()
-                is_last = number == len(parts)
-                done = yield from self._do(part, parts_record, is_last)
+                done = yield from self._do(part, parts_record, part is makes[-1])
             if done is None:
-                yield from self._broken_off(parts_record, part, number, len(parts), began)
+                yield from self._broken_off(parts_record, part, (number, len(parts)), began, result)
                 return
             self.steps += done.steps
-            result = done.file
+            result = done.file or result
         parts_record.close()
-        last = parts[-1]
+        last = makes[-1]
         yield self.ended(began, result, is_lora=isinstance(last, Trains) or last.is_lora)
 
     def once(self, events: Iterator[Event]) -> Iterator[Event]:
@@ -124,6 +135,8 @@ class _Training:
             return None
         if isinstance(part, Works):
             return (yield from self._work(part, parts_record, is_last))
+        if isinstance(part, Shows):
+            return (yield from self._show(part, parts_record))
         return (yield from self._train(part, parts_record, is_last))
 
     def _train(self, part: Trains, parts_record: PartsRecord, is_last: bool) -> Generator[Event, None, Done | None]:
@@ -162,16 +175,34 @@ class _Training:
             yield Saved(self.steps, 0, file, outcome.file.stem, final=True)
         return done
 
+    def _show(self, part: Shows, parts_record: PartsRecord) -> Generator[Event, None, Done | None]:
+        """Draws in one process."""
+        if self.world.is_main:
+            yield from part.draw(self.lending.lease(part.config, part.findings), parts_record, self.controls)
+        return None if self.controls.stopping else parts_record.add(part.key, Done("", 0))
+
     def _broken_off(
-        self, parts_record: PartsRecord, part: Part, number: int, of: int, began: float
+        self, parts_record: PartsRecord, part: Part, place: tuple[int, int], began: float, result: str
     ) -> Iterator[Event]:
-        """The person stopped: either all is thrown away, or it may go on later."""
+        """The person stopped: either all is thrown away, or it may go on later; a result that was made stays.
+
+        Args:
+            parts_record, part: the training's, and where it was.
+            place: the part's number from 1, and how many there are.
+            began: as in `course`.
+            result: the file that is whole already.
+        """
+        number, of = place
+        kept = ""
         if self.controls.stopping == "discard":
             yield from parts_record.discard()
+        elif isinstance(part, Shows):
+            kept = result
+            yield BrokenOff(drawing.broken_off(self.config.name))
         else:
-            yield Warned(f"Stopped in part {number} of {of} ({part.title}), so {self.config.name!r} is not what it is "
-                         "meant to be yet: 'Continue this training', or resume = auto, goes on from here.")
-        yield self.ended(began, "", stopped=True)
+            yield BrokenOff(f"Stopped in part {number} of {of} ({part.title}), so {self.config.name!r} is not what it "
+                            "is meant to be yet: 'Continue this training', or resume = auto, goes on from here.")
+        yield self.ended(began, kept, stopped=True)
 
     def ended(self, began: float, file: str, stopped: bool = False, is_lora: bool = True) -> Finished:
         """Returns the end of the whole; only a LoRA has a tag."""

@@ -10,11 +10,13 @@ from lib_trainer.lora import card
 from lib_trainer.training import previews
 from lib_trainer.training.checks.files import SUFFIX, output_folder
 from lib_trainer.training.config import TrainConfig
-from lib_trainer.training.events import Event, Finished, Warned
+from lib_trainer.training.events import BrokenOff, Event, Finished, StateSaved, Warned
 from lib_trainer.training.learning.learner import Learner
 from lib_trainer.training.outputs import record, saving
 from lib_trainer.training.resume import states
 from lib_trainer.training.run import Run
+from lib_trainer.training.strengths import asked, drawing
+from lib_trainer.training.strengths.events import StrengthsDrawn
 
 
 def finish(run: Run, learner: Learner, began: float) -> Iterator[Event]:
@@ -34,11 +36,23 @@ def finish(run: Run, learner: Learner, began: float) -> Iterator[Event]:
         return
     if run.config.state_at_end or (stopped and states.switched_on(run.config)):
         yield from states.save(run)
+    draws = asked.wanted(run.config) and not stopped and run.world.is_main
+    if draws:  # one to go on from while the result is drawn
+        yield from (event for event in states.save(run, prune=False) if not isinstance(event, StateSaved))
     with learner.evaluating():
         yield from saving.save(run, run.config.name, final=True)
         if run.step == run.length.total and previews.due(run):
             yield from previews.draw(run)
     path: Path = output_folder(run.config, run.host) / f"{run.config.name}{SUFFIX}"
+    if draws:
+        yield from _shown(run, path)
+        stopped = bool(run.controls.stopping)
+    if run.controls.stopping == "discard" and run.world.is_main:
+        states.remove(run)
+        run.record.close(run.folder)
+        yield from saving.throw_away(run.record, path, run.step)
+        yield nothing(run.config, began, True, run.step)
+        return
     if run.world.is_main:
         if run.is_result:
             yield from _card(run, path)
@@ -48,6 +62,19 @@ def finish(run: Run, learner: Learner, began: float) -> Iterator[Event]:
         step=run.step, file=str(path), name=run.config.name, tag=record.prompt_tag(run.config.name),
         trigger=record.trigger_words(run.config, run.items), stopped=stopped, seconds=time.monotonic() - began,
     )
+
+
+def _shown(run: Run, path: Path) -> Iterator[Event]:
+    """Draws the result; the state from which a stopped run goes on drawing is of no use when all is drawn."""
+    result = drawing.Result(run.config, run.host, run.controls, run.lease, run.folder, path, run.step)
+    for event in drawing.draw(result, run.plan.pictures):
+        if isinstance(event, StrengthsDrawn) and run.preview is None:
+            run.preview = drawing.strongest(event)
+        yield event
+    if run.controls.stopping == "save":
+        yield BrokenOff(drawing.broken_off(run.config.name))
+    elif not run.config.state_at_end:
+        states.remove(run)
 
 
 def _card(run: Run, path: Path) -> Iterator[Event]:

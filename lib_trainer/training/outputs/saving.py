@@ -18,6 +18,7 @@ from lib_trainer.training.checks.files import SUFFIX, output_folder
 from lib_trainer.training.config import TrainConfig
 from lib_trainer.training.events import Continued, Event, Paused, Removed, Saved, Warned
 from lib_trainer.training.outputs import record
+from lib_trainer.training.resume.run_record import RunRecord
 from lib_trainer.training.run import Run
 from lib_trainer.training.statistics import diagnosis
 
@@ -95,6 +96,22 @@ def save(run: Run, name: str, final: bool = False) -> Iterator[Event]:
     yield from _prune(run, path.parent)
     run.host.lora_saved(path)
     yield Saved(run.step, run.epoch, str(path), name, final)
+
+
+def throw_away(owner: RunRecord, path: Path, step: int = 0) -> Iterator[Event]:
+    """Removes a file that is still as its run has written it.
+
+    Args:
+        owner: the record of the run. path: the file. step: updates done, for the event.
+    """
+    if not owner.is_own(path):
+        return
+    try:
+        path.unlink()
+    except OSError as error:
+        yield Warned(f"The file {path} stays, since it cannot be removed ({error}).")
+    else:
+        yield Removed(step, str(path), path.stem)
 
 
 def _prune(run: Run, folder: Path) -> Iterator[Event]:

@@ -34,6 +34,7 @@ _FREE = frozenset({
     "vae_batch_size", "offload", "attention", "compile",
     # How often it is looked at.
     "validate_every_steps", "validate_every_epochs", "max_validation_steps", "early_stopping",
+    "slider_strengths", "slider_seeds", "slider_prompts",
 })
 _UNTOLD = frozenset({"resume"})
 """Differs by nature."""

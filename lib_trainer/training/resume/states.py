@@ -5,6 +5,7 @@ on from it has nothing to do again. One that cannot be written is told and does 
 """
 from __future__ import annotations
 
+import contextlib
 import platform
 import time
 from collections.abc import Iterator, Sequence
@@ -26,6 +27,7 @@ from lib_trainer.training.resume.state_folder import State
 from lib_trainer.training.resume.stateful import Stateful
 from lib_trainer.training.run import Run
 from lib_trainer.training.statistics import diagnosis
+from lib_trainer.training.strengths import asked
 
 
 def switched_on(config: TrainConfig) -> bool:
@@ -37,7 +39,7 @@ def switched_on(config: TrainConfig) -> bool:
 def most(config: TrainConfig, length: Length) -> int:
     """Returns how many states of a run lie on the disk at once, at most."""
     if not switched_on(config):
-        return 0
+        return int(asked.wanted(config))  # while its result is drawn
     if config.keep_states:
         return config.keep_states + 1  # the new one is whole before the oldest goes
     by_step = length.total // config.state_every_steps if config.state_every_steps else 0
@@ -55,8 +57,13 @@ def due(run: Run) -> bool:
     return bool(by_step or by_epoch or by_time)
 
 
-def save(run: Run) -> Iterator[Event]:
-    """Writes a state unless this update has one, and removes those that are too many; rank 0 alone writes."""
+def save(run: Run, prune: bool = True) -> Iterator[Event]:
+    """Writes a state unless this update has one; rank 0 alone writes.
+
+    Args:
+        run: the run.
+        prune: whether states that are too many are removed; not for one that itself goes in a moment.
+    """
     if run.state_step == run.step or run.step == 0 or not run.world.is_main:
         return
     folder = run.folder / state_folder.folder_name(run.config.name, run.step)
@@ -70,8 +77,15 @@ def save(run: Run) -> Iterator[Event]:
     finally:
         run.state_written_at = time.monotonic()
     run.state_step = run.step
-    _prune(run)
+    if prune:
+        _prune(run)
     yield StateSaved(run.step, str(folder), folder.name)
+
+
+def remove(run: Run) -> None:
+    """Removes the state of the present update, if it has one."""
+    with contextlib.suppress(UserError, OSError):
+        state_folder.remove(state_folder.read(run.folder / state_folder.folder_name(run.config.name, run.step)))
 
 
 def _prune(run: Run) -> None:

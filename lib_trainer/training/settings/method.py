@@ -7,6 +7,7 @@ from lib_trainer.training.settings.concepts import PROMPTS
 from lib_trainer.training.settings.copiers import COPIERS
 from lib_trainer.training.settings.declare import setting
 from lib_trainer.training.settings.rounds import ROUNDS
+from lib_trainer.training.settings.slider import SLIDER
 
 METHODS = ("lora", "addift", "difference", "leco", "ileco", "relora")
 """Names of the methods; what they do is in `training/methods/registry.py`."""
@@ -31,8 +32,8 @@ NEEDS: dict[str, str] = {"lora": "pictures", "addift": "pairs", "difference": "p
 """What a method learns from: "pictures", "pairs" of them, or "prompts"."""
 
 PARTS: dict[str, tuple[str, ...]] = {
-    "lora": (), "addift": (PAIRS, ADDIFT), "difference": (PAIRS, COPIERS), "leco": (PROMPTS,), "ileco": (PROMPTS,),
-    "relora": (ROUNDS,)}
+    "lora": (), "addift": (PAIRS, ADDIFT, SLIDER), "difference": (PAIRS, COPIERS, SLIDER), "leco": (PROMPTS, SLIDER),
+    "ileco": (PROMPTS, SLIDER), "relora": (ROUNDS,)}
 """The parts of the fold that belong to a method; those of other methods do nothing in it."""
 
 

@@ -22,6 +22,7 @@ from lib_trainer.training.methods import difference
 from lib_trainer.training.methods.copy_judge import CopyJudge
 from lib_trainer.training.methods.parts import Trains
 from lib_trainer.training.resume import search
+from lib_trainer.training.strengths.events import StrengthsDrawn
 from tests.training.runs import of, same_tensors, tensors, train
 
 Make = Callable[..., TrainConfig]
@@ -106,6 +107,26 @@ def test_a_second_picture_of_another_size_has_the_bucket_of_the_first(
         Image.new("RGB", (64, 64), (200, 60, 60)).save(pairs / f"{name}_after.png")
     train(make(keep_copiers=True, resolution="128", bucket_no_upscale=True), host)
     assert same_tensors(tensors(host, "light-before"), tensors(host, "light-after"))
+
+
+def test_the_difference_is_drawn_as_the_last_part(host: StandaloneHost, make: Make) -> None:
+    """A stop in it leaves the difference, and going on draws what is missing."""
+    drawn = {"slider_strengths": "-1, 1", "slider_seeds": "3", "preview_steps": 1}
+    controls = Controls()
+    events = train(make(**drawn), host, lambda event: controls.stop() if isinstance(event, StrengthsDrawn) else None,
+                   controls)
+    assert [one.title for one in of(ev.PhaseStarted, events)][2:] == ["After minus before", "Pictures of the result"]
+    [row] = of(StrengthsDrawn, events)
+    assert (row.prompt, row.seed, row.strengths) == (r"square \(on\) a", 3, [-1.0, 1.0])
+    finished = events[-1]
+    assert isinstance(finished, ev.Finished) and finished.stopped and finished.tag == "<lora:light:1>"
+    assert any("only pictures of it are missing" in one.message for one in of(ev.Warned, events))
+    assert loras(host) == ["light.json", "light.safetensors"]
+    again = train(make(resume="auto", **drawn), host)
+    assert [one.place for one in of(ev.PhaseStarted, again)] == [4] and not of(ev.Stepped, again)
+    assert [row.prompt for row in of(StrengthsDrawn, again)] == [r"square \(on\) a", r"square \(on\) b"]
+    assert isinstance(again[-1], ev.Finished) and again[-1].file and not again[-1].stopped
+    assert search.interrupted(host.paths) is None
 
 
 def scored(events: list[ev.Event]) -> None:
