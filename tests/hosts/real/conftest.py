@@ -25,6 +25,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--host-python", type=Path, help="Python of the WebUI's environment")
     group.addoption("--models", type=Path, help="folder of checkpoints; the first by name is used, SDXL last")
     group.addoption("--host-flags", default=" ".join(server.FULL_PRECISION), help="further flags of the WebUI")
+    group.addoption("--faults", type=int, default=20, help="at how many random points a training is broken")
     group.addoption("--traintrain", type=Path, help="folder of sd-webui-traintrain, for the comparison")
     group.addoption("--traintrain-packages", type=Path, help="folder of packages that only the peer needs")
     group.addoption("--block-weight", type=Path, help="folder of sd-webui-lora-block-weight, for the comparison")

@@ -17,7 +17,6 @@ from tests.hosts.real.server import Server
 from tests.hosts.real.training import PREFIX
 
 PROMPT = "1girl, blue background"
-FAULTS = 20
 SLACK = 0.3
 """Seconds for a request to get to the host and for the host to get from its queue lock to its scripts."""
 
@@ -61,13 +60,13 @@ def test_a_lora_of_the_last_picture_is_taken_out_first(host: Server, pictures: P
 
 
 def test_faults_in_every_phase_leave_the_model_as_it_was(
-    host: Server, pictures: Path, record_property: Any
+    host: Server, pictures: Path, record_property: Any, pytestconfig: pytest.Config
 ) -> None:
     before, model = host.draw(PROMPT, steps=2), model_state.whole(host)
     points = _count_points(host, pictures)
     rng = random.Random(3)
     hits = []
-    for number in range(FAULTS):
+    for number in range(pytestconfig.getoption("--faults")):
         kind = ("error", "stop", "memory", "backward", "disk")[number % 5]
         at = rng.randrange(1, points // 2 if kind == "backward" else points)  # a backward pass must come after it
         hits.append(_break(host, pictures, at, kind))
