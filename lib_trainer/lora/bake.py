@@ -108,7 +108,7 @@ def _baked_layer(
         return {}
     if _is_multiple(parts):
         baked.scaled.append(layer)
-        return {part: _times(tensor, factor, f"{layer}.{part}") if part in _scaled_parts(parts) else tensor
+        return {part: _times(tensor, factor, f"{layer}.{part}") if part in multiplied_parts(parts) else tensor
                 for part, tensor in parts.items()}
     assert base is not None  # refused before
     baked.rewritten.append(layer)
@@ -125,7 +125,8 @@ def _is_multiple(parts: Mapping[str, Tensor]) -> bool:
     return bool(algorithm.scaled) and registry.DORA_SCALE not in parts
 
 
-def _scaled_parts(parts: Mapping[str, Tensor]) -> set[str]:
+def multiplied_parts(parts: Mapping[str, Tensor]) -> set[str]:
+    """Returns the tensors of a layer that are multiplied to multiply its change."""
     algorithm = registry.find(parts)
     own = next((names for names in algorithm.scaled if all(name in parts for name in names)), ()) if algorithm else ()
     return {*own, *registry.BIASES, layer_parts.BIAS, "bias_values"}

@@ -68,12 +68,15 @@ def of_factors(up: Tensor, down: Tensor) -> Decomposed:
         up: (outputs, r), any float dtype. down: (r, inputs), on the same device.
 
     Returns:
-        k = min(outputs, r, inputs) directions.
+        k = min(outputs, r, inputs) directions. Values that are rounding beside what was added up are 0: of A - A
+        nothing is left.
     """
-    left, left_core = torch.linalg.qr(up.double())
-    right, right_core = torch.linalg.qr(down.double().T)
+    up, down = up.double(), down.double()
+    left, left_core = torch.linalg.qr(up)
+    right, right_core = torch.linalg.qr(down.T)
     core_left, values, core_right = torch.linalg.svd(left_core @ right_core.T, full_matrices=False)
-    return Decomposed(left @ core_left, values, core_right @ right.T)
+    added = (up.norm(dim=0) * down.norm(dim=1)).sum()  # the size of what may have cancelled out, rank by rank
+    return Decomposed(left @ core_left, values * (values > _NOISE * added), core_right @ right.T)
 
 
 def of_matrix(matrix: Tensor, most_rank: int | None = None) -> Decomposed:

@@ -110,6 +110,7 @@ def run(order: ExtractOrder) -> Operation:
         beyond = yield from extracted.beyond(both.base, both.tuned, both.layers, set(chosen))
         told = extracted.metadata(order.base.stem, order.tuned.stem, order.out.stem, both.family, {
             **both.base.metadata, **both.tuned.metadata})
+    written.refuse("The difference", found.layers, order.precision)
     if not found.layers:
         raise UserError(f"'{order.tuned.name}' and '{order.base.name}' do not differ in any layer that a LoRA can "
                         f"change{_beyond(beyond)}, so nothing was written. Choose two checkpoints, one made from the "

@@ -16,11 +16,11 @@ import torch
 
 from lib_trainer.blocks.elements import NO_ELEMENTS, Elements
 from lib_trainer.blocks.presets import Presets
-from lib_trainer.errors import Lacking, Problems
+from lib_trainer.errors import Lacking, Problems, UserError
 from lib_trainer.lora import base_weights, checkpoint_layers, metadata
 from lib_trainer.lora.bake import BaseWeight
 from lib_trainer.lora.checkpoint_layers import FAMILIES
-from lib_trainer.workbench import factors, kernels, layer_sum, new_lora, record, report, summands, written
+from lib_trainer.workbench import factors, kept_kind, kernels, layer_sum, new_lora, record, report, summands, written
 from lib_trainer.workbench.decomposition import device_of
 from lib_trainer.workbench.layer_sum import Weighted
 from lib_trainer.workbench.operation import Operation, Outcome, Progress
@@ -74,12 +74,16 @@ def run(order: MergeOrder) -> Operation:
     summands.check(added, order.base)
     with ExitStack() as stack:
         base = _opened(stack, order.base, family, added)
-        layers = yield from _layers(order, added, family, base, device)
+        layers, gone = yield from _layers(order, added, family, base, device)
+    written.refuse("The sum", layers, order.precision)
+    if not layers:
+        raise UserError(f"The LoRAs take each other away: in all {len(gone)} layers nothing is left of the sum but "
+                        "rounding, so nothing was written. Choose other LoRAs or strengths.")
     carried, notes = ({}, _left_behind(added)) if order.shuffle else summands.embeddings(added)
     tensors = {f"{layer.name}.{part}": tensor for layer in layers for part, tensor in layer.tensors.items()} | carried
     yield Progress(1, 1, "Writing")
     new_lora.save(order.out, tensors, _record(order, added, layers, family))
-    return _outcome(order, added, layers, family, notes)
+    return _outcome(order, added, layers, family, notes + _gone(gone))
 
 
 def _check(order: MergeOrder) -> None:
@@ -114,17 +118,40 @@ def _opened(
 
 def _layers(
     order: MergeOrder, added: Sequence[Summand], family: str | None, base: BaseWeight | None, device: torch.device
-) -> Generator[Progress, None, list[Written]]:
-    """Adds up layer by layer."""
+) -> Generator[Progress, None, tuple[list[Written], list[str]]]:
+    """Adds up layer by layer; returns the layers, and the names of those in which nothing is left."""
     style = Style(order.reduction, written.DTYPES[order.precision], order.shuffle, order.seed)
     names = list(dict.fromkeys(layer for summand in added for layer in summand.acting()))
-    layers = []
+    layers, gone = [], []
     for number, name in enumerate(names):
         yield Progress(number, len(names), "Adding up")
-        parts = [Weighted(factors.term(name, summand.layers[name], base, device), summand.factors[name], summand.name)
-                 for summand in added if summand.factors.get(name, 0.0) != 0.0]
-        layers.append(written.write(layer_sum.add(name, parts, kernels.kernel_of(name, family)), style))
-    return layers
+        layer = _layer(name, summands.together(name, added), style, base, device, family)
+        if layer is None or layer.is_nothing:
+            gone.append(name)
+        else:
+            layers.append(layer)
+    return layers, gone
+
+
+def _layer(
+    name: str, acting: Sequence[tuple[Summand, float]], style: Style, base: BaseWeight | None, device: torch.device,
+    family: str | None,
+) -> Written | None:
+    """Returns a layer of the sum; None where the strengths of its LoRAs add up to nothing."""
+    if not acting:
+        return None
+    first, factor = acting[0]
+    if len(acting) == 1 and style.keeps_kinds and kept_kind.keeps(first.layers[name]):
+        return kept_kind.write(name, first.layers[name], factor, style)
+    parts = [Weighted(factors.term(name, summand.layers[name], base, device), factor, summand.name)
+             for summand, factor in acting]
+    return written.write(layer_sum.add(name, parts, kernels.kernel_of(name, family)), style)
+
+
+def _gone(layers: Sequence[str]) -> list[str]:
+    """Says which layers are left out because what is added up takes each other away."""
+    return [f"{len(layers)} layers in which the LoRAs take each other away are left out, such as '{layers[0]}'."
+            ] if layers else []
 
 
 def _record(

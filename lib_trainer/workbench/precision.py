@@ -134,11 +134,24 @@ def refuse(source: Path, rounded: Rounded, precision: str) -> None:
     Raises:
         Problems: there are some.
     """
-    if rounded.too_great:
-        told = [f"{name} (up to {size:g})" for name, size in rounded.too_great.items()]
+    refuse_too_great(f"'{source.name}'", rounded.too_great, precision)
+
+
+def refuse_too_great(whose: str, too_great: Mapping[str, float], precision: str) -> None:
+    """Tells tensors that a precision does not hold.
+
+    Args:
+        whose: what they belong to. too_great: the greatest number of each, by name. precision: as a person says it.
+
+    Raises:
+        Problems: there are some.
+    """
+    if too_great:
+        told = [f"{name} (up to {size:g})" for name, size in too_great.items()]
         more = [f"... and {len(told) - _SHOWN} more."] if len(told) > _SHOWN else []
-        raise Problems([f"'{source.name}' has {len(told)} tensors with numbers that are too great for {precision}, and "
-                        "nothing was written. Choose bf16 or fp32.", *told[:_SHOWN], *more])
+        better = {"fp16": "Choose bf16 or fp32.", "bf16": "Choose fp32."}.get(precision, "Choose lower strengths.")
+        raise Problems([f"{whose} has {len(told)} tensors with numbers that are too great for {precision}, and nothing "
+                        f"was written. {better}", *told[:_SHOWN], *more])
 
 
 def summary(out: Path, rounded: Rounded, precision: str) -> str:

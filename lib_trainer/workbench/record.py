@@ -34,7 +34,9 @@ def network(layers: Iterable[Written]) -> dict[str, str]:
     conv = {layer.rank for layer in layers if layer.rank and layer.is_conv}
     plain = {layer.rank for layer in layers if layer.rank and not layer.is_conv} or conv
     is_plain_lora = all(layer.rank and not {"diff_b", "b_norm"} & layer.tensors.keys() for layer in layers)
-    arguments = {} if is_plain_lora else {"algo": "locon" if plain else "full"}
+    kinds = {layer.kind for layer in layers}
+    arguments = {} if is_plain_lora else {"algo": kinds.pop() if len(kinds) == 1 and "" not in kinds else
+                                          "locon" if plain else "full"}
     if conv:
         arguments |= {"conv_dim": _rank(conv), "conv_alpha": _alpha(conv)}
     found = {"ss_network_module": "networks.lora" if is_plain_lora else "lycoris.kohya"}

@@ -76,5 +76,7 @@ def summary(name: str, layers: Sequence[Written], size: int) -> str:
     told = facts(layers, size)
     rank = f" of rank {told['rank']}" if told["rank"] else ""
     full = f", {told['as_difference']} of them as full differences" if told["as_difference"] else ""
+    if kinds := [layer.kind for layer in layers if layer.kind]:
+        full += f", {len(kinds)} of the kind {' and '.join(sorted(set(kinds)))} as they were"
     kept = f"; {told['retained']:.2%} of the energy is kept" if told["retained"] < 1 else ""
     return f"{name}: {size / 1e6:.1f} MB, {told['layers']} layers{rank}{full}{kept}."

@@ -63,6 +63,7 @@ def run(order: ResizeOrder) -> Operation:
     with ExitStack() as stack:
         base = _opened(stack, order.base, lora) if order.base and dependent else None
         layers = yield from _layers(order, lora, grouped, stays, base)
+    written.refuse("The resized LoRA", layers, order.precision)
     if not any(layer.rank for layer in layers):
         raise Lacking("base", [f"'{order.source.name}' has no layer whose rank could be changed without the base "
                                "checkpoint. Name the one that it was trained on, or choose another LoRA."])

@@ -128,6 +128,19 @@ def check(summands: Sequence[Summand], base: Path | None) -> None:
         raise Lacking("base", faults)
 
 
+def together(layer: str, summands: Sequence[Summand]) -> list[tuple[Summand, float]]:
+    """Returns the LoRAs that act on a layer, each with its factor; a file that is named twice counts once, with the sum
+    of its factors, and not at all where that is 0.
+    """
+    found: dict[str, tuple[Summand, float]] = {}
+    for number, summand in enumerate(summands):
+        factor = summand.factors.get(layer, 0.0)
+        if factor != 0.0:
+            same = summand.lora.model_hash or str(number)
+            found[same] = (summand, factor + (found[same][1] if same in found else 0.0))
+    return [(summand, factor) for summand, factor in found.values() if factor != 0.0]
+
+
 def need_base(summands: Sequence[Summand]) -> bool:
     """Whether what a layer of the sum does depends on the base model's weights."""
     return any(factors.needs_base(summand.layers[layer]) for summand in summands for layer in summand.acting())

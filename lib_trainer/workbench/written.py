@@ -11,13 +11,13 @@ the same sum give the same file.
 """
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
 
 from lib_trainer import seeds
-from lib_trainer.errors import UserError
 from lib_trainer.lora import keys
 from lib_trainer.workbench.decomposition import (
     Decomposed,
@@ -28,6 +28,7 @@ from lib_trainer.workbench.decomposition import (
     rank_of,
 )
 from lib_trainer.workbench.layer_sum import LayerSum
+from lib_trainer.workbench.precision import refuse_too_great
 from lib_trainer.workbench.reduction import EXACT, Reduction
 
 DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
@@ -55,6 +56,11 @@ class Style:
     shuffle: bool = False
     seed: int = 0
 
+    @property
+    def keeps_kinds(self) -> bool:
+        """Whether a layer may stay of the kind that it is: nothing is to be mixed or reduced."""
+        return self.reduction.kind == EXACT and not self.shuffle
+
 
 @dataclass(frozen=True)
 class Written:
@@ -69,6 +75,9 @@ class Written:
             where nothing was decomposed, so nothing was left out.
         vanished: numbers that were not 0 and are, by rounding to the file's dtype.
         lost: whether a whole tensor became 0 so, and with it what the layer does; then `kept` is 0.
+        too_great: by part, the greatest number of tensors that the dtype does not hold; the file cannot be written.
+        kind: the algorithm, where the layer kept its own.
+        is_nothing: whether the layer was 0 before any rounding: what was added up takes each other away.
     """
 
     name: str
@@ -79,6 +88,9 @@ class Written:
     total: float = 0.0
     vanished: int = 0
     lost: bool = False
+    too_great: dict[str, float] = field(default_factory=dict)
+    kind: str = ""
+    is_nothing: bool = False
 
 
 @dataclass(frozen=True)
@@ -92,21 +104,43 @@ class _Thin:
 
 
 def write(layer: LayerSum, style: Style) -> Written:
-    """Returns a layer as a file has it.
-
-    Raises:
-        UserError: a number is too great for the dtype.
-    """
+    """Returns a layer as a file has it; what its dtype does not hold is told in it (`refuse`)."""
     thin = _thin(layer, style) if len(layer.shape) > 1 else None
     tensors = (_as_difference(layer) if thin is None else _as_lora(layer, thin)) | _beside(layer)
-    found = {part: stored(tensor, style.dtype, f"{layer.name}.{part}") for part, tensor in tensors.items()}
-    gone = {part: _nonzero(tensor) - _nonzero(found[part]) for part, tensor in tensors.items()}
-    vanished, lost = sum(gone.values()), any(gone[part] and not found[part].any() for part in found)
+    found = replace(rounded(layer.name, tensors, style.dtype), is_conv=layer.is_conv)
     if thin is None:
-        return Written(layer.name, found, None, layer.is_conv, vanished=vanished, lost=lost)
+        return found
     rank = thin.up.shape[1]
-    return Written(layer.name, {keys.ALPHA: torch.tensor(float(rank)), **found}, rank, layer.is_conv,
-                   0.0 if lost else thin.kept, thin.total, vanished, lost)
+    return replace(found, tensors={keys.ALPHA: torch.tensor(float(rank)), **found.tensors}, rank=rank,
+                   kept=0.0 if found.lost else thin.kept, total=thin.total)
+
+
+def rounded(name: str, tensors: Mapping[str, Tensor], dtype: torch.dtype) -> Written:
+    """Returns tensors as the file holds them: on the CPU, rounded once from double precision, and what that cost.
+
+    Args:
+        name: the layer's. tensors: by part, float64. dtype: the file's.
+    """
+    found = {part: tensor.to("cpu", dtype).contiguous() for part, tensor in tensors.items()}
+    gone = {part: _nonzero(tensor) - _nonzero(found[part]) for part, tensor in tensors.items()}
+    too_great = {part: float(tensors[part].abs().max()) for part in found if not bool(found[part].isfinite().all())}
+    return Written(
+        name, found, None, is_conv=False, vanished=sum(gone.values()), too_great=too_great,
+        lost=any(gone[part] and not found[part].any() for part in found),
+        is_nothing=not any(_nonzero(tensor) for tensor in tensors.values()))
+
+
+def refuse(whose: str, layers: Iterable[Written], precision: str) -> None:
+    """Tells every tensor that the precision does not hold, before a file is written.
+
+    Args:
+        whose: what the tensors belong to, for the sentence. layers: of the file. precision: as a person says it.
+
+    Raises:
+        Problems: there are some.
+    """
+    refuse_too_great(whose, {f"{layer.name}.{part}": size for layer in layers
+                             for part, size in layer.too_great.items()}, precision)
 
 
 def _nonzero(tensor: Tensor) -> int:
@@ -165,19 +199,3 @@ def _beside(layer: LayerSum) -> dict[str, Tensor]:
     if layer.bias is None:
         return {}
     return {"b_norm" if layer.is_norm else "diff_b": layer.bias}
-
-
-def stored(tensor: Tensor, dtype: torch.dtype, name: str) -> Tensor:
-    """Returns a tensor as the file holds it: on the CPU, rounded once from double precision.
-
-    Args:
-        tensor: float64. dtype: the file's. name: the tensor's, for the sentence.
-
-    Raises:
-        UserError: a number is too great for the dtype.
-    """
-    rounded = tensor.to("cpu", dtype).contiguous()
-    if not bool(rounded.isfinite().all()):
-        raise UserError(f"The tensor '{name}' has numbers (up to {float(tensor.abs().max()):g}) that are too great for "
-                        f"{str(dtype).removeprefix('torch.')}. Choose the precision bf16 or fp32.")
-    return rounded

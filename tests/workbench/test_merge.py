@@ -10,9 +10,10 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from lib_trainer.errors import UserError
+from lib_trainer.errors import Problems, UserError
 from lib_trainer.lora import file
 from lib_trainer.workbench import merge
+from lib_trainer.workbench.decomposition import of_factors
 from lib_trainer.workbench.merge import MergeOrder
 from lib_trainer.workbench.operation import Cancelled, finish
 from lib_trainer.workbench.reduction import Reduction
@@ -78,6 +79,51 @@ def test_what_is_added_and_taken_away_again_leaves_the_first(
     merged(folder / "ab.safetensors", a, Source(b, strength))
     back, _ = merged(folder / "back.safetensors", Source(folder / "ab.safetensors"), Source(b, -strength))
     assert error(back, summed((1.0, plain(first, 2.0, 1)))) < EXACT * (1 + abs(strength)) * 2
+
+
+@pytest.mark.parametrize("kind", [
+    kind for kind in ALL_KINDS if kind.startswith(("loha", "lokr")) and "dora" not in kind])
+@pytest.mark.parametrize("strength", [0.7, -1.0])
+def test_a_layer_of_one_lora_alone_keeps_its_kind(tmp_path: Path, kind: str, strength: float) -> None:
+    one, beside = drawn(kind), plain(2, 3.0, 9, [ATTENTION])
+    alone = {name: tensor for name, tensor in one.items() if not name.startswith(ATTENTION)}
+    tensors, outcome = merged(
+        tmp_path / "s.safetensors", Source(written(tmp_path / "a.safetensors", alone), strength),
+        Source(written(tmp_path / "b.safetensors", beside)))
+    assert error(tensors, summed((strength, alone), (1.0, beside))) < EXACT
+    assert {name: tensor.shape for name, tensor in tensors.items() if not name.startswith(ATTENTION)} == {
+        name: tensor.shape for name, tensor in alone.items()}
+    assert f"of the kind {kind[:4]} as they were" in outcome.facts["summary"]
+    tensors, _ = merged(tmp_path / "only.safetensors", Source(tmp_path / "a.safetensors", strength), precision="fp32")
+    arguments = json.loads(file.load(tmp_path / "only.safetensors").metadata["ss_network_args"])
+    assert arguments["algo"] == kind[:4] and file.inspect(tmp_path / "only.safetensors")["algorithm"] == kind[:4]
+
+
+def test_what_is_taken_from_itself_is_nothing(tmp_path: Path) -> None:
+    """The same file, other factors of the same change, and a layer that stays beside one that goes."""
+    one = plain(4, 4.0, 1, [TEXT, KERNEL], 32, 32)
+    mixing = torch.randn(4, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(3))
+    other = {name: tensor.double() for name, tensor in one.items()}
+    for layer in (TEXT, KERNEL):
+        up, down = f"{layer}.lora_up.weight", f"{layer}.lora_down.weight"
+        other[up] = (other[up].flatten(1) @ mixing).reshape(other[up].shape)
+        other[down] = torch.linalg.solve(mixing, other[down].flatten(1)).reshape(other[down].shape)
+    a, b = written(tmp_path / "a.safetensors", one), written(tmp_path / "b.safetensors", one | {
+        f"{KERNEL}.{part}": one[f"{KERNEL}.{part}"] * 2 for part in ("lora_up.weight",)})
+    ways: list[dict[str, Any]] = [{}, {"shuffle": True}, {"reduction": Reduction("svd", 4)}]
+    for more in ways:
+        with pytest.raises(UserError, match="take each other away: in all 2 layers"):
+            merged(tmp_path / "none.safetensors", Source(a), Source(a, -1.0), **more)
+    for number, more in enumerate(ways[1:]):
+        tensors, outcome = merged(tmp_path / f"{number}.safetensors", Source(b), Source(a, -1.0), **more)
+        assert {name.split(".")[0] for name in tensors} == {KERNEL}
+        assert any(f"1 layers in which the LoRAs take each other away are left out, such as '{TEXT}'" in note
+                   for note in outcome.notes)
+        true = _product(one, KERNEL)
+        assert (_product(tensors, KERNEL) - true).norm() < EXACT * true.norm()
+    doubles = of_factors(torch.cat((one[f"{TEXT}.lora_up.weight"].double(), -other[f"{TEXT}.lora_up.weight"]), 1),
+                         torch.cat((one[f"{TEXT}.lora_down.weight"].double(), other[f"{TEXT}.lora_down.weight"])))
+    assert not doubles.values.any()
 
 
 def test_a_difference_of_two_that_are_nearly_alike_loses_nothing(tmp_path: Path) -> None:
@@ -167,8 +213,14 @@ def test_lower_precision_is_rounded_once_and_alpha_is_whole(tmp_path: Path) -> N
         tensors, _ = merged(tmp_path / f"{precision}.safetensors", Source(path), precision=precision)
         assert torch.equal(tensors[f"{TEXT}.lora_up.weight"], one[f"{TEXT}.lora_up.weight"].to(dtype))
         assert tensors[f"{TEXT}.alpha"].dtype == torch.float32
-    with pytest.raises(UserError, match=r"lora_up.*too great for float16"):
+    with pytest.raises(Problems) as raised:
         merged(tmp_path / "big.safetensors", Source(path, 1e10), precision="fp16")
+    assert raised.value.problems[0].startswith("The sum has 2 tensors with numbers that are too great for fp16")
+    assert [problem.split(" ")[0] for problem in raised.value.problems[1:]] == [
+        f"{TEXT}.lora_up.weight", f"{TEXT}.lora_down.weight"]
+    assert not (tmp_path / "big.safetensors").exists()
+    _, outcome = merged(tmp_path / "little.safetensors", Source(path, 1e-16), precision="fp16")
+    assert any("numbers are too small for fp16 and became 0." in note for note in outcome.notes)
 
 
 def test_the_record(tmp_path: Path) -> None:

@@ -134,8 +134,8 @@ def test_what_runs_is_not_forgotten(tmp_path: Path) -> None:
 
 def test_a_host_gets_what_the_desk_makes(host: StandaloneHost) -> None:
     desk = Jobs(host).workbench
-    for name in ("a", "b"):
-        stored.write(host.paths.loras / f"{name}.safetensors", stored.small())
+    for seed, name in enumerate(("a", "b")):
+        stored.write(host.paths.loras / f"{name}.safetensors", stored.small(seed=seed))
     task = desk.start("merge", {"sources": [{"lora": "a"}, {"lora": "b", "strength": -1}], "out": "c"})
     assert task.wait(LONG) and task.state()["problems"] == []
     assert "c" in host.loras()
