@@ -49,9 +49,11 @@ def split(scores: torch.Tensor) -> dict[str, torch.Tensor]:
 
 @functools.cache
 def _load(path: Path) -> torch.nn.Module:
+    import torch
     from safetensors.torch import load_file
 
-    network = build()
+    with torch.random.fork_rng(devices=[]):  # what its layers draw before they are read is nobody's
+        network = build()
     network.load_state_dict({name: value.float() for name, value in load_file(path).items()}, strict=False)
     return network.eval()
 

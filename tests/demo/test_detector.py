@@ -62,3 +62,14 @@ def test_checkpoint_has_the_topology_of_sd15_and_a_small_size() -> None:
     assert any(name.startswith("first_stage_model.decoder.up.3.block.1.") for name in names)
     assert "cond_stage_model.transformer.text_model.final_layer_norm.bias" in names
     assert {header[name]["dtype"] for name in names} <= {"F16", "I64"}
+
+
+def test_the_process_wide_generator_is_left_as_it_was() -> None:
+    """Else the first bench of a process would change what others draw in it."""
+    torch = pytest.importorskip("torch")
+    from lib_trainer.demo import detector
+
+    before = torch.get_rng_state()
+    detector._load.cache_clear()
+    detector.detect([scenes.draw(Scene.random(np.random.default_rng(1)), 64, np.random.default_rng(1))])
+    assert torch.equal(torch.get_rng_state(), before)
