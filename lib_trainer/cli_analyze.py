@@ -91,7 +91,7 @@ def _asked(arguments: argparse.Namespace, host: Host) -> Asked:
     from lib_trainer.compare.asked import Asked
     from lib_trainer.compare.block_groups import parse_range
     from lib_trainer.compare.pictures import Settings
-    from lib_trainer.host import PreviewRequest
+    from lib_trainer.host_model import PreviewRequest
     from lib_trainer.lora.finding import find_lora
 
     file = find_lora(arguments.lora, host)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from lib_trainer import cli_recipe
 from lib_trainer.cli_arguments import pair, print_json
-from lib_trainer.job_queue import FAILED, FILE, RUNNING, WAITING, Entry, QueueFile
+from lib_trainer.queue_file import FAILED, FILE, RUNNING, WAITING, Entry, QueueFile
 
 if TYPE_CHECKING:
     from lib_trainer.bootstrap import App

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 from lib_trainer.errors import UserError
 from lib_trainer.host import Host
-from lib_trainer.job_queue import DONE, FAILED, STOPPED, WAITING, Entry, Queue
+from lib_trainer.job_queue import Queue
+from lib_trainer.queue_file import DONE, FAILED, STOPPED, WAITING, Entry
 from lib_trainer.training.config import TrainConfig
 from lib_trainer.training.controls import Controls
 from lib_trainer.training.events import Event, Failed, PhaseStarted, Started, Warned

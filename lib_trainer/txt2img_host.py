@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from lib_trainer.host import Host, Picture, PreviewRequest
+from lib_trainer.host import Host
+from lib_trainer.host_model import Picture, PreviewRequest
 
 if TYPE_CHECKING:
     from PIL.Image import Image

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from lib_trainer import cli, cli_accelerate
-from lib_trainer.job_queue import QueueFile
+from lib_trainer.queue_file import QueueFile
 from tests.conftest import Settings
 
 Run = Callable[..., int]

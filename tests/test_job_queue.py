@@ -11,8 +11,9 @@ import pytest
 
 from lib_trainer.errors import Problems, UserError
 from lib_trainer.hosts.standalone.host import StandaloneHost
-from lib_trainer.job_queue import FILE, Entry, Queue, QueueFile
+from lib_trainer.job_queue import Queue
 from lib_trainer.jobs import Jobs
+from lib_trainer.queue_file import FILE, Entry, QueueFile
 from lib_trainer.training.resume import search
 from tests.conftest import Settings
 

@@ -19,7 +19,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from lib_trainer.families.sdxl import SDXL
-from lib_trainer.host import Target
+from lib_trainer.host_model import Target
 from lib_trainer.hosts.recompute import blocks_of
 from lib_trainer.hosts.standalone import layers, storage
 from lib_trainer.lora.layers import HostShape, LoraLayer

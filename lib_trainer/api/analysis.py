@@ -10,7 +10,8 @@ from fastapi import APIRouter, Body
 
 from lib_trainer.api import blocks
 from lib_trainer.errors import Problems, UserError
-from lib_trainer.host import Host, PreviewRequest
+from lib_trainer.host import Host
+from lib_trainer.host_model import PreviewRequest
 
 if TYPE_CHECKING:
     from PIL.Image import Image

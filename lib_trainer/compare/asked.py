@@ -14,7 +14,8 @@ from lib_trainer.compare.pictures import Settings
 from lib_trainer.compare.probe import Look, Probe
 from lib_trainer.compare.subject import Subject, subject
 from lib_trainer.errors import UserError
-from lib_trainer.host import Host, PreviewRequest
+from lib_trainer.host import Host
+from lib_trainer.host_model import PreviewRequest
 
 
 @dataclass(frozen=True)

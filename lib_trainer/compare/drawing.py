@@ -17,7 +17,7 @@ from lib_trainer.blocks import recorded
 from lib_trainer.compare.cells import Comparison, Sheet
 from lib_trainer.compare.grids import default_font
 from lib_trainer.compare.seeds import rolled
-from lib_trainer.host import Picture
+from lib_trainer.host_model import Picture
 from lib_trainer.txt2img_host import DrawProgress, GenerateRequest, Txt2ImgHost
 
 if TYPE_CHECKING:

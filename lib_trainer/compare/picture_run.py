@@ -20,7 +20,8 @@ from lib_trainer.compare.grids import default_font
 from lib_trainer.compare.pictures import BlockPictures, Pair, Settings
 from lib_trainer.compare.ranking import Effect, Proposal
 from lib_trainer.compare.subject import Subject
-from lib_trainer.host import Lease, Picture, PreviewRequest
+from lib_trainer.host import Lease
+from lib_trainer.host_model import Picture, PreviewRequest
 
 if TYPE_CHECKING:
     from PIL.Image import Image

@@ -23,7 +23,8 @@ from lib_trainer import seeds
 from lib_trainer.blocks.layouts import BASE
 from lib_trainer.compare.subject import Subject
 from lib_trainer.errors import UserError
-from lib_trainer.host import Conditioning, HostModel, Lease, Target
+from lib_trainer.host import Lease
+from lib_trainer.host_model import Conditioning, HostModel, Target
 from lib_trainer.lora import file as lora_file
 from lib_trainer.lora import loaded
 from lib_trainer.lora.loaded import LoadedNetwork

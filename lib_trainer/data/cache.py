@@ -29,7 +29,7 @@ from lib_trainer.data.reading_ahead import read_ahead
 from lib_trainer.data.sample import Placed, Sample
 from lib_trainer.data.verify import Progress
 from lib_trainer.errors import UserError
-from lib_trainer.host import HostModel
+from lib_trainer.host_model import HostModel
 
 Turn = Callable[[], AbstractContextManager[HostModel]]
 """`Lease.turn`: exclusive use of the model while the context is open."""

@@ -18,7 +18,7 @@ from lib_trainer.data.reading_ahead import Result, Task, read_ahead
 from lib_trainer.data.sample import Batch, Sample
 from lib_trainer.data.text_cache import TextCache
 from lib_trainer.errors import UserError
-from lib_trainer.host import Conditioning, HostModel
+from lib_trainer.host_model import Conditioning, HostModel
 
 _READERS = 4
 _BATCHES_AHEAD = 4

@@ -9,7 +9,7 @@ import torch
 from lib_trainer.data import cache_files
 from lib_trainer.data.cache import Turn
 from lib_trainer.data.verify import Progress
-from lib_trainer.host import Conditioning
+from lib_trainer.host_model import Conditioning
 
 
 class TextCache:

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from lib_trainer.host import Target
+from lib_trainer.host_model import Target
 
 if TYPE_CHECKING:
     from typing_extensions import Self

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lib_trainer.host import Target
+from lib_trainer.host_model import Target
 from lib_trainer.lora.algorithms import parts as layer_parts
 from lib_trainer.lora.algorithms import registry
 from lib_trainer.lora.algorithms.registry import Change

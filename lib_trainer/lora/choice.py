@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from lib_trainer.blocks.layers import block_of
 from lib_trainer.blocks.per_block import PerBlock
 from lib_trainer.families.family import Family
-from lib_trainer.host import Target
+from lib_trainer.host_model import Target
 from lib_trainer.lora.adapters.facts import FACTS
 from lib_trainer.lora.adapters.form import Dropout, Form
 from lib_trainer.lora.adapters.making import NORM as NORM_LAYER

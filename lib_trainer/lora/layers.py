@@ -24,7 +24,7 @@ from lib_trainer.errors import UserError
 from lib_trainer.lora.keys import ALPHA, DOWN, MID, UP
 
 if TYPE_CHECKING:
-    from lib_trainer.host import Target
+    from lib_trainer.host_model import Target
     from lib_trainer.lora.adapters.masks import Masks
 
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from lib_trainer.errors import UserError
-from lib_trainer.host import Target
+from lib_trainer.host_model import Target
 from lib_trainer.lora import keys, layers
 from lib_trainer.lora.algorithms import registry
 from lib_trainer.lora.attach import Attachable

@@ -16,7 +16,7 @@ from lib_trainer import seeds
 from lib_trainer.blocks.layouts import in_words
 from lib_trainer.errors import UserError
 from lib_trainer.families.family import Family
-from lib_trainer.host import HostModel, Target
+from lib_trainer.host_model import HostModel, Target
 from lib_trainer.lora import keys
 from lib_trainer.lora.adapters import making
 from lib_trainer.lora.adapters.facts import FACTS

@@ -13,7 +13,8 @@ from pathlib import Path
 
 from lib_trainer.blocks.values import Unreadable, looks_like_number, read_number
 from lib_trainer.errors import UserError
-from lib_trainer.host import Host, HostModel, Target
+from lib_trainer.host import Host
+from lib_trainer.host_model import HostModel, Target
 from lib_trainer.lora import file, loaded
 from lib_trainer.lora.finding import find_lora
 from lib_trainer.lora.loaded import LoadedNetwork

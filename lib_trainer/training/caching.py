@@ -26,7 +26,8 @@ from lib_trainer.data.sample import Placed
 from lib_trainer.data.text_cache import TextCache
 from lib_trainer.data.verify import Progress, verify
 from lib_trainer.errors import ModelChanged, UserError
-from lib_trainer.host import HostModel, HostPaths
+from lib_trainer.host import HostPaths
+from lib_trainer.host_model import HostModel
 from lib_trainer.training.checks import caches
 from lib_trainer.training.controls import Controls
 from lib_trainer.training.events import Cached, Event, Warned

@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from lib_trainer.errors import Problems, UserError
-from lib_trainer.host import Checkpoint, Host
+from lib_trainer.host import Host
+from lib_trainer.host_model import Checkpoint
 from lib_trainer.training import base, config_rules, config_values, wishes
 from lib_trainer.training.checks import (
     concepts,

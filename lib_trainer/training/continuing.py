@@ -11,7 +11,8 @@ from dataclasses import replace
 
 from lib_trainer.errors import UserError
 from lib_trainer.families.family import Family
-from lib_trainer.host import Host, HostModel, Target
+from lib_trainer.host import Host
+from lib_trainer.host_model import HostModel, Target
 from lib_trainer.lora import file, network
 from lib_trainer.lora.adapters import making
 from lib_trainer.lora.choice import Choice, NetworkSpec, choose

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from lib_trainer.data.sample import Sample
-from lib_trainer.host import Conditioning, HostModel
+from lib_trainer.host_model import Conditioning, HostModel
 from lib_trainer.training.config import TrainConfig
 from lib_trainer.training.micro_batch import Inputs
 

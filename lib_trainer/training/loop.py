@@ -18,7 +18,7 @@ import torch
 from lib_trainer import seeds
 from lib_trainer.data.sample import Batch
 from lib_trainer.errors import UserError
-from lib_trainer.host import HostModel
+from lib_trainer.host_model import HostModel
 from lib_trainer.training import previews, step
 from lib_trainer.training.events import Continued, Event, LossBands, Paused, Stepped, Warned
 from lib_trainer.training.learning.learner import Learner

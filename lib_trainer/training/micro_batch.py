@@ -14,7 +14,7 @@ from torch import Tensor
 
 from lib_trainer.data.loading import Loaded, Loader
 from lib_trainer.data.sample import Sample
-from lib_trainer.host import HostModel
+from lib_trainer.host_model import HostModel
 from lib_trainer.training.config import TrainConfig
 from lib_trainer.training.loss.noise import Noise
 

@@ -8,7 +8,8 @@ import torch
 
 from lib_trainer.data.dataset import Dataset
 from lib_trainer.data.plan import Plan
-from lib_trainer.host import Checkpoint, Host, HostModel
+from lib_trainer.host import Host
+from lib_trainer.host_model import Checkpoint, HostModel
 from lib_trainer.keeping import dtype_named
 from lib_trainer.lora.network import Network
 from lib_trainer.training import beneath, continuing

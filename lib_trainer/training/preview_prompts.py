@@ -16,7 +16,8 @@ from typing import Any
 
 from lib_trainer import seeds
 from lib_trainer.errors import UserError
-from lib_trainer.host import Host, PreviewRequest
+from lib_trainer.host import Host
+from lib_trainer.host_model import PreviewRequest
 from lib_trainer.training import config_values
 from lib_trainer.training.config import TrainConfig
 from lib_trainer.training.interchange.samplers import OURS

@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 
 from lib_trainer.errors import UserError
-from lib_trainer.host import Picture, PreviewRequest
+from lib_trainer.host_model import Picture, PreviewRequest
 from lib_trainer.training import preview_prompts
 from lib_trainer.training.events import Event, Previewed, Warned
 from lib_trainer.training.preview_prompts import Drawing

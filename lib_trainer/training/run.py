@@ -17,7 +17,8 @@ import torch
 from lib_trainer.data.item import Item
 from lib_trainer.data.plan import Plan
 from lib_trainer.errors import ModelChanged
-from lib_trainer.host import Checkpoint, Host, HostModel, Lease
+from lib_trainer.host import Host, Lease
+from lib_trainer.host_model import Checkpoint, HostModel
 from lib_trainer.lora.network import Network, places
 from lib_trainer.training import beneath
 from lib_trainer.training.beneath import Beneath

@@ -16,7 +16,7 @@ from lib_trainer import seeds
 from lib_trainer.data import loading
 from lib_trainer.data.loading import Loaded
 from lib_trainer.data.sample import Batch, Sample
-from lib_trainer.host import Conditioning, HostModel
+from lib_trainer.host_model import Conditioning, HostModel
 from lib_trainer.training.config import TrainConfig
 from lib_trainer.training.forward_pass import predict, predict_untouched
 from lib_trainer.training.loss import noise as noises

@@ -6,7 +6,8 @@ from html import escape
 from typing import Any
 
 from lib_trainer.errors import UserError
-from lib_trainer.host import Checkpoint, Host
+from lib_trainer.host import Host
+from lib_trainer.host_model import Checkpoint
 from lib_trainer.ui import notes
 
 

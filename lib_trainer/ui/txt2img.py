@@ -17,7 +17,7 @@ import gradio as gr
 
 from lib_trainer.compare import drawing
 from lib_trainer.errors import Problems, UserError
-from lib_trainer.host import Picture
+from lib_trainer.host_model import Picture
 from lib_trainer.txt2img_host import DrawProgress, GenerateRequest, Txt2ImgHost
 from lib_trainer.ui.block_weight.panel import BlockWeightPanel
 from lib_trainer.ui.form import Value

@@ -18,7 +18,7 @@ from lib_trainer.compare.picture_run import Drawing, Findings
 from lib_trainer.compare.pictures import BlockPictures, Pair, Settings
 from lib_trainer.compare.subject import Weighed, subject, with_weights
 from lib_trainer.errors import UserError
-from lib_trainer.host import PreviewRequest
+from lib_trainer.host_model import PreviewRequest
 from lib_trainer.hosts.standalone.host import StandaloneHost
 from lib_trainer.txt2img_host import GenerateRequest
 from tests.compare import known_loras

@@ -16,7 +16,8 @@ import pytest
 import torch
 
 from lib_trainer.data import cache, scan, verify
-from lib_trainer.host import Conditioning, Host, HostModel, Lease, Picture, PreviewRequest
+from lib_trainer.host import Host, Lease
+from lib_trainer.host_model import Conditioning, HostModel, Picture, PreviewRequest
 from lib_trainer.keeping import AS_IT_IS, Keeping
 from lib_trainer.lora import whole
 from lib_trainer.training.learning.learner import Learner

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import torch
 
-from lib_trainer.host import Conditioning, HostModel, PreviewRequest
+from lib_trainer.host_model import Conditioning, HostModel, PreviewRequest
 from lib_trainer.lora.choice import NetworkSpec
 from lib_trainer.lora.network import Network, create
 

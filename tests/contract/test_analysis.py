@@ -10,7 +10,7 @@ from lib_trainer.compare.picture_run import Drawing
 from lib_trainer.compare.pictures import Settings
 from lib_trainer.compare.probe import Look
 from lib_trainer.compare.subject import Subject, subject
-from lib_trainer.host import PreviewRequest
+from lib_trainer.host_model import PreviewRequest
 from tests.compare import known_loras
 from tests.compare.test_quick import finish
 from tests.contract.cases import HostCase

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lib_trainer.host import HostModel, Target
+from lib_trainer.host_model import HostModel, Target
 from lib_trainer.lora import loaded
 from lib_trainer.lora.changes import ChangeLayer, own_weight
 from tests.contract import steps

@@ -4,7 +4,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from lib_trainer.host import HostModel
+from lib_trainer.host_model import HostModel
 from tests.contract import snapshots, steps
 from tests.contract.cases import HostCase
 

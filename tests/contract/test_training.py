@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from lib_trainer.errors import UserError
-from lib_trainer.host import TRAINING_NAME, HostModel
+from lib_trainer.host import TRAINING_NAME
+from lib_trainer.host_model import HostModel
 from lib_trainer.lora import file
 from lib_trainer.training import events as ev
 from lib_trainer.training import recipe

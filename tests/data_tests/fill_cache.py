@@ -22,7 +22,7 @@ from lib_trainer.data.plan import Plan
 from lib_trainer.data.scan import scan
 from lib_trainer.data.subsets import Subset
 from lib_trainer.data.text_cache import TextCache
-from lib_trainer.host import Conditioning
+from lib_trainer.host_model import Conditioning
 
 KILLED = 137
 

@@ -23,7 +23,7 @@ from lib_trainer.data.scan import scan
 from lib_trainer.data.subsets import Subset
 from lib_trainer.data.text_cache import TextCache
 from lib_trainer.errors import ModelChanged, UserError
-from lib_trainer.host import Conditioning, HostModel
+from lib_trainer.host_model import Conditioning, HostModel
 from tests.data_tests.drawn import caption, noisy, truncate
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from lib_trainer.host import Target
+from lib_trainer.host_model import Target
 from tests.lora.models import ATTENTION, KERNEL, PROJECTION, STRIDED, TEXT
 from tests.lora.models import layers as host_layers
 

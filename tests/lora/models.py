@@ -9,7 +9,7 @@ from torch import nn
 
 from lib_trainer.families import ldm
 from lib_trainer.families.family import Family
-from lib_trainer.host import Target
+from lib_trainer.host_model import Target
 from lib_trainer.lora.choice import NetworkSpec
 
 ATTENTION = "lora_unet_down_blocks_0_attentions_0_transformer_blocks_0_attn1_to_q"

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from lib_trainer.errors import UserError
-from lib_trainer.host import Target
+from lib_trainer.host_model import Target
 from lib_trainer.lora import keys, loaded
 from lib_trainer.lora.algorithms import parts as layer_parts
 from lib_trainer.lora.algorithms import registry

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from lib_trainer.errors import Lacking, UserError
-from lib_trainer.host import Target
+from lib_trainer.host_model import Target
 from lib_trainer.lora.algorithms import parts as layer_parts
 from lib_trainer.lora.algorithms import registry
 from lib_trainer.lora.bake import Baked, bake

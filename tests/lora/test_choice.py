@@ -101,7 +101,7 @@ def test_the_second_text_encoder_is_a_part_of_its_own() -> None:
 def test_norms_of_sdxl_have_the_names_of_the_original() -> None:
     from torch import nn
 
-    from lib_trainer.host import Target
+    from lib_trainer.host_model import Target
 
     wanted = ["lora_unet_input_blocks_4_1_norm", "lora_unet_middle_block_1_transformer_blocks_3_norm2",
               "lora_unet_output_blocks_0_0_in_layers_0", "lora_unet_middle_block_2_out_layers_0"]

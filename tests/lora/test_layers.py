@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from lib_trainer.errors import UserError
-from lib_trainer.host import Target
+from lib_trainer.host_model import Target
 from lib_trainer.lora import layers
 from lib_trainer.lora.adapters import making
 from lib_trainer.lora.adapters.form import Form

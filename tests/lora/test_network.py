@@ -14,7 +14,7 @@ from lib_trainer.families.family import Family
 from lib_trainer.families.sd1 import SD1
 from lib_trainer.families.sd2 import SD2
 from lib_trainer.families.sdxl import SDXL
-from lib_trainer.host import Target
+from lib_trainer.host_model import Target
 from lib_trainer.lora import network as networks
 from lib_trainer.lora.choice import NetworkSpec
 from lib_trainer.lora.network import Network

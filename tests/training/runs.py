@@ -6,7 +6,7 @@ from collections.abc import Callable
 import torch
 
 from lib_trainer import seeds
-from lib_trainer.host import HostModel
+from lib_trainer.host_model import HostModel
 from lib_trainer.hosts.standalone.host import StandaloneHost
 from lib_trainer.lora import file, network
 from lib_trainer.lora.network import Network, NetworkSpec

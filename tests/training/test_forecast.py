@@ -10,7 +10,8 @@ from lib_trainer.blocks.presets import Presets
 from lib_trainer.data import cache_size
 from lib_trainer.errors import UserError
 from lib_trainer.families.sd1 import SD1
-from lib_trainer.host import Checkpoint, HostPaths
+from lib_trainer.host import HostPaths
+from lib_trainer.host_model import Checkpoint
 from lib_trainer.keeping import AS_IT_IS, Keeping
 from lib_trainer.training import config_reading
 from lib_trainer.training.config import TrainConfig

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lib_trainer.errors import Problems, UserError
-from lib_trainer.host import PreviewRequest
+from lib_trainer.host_model import PreviewRequest
 from lib_trainer.training import config_reading, preview_prompts
 from lib_trainer.training.config import TrainConfig
 

@@ -26,7 +26,8 @@ from lib_trainer.data.cache import Latents
 from lib_trainer.data.loading import Loaded, Loader
 from lib_trainer.data.looks import draw as draw_look
 from lib_trainer.data.sample import Batch, Sample
-from lib_trainer.host import HostModel, HostPaths
+from lib_trainer.host import HostPaths
+from lib_trainer.host_model import HostModel
 from lib_trainer.hosts.standalone.host import StandaloneHost
 from lib_trainer.lora import network
 from lib_trainer.training import config_reading, step

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from lib_trainer.families import ldm
 from lib_trainer.families.sd1 import SD1
-from lib_trainer.host import Target
+from lib_trainer.host_model import Target
 from lib_trainer.lora import file, keys, metadata
 from lib_trainer.lora.algorithms import parts as layer_parts
 from lib_trainer.lora.algorithms import registry

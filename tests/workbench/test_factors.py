@@ -12,7 +12,7 @@ from lib_trainer.errors import UserError
 from lib_trainer.families.family import Family
 from lib_trainer.families.sd2 import SD2
 from lib_trainer.families.sdxl import SDXL
-from lib_trainer.host import Target
+from lib_trainer.host_model import Target
 from lib_trainer.lora.algorithms import parts as layer_parts
 from lib_trainer.lora.algorithms import registry
 from lib_trainer.workbench import kernels

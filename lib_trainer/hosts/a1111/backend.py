@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from lib_trainer.errors import ModelChanged, UserError
-from lib_trainer.host import Checkpoint, HostModel, Picture, PreviewRequest, Target
+from lib_trainer.host_model import Checkpoint, HostModel, Picture, PreviewRequest, Target
 from lib_trainer.hosts.a1111 import forgetting, obstacles
 from lib_trainer.hosts.a1111.cleared import cleared, mergeable
 from lib_trainer.hosts.a1111.fused import taken_apart

@@ -12,7 +12,7 @@ from lib_trainer.families.family import Family
 from lib_trainer.families.sd1 import SD1
 from lib_trainer.families.sd2 import SD2
 from lib_trainer.families.sdxl import SDXL
-from lib_trainer.host import Checkpoint, Target
+from lib_trainer.host_model import Checkpoint, Target
 from lib_trainer.hosts.a1111.cleared import mergeable
 from lib_trainer.hosts.a1111.fused import Parts
 from lib_trainer.hosts.a1111.text import ClipEncoder, OpenClipEncoder, TextEncoder

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from lib_trainer.host import Checkpoint, Conditioning, Picture, PreviewRequest, Target
+from lib_trainer.host_model import Checkpoint, Conditioning, Picture, PreviewRequest, Target
 from lib_trainer.hosts.a1111.loaded import Loaded
 from lib_trainer.hosts.a1111.text import States, TextEncoder
 from lib_trainer.hosts.captions import join_chunks, weighed

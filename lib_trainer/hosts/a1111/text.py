@@ -15,7 +15,7 @@ import torch
 from lib_trainer.errors import UserError
 from lib_trainer.families import ldm
 from lib_trainer.families.family import Family
-from lib_trainer.host import Target
+from lib_trainer.host_model import Target
 from lib_trainer.hosts.a1111.fused import Parts
 from lib_trainer.hosts.captions import caption_ids
 from lib_trainer.hosts.webui.ldm_targets import text_targets

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
-from lib_trainer.host import Checkpoint, HostModel, Picture, PreviewRequest, Target
+from lib_trainer.host_model import Checkpoint, HostModel, Picture, PreviewRequest, Target
 from lib_trainer.hosts.forge import loading
 from lib_trainer.hosts.forge.weights import AppliedPatches, forget_lora
 from lib_trainer.hosts.webui import checkpoints, lora_files

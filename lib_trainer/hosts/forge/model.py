@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from lib_trainer.host import Checkpoint, Conditioning, Picture, PreviewRequest, Target
+from lib_trainer.host_model import Checkpoint, Conditioning, Picture, PreviewRequest, Target
 from lib_trainer.hosts import size_ids
 from lib_trainer.hosts.forge import blocks, text
 from lib_trainer.hosts.forge.loaded import Loaded

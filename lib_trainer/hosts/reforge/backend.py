@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lib_trainer.errors import UserError
-from lib_trainer.host import Checkpoint, HostModel, Picture, PreviewRequest, Target
+from lib_trainer.host_model import Checkpoint, HostModel, Picture, PreviewRequest, Target
 from lib_trainer.hosts.reforge.weights import AppliedPatches, forget_lora
 from lib_trainer.hosts.webui import lora_files
 from lib_trainer.hosts.webui.backend import Backend, Weighted, is_float8

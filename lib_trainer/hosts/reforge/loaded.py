@@ -18,7 +18,7 @@ from lib_trainer.families.family import Family, TextEncoderFacts
 from lib_trainer.families.sd1 import SD1
 from lib_trainer.families.sd2 import SD2
 from lib_trainer.families.sdxl import SDXL
-from lib_trainer.host import Checkpoint, Target
+from lib_trainer.host_model import Checkpoint, Target
 from lib_trainer.hosts.webui import checkpoints, ldm_targets
 from lib_trainer.noise_table import LEAST, zero_terminal
 

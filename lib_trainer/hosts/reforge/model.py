@@ -15,7 +15,7 @@ from typing import Any
 import torch
 
 from lib_trainer.errors import ModelChanged, UserError
-from lib_trainer.host import Checkpoint, Conditioning, Picture, PreviewRequest, Target
+from lib_trainer.host_model import Checkpoint, Conditioning, Picture, PreviewRequest, Target
 from lib_trainer.hosts import recompute
 from lib_trainer.hosts.reforge import placement, text
 from lib_trainer.hosts.reforge.loaded import Inside, Loaded, in_memory

@@ -15,7 +15,8 @@ from lib_trainer.blocks.layers import is_text_encoder
 from lib_trainer.blocks.multipliers import multipliers
 from lib_trainer.blocks.resolve import Weights
 from lib_trainer.blocks.windows import Window
-from lib_trainer.host import LiveNetwork, Target
+from lib_trainer.host import LiveNetwork
+from lib_trainer.host_model import Target
 
 
 @dataclass(frozen=True)

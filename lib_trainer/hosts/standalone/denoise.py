@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 import torch
 
-from lib_trainer.host import Conditioning
+from lib_trainer.host_model import Conditioning
 
 Predict = Callable[[torch.Tensor, torch.Tensor, Conditioning], torch.Tensor]
 """(latents (N, 4, h, w), timesteps (N,), conditioning of N) -> prediction (N, 4, h, w)."""

@@ -16,7 +16,7 @@ from lib_trainer import noise_table
 from lib_trainer.blocks import recorded, tags, windows
 from lib_trainer.blocks.resolve import Weights
 from lib_trainer.errors import Problems, UserError
-from lib_trainer.host import Conditioning, Picture
+from lib_trainer.host_model import Conditioning, Picture
 from lib_trainer.hosts.standalone import samplers
 from lib_trainer.hosts.standalone.denoise import Prompts, denoise
 from lib_trainer.hosts.standalone.infotext import infotext

@@ -16,7 +16,8 @@ import torch
 from lib_trainer.blocks.elements import Elements, ElementsFile
 from lib_trainer.blocks.presets import Presets, PresetsFile
 from lib_trainer.errors import UserError
-from lib_trainer.host import Checkpoint, HostPaths, LiveNetwork, Picture, PreviewRequest
+from lib_trainer.host import HostPaths, LiveNetwork
+from lib_trainer.host_model import Checkpoint, Picture, PreviewRequest
 from lib_trainer.hosts.checkpoint_file import SUFFIXES
 from lib_trainer.hosts.standalone import kept, samplers
 from lib_trainer.hosts.standalone.display import Display

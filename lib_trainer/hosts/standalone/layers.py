@@ -7,7 +7,7 @@ import torch
 
 from lib_trainer.families import ldm
 from lib_trainer.families.family import Family
-from lib_trainer.host import Target
+from lib_trainer.host_model import Target
 
 LOADABLE = (torch.nn.Linear, torch.nn.Conv2d, torch.nn.LayerNorm, torch.nn.GroupNorm)
 """Modules that some kind of network file changes."""

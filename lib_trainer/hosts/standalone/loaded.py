@@ -10,7 +10,7 @@ import torch
 from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 
-from lib_trainer.host import Checkpoint, Conditioning, Target
+from lib_trainer.host_model import Checkpoint, Conditioning, Target
 from lib_trainer.hosts.recompute import blocks_of
 from lib_trainer.hosts.standalone import layers
 from lib_trainer.hosts.standalone.placement import TEXT, UNET, VAE, Placement

@@ -20,7 +20,7 @@ from transformers.models.clip.modeling_clip import CLIPTextModel, CLIPTextModelW
 
 from lib_trainer.errors import UserError
 from lib_trainer.families.family import Family
-from lib_trainer.host import Checkpoint
+from lib_trainer.host_model import Checkpoint
 from lib_trainer.hosts.checkpoint_file import (
     read_config,
     read_shapes,

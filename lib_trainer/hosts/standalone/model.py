@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from lib_trainer.host import Checkpoint, Conditioning, Picture, PreviewRequest, Target
+from lib_trainer.host_model import Checkpoint, Conditioning, Picture, PreviewRequest, Target
 from lib_trainer.hosts.recompute import recomputed
 from lib_trainer.hosts.standalone.loaded import LoadedModel
 from lib_trainer.hosts.standalone.placement import TEXT, UNET

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 import torch
 
-from lib_trainer.host import Conditioning
+from lib_trainer.host_model import Conditioning
 from lib_trainer.hosts.captions import CHUNK
 from lib_trainer.hosts.emphasis import parse
 from lib_trainer.hosts.standalone.text_encoders import TextEncoders

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from lib_trainer.families.family import Family, TextEncoderFacts
-from lib_trainer.host import Conditioning
+from lib_trainer.host_model import Conditioning
 from lib_trainer.hosts import clip_states
 from lib_trainer.hosts.captions import weighed
 from lib_trainer.hosts.standalone.tokens import Tokenizer

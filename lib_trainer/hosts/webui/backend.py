@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from lib_trainer.blocks.resolve import Weights
-from lib_trainer.host import Checkpoint, HostModel, Picture, PreviewRequest, Target
+from lib_trainer.host_model import Checkpoint, HostModel, Picture, PreviewRequest, Target
 
 
 def is_float8(dtype: object) -> bool:

@@ -7,7 +7,7 @@ from typing import Any
 
 from lib_trainer.errors import UserError
 from lib_trainer.families.family import Family
-from lib_trainer.host import Checkpoint
+from lib_trainer.host_model import Checkpoint
 
 
 def files() -> list[Path]:

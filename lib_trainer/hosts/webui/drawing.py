@@ -12,7 +12,7 @@ from contextlib import closing, contextmanager
 from typing import Any
 
 from lib_trainer.errors import UserError
-from lib_trainer.host import Checkpoint, Picture, PreviewRequest
+from lib_trainer.host_model import Checkpoint, Picture, PreviewRequest
 from lib_trainer.hosts.webui import lists, untouched
 from lib_trainer.hosts.webui.last_txt2img import LastTxt2Img
 from lib_trainer.hosts.webui.state import StateDisplay

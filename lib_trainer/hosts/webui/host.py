@@ -13,7 +13,8 @@ from typing import Any
 from lib_trainer.blocks import elements as elemental
 from lib_trainer.blocks.elements import Elements, ElementsFile
 from lib_trainer.blocks.presets import SHIPPED, Presets, PresetsFile
-from lib_trainer.host import Checkpoint, HostPaths, LiveNetwork, Picture, PreviewRequest
+from lib_trainer.host import HostPaths, LiveNetwork
+from lib_trainer.host_model import Checkpoint, Picture, PreviewRequest
 from lib_trainer.hosts.webui import checkpoints, drawing, lists, paths, wishes
 from lib_trainer.hosts.webui.backend import Backend
 from lib_trainer.hosts.webui.last_txt2img import LastTxt2Img

@@ -11,7 +11,7 @@ import torch
 
 from lib_trainer.families import ldm
 from lib_trainer.families.family import Family
-from lib_trainer.host import Target
+from lib_trainer.host_model import Target
 
 _known: WeakKeyDictionary[torch.nn.Module, list[Target]] = WeakKeyDictionary()
 _others: WeakKeyDictionary[torch.nn.Module, list[Target]] = WeakKeyDictionary()

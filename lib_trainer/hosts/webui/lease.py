@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 
 from lib_trainer.errors import ModelChanged, UserError
-from lib_trainer.host import HostModel, Picture, PreviewRequest
+from lib_trainer.host_model import HostModel, Picture, PreviewRequest
 from lib_trainer.hosts.webui.backend import Backend
 from lib_trainer.hosts.webui.checkpoints import selected
 from lib_trainer.hosts.webui.lock import queue_lock

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 
-from lib_trainer.host import LiveNetwork, Target
+from lib_trainer.host import LiveNetwork
+from lib_trainer.host_model import Target
 
 
 class LiveAdapters:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lib_trainer.host import Target
+from lib_trainer.host_model import Target
 from lib_trainer.lora.adapters.masks import Masks
 from lib_trainer.lora.keys import ALPHA, DOWN, UP
 from lib_trainer.lora.layers import HostShape

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from lib_trainer.errors import UserError
-from lib_trainer.host import Target
+from lib_trainer.host_model import Target
 from lib_trainer.lora.adapters.kinds import Kind
 from lib_trainer.lora.adapters.masks import Masks
 from lib_trainer.lora.algorithms import decomposed, registry

@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 from lib_trainer.errors import Problems, UserError
-from lib_trainer.host import Checkpoint
+from lib_trainer.host_model import Checkpoint
 from lib_trainer.training.checks.findings import Findings
 from lib_trainer.training.config import TrainConfig
 from lib_trainer.training.methods import concept_items, concept_lines

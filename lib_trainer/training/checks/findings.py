@@ -6,7 +6,7 @@ from pathlib import Path
 
 from lib_trainer.data.dataset import Dataset
 from lib_trainer.data.item import Item
-from lib_trainer.host import Checkpoint
+from lib_trainer.host_model import Checkpoint
 from lib_trainer.training.resume.search import Found
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from lib_trainer.errors import UserError
-from lib_trainer.host import HostModel
+from lib_trainer.host_model import HostModel
 from lib_trainer.keeping import dtype_named
 from lib_trainer.training.config import TrainConfig
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from lib_trainer.errors import UserError
-from lib_trainer.host import Checkpoint, Host
+from lib_trainer.host import Host
+from lib_trainer.host_model import Checkpoint
 from lib_trainer.lora.finding import find_lora
 from lib_trainer.training.config import TrainConfig
 

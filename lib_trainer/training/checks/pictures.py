@@ -11,7 +11,7 @@ from lib_trainer.data.metadata_scan import scan_metadata
 from lib_trainer.data.pairs import sides
 from lib_trainer.data.scan import scan
 from lib_trainer.errors import UserError
-from lib_trainer.host import Checkpoint
+from lib_trainer.host_model import Checkpoint
 from lib_trainer.training import config_rules, dataset_file, datasets
 from lib_trainer.training.checks import caches, captions, pairs
 from lib_trainer.training.checks.findings import Findings

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lib_trainer.host import Target
+from lib_trainer.host_model import Target
 from lib_trainer.lora.network import Network
 from lib_trainer.training.learning import optimizers
 from lib_trainer.training.learning.ema import Ema

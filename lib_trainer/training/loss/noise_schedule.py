@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import torch
 
-    from lib_trainer.host import Checkpoint, HostModel
+    from lib_trainer.host_model import Checkpoint, HostModel
     from lib_trainer.training.config import TrainConfig
 
 

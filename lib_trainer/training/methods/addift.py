@@ -35,7 +35,7 @@ from torch import Tensor
 from lib_trainer import seeds
 from lib_trainer.data.loading import Loaded
 from lib_trainer.data.sample import Sample
-from lib_trainer.host import Conditioning, HostModel
+from lib_trainer.host_model import Conditioning, HostModel
 from lib_trainer.training import step
 from lib_trainer.training.config import TrainConfig
 from lib_trainer.training.forward_pass import predict, predict_untouched

@@ -3,7 +3,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from lib_trainer.host import Checkpoint
+from lib_trainer.host_model import Checkpoint
 from lib_trainer.lora.card import Card
 from lib_trainer.training.checks.findings import Findings
 from lib_trainer.training.config import TrainConfig

@@ -27,7 +27,7 @@ from lib_trainer import seeds
 from lib_trainer.data.concepts import Concept
 from lib_trainer.data.loading import Loaded
 from lib_trainer.data.sample import Sample
-from lib_trainer.host import HostModel
+from lib_trainer.host_model import HostModel
 from lib_trainer.training import step
 from lib_trainer.training.config import TrainConfig
 from lib_trainer.training.forward_pass import predict, predict_untouched

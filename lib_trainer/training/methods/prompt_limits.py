@@ -11,7 +11,7 @@ import torch
 
 from lib_trainer.data.concepts import Concept
 from lib_trainer.errors import UserError
-from lib_trainer.host import HostModel
+from lib_trainer.host_model import HostModel
 from lib_trainer.training.config import TrainConfig
 from lib_trainer.training.forward_pass import chunks
 from lib_trainer.training.methods.concept_lines import cut

@@ -17,7 +17,7 @@ import torch
 from lib_trainer.data.item import Item
 from lib_trainer.data.plan import Plan
 from lib_trainer.errors import Problems, UserError
-from lib_trainer.host import Checkpoint
+from lib_trainer.host_model import Checkpoint
 from lib_trainer.training.config import TrainConfig
 from lib_trainer.training.events import Event, StateSaved, Warned
 from lib_trainer.training.progress import Length

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from lib_trainer.data.sample import Sample
 from lib_trainer.errors import UserError
-from lib_trainer.host import HostModel
+from lib_trainer.host_model import HostModel
 from lib_trainer.training.micro_batch import Drawn, Inputs
 from lib_trainer.training.run import Run
 from lib_trainer.training.statistics.told import Report, Told

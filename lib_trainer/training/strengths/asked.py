@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from lib_trainer.host import PreviewRequest
+from lib_trainer.host_model import PreviewRequest
 from lib_trainer.training import number_lists, preview_prompts
 from lib_trainer.training.config import TrainConfig
 from lib_trainer.training.settings.method import PARTS

@@ -15,7 +15,8 @@ from pathlib import Path
 
 from lib_trainer.data.sample import Placed
 from lib_trainer.errors import UserError
-from lib_trainer.host import Host, Lease, Picture, PreviewRequest
+from lib_trainer.host import Host, Lease
+from lib_trainer.host_model import Picture, PreviewRequest
 from lib_trainer.lora import file as lora_file
 from lib_trainer.lora import whole
 from lib_trainer.lora.metadata import MODEL_HASH

@@ -19,7 +19,8 @@ from lib_trainer.compare.analysis import PICTURES, QUICK
 from lib_trainer.compare.cost import duration
 from lib_trainer.compare.subject import lora_names, with_weights
 from lib_trainer.errors import UserError
-from lib_trainer.host import Host, PreviewRequest
+from lib_trainer.host import Host
+from lib_trainer.host_model import PreviewRequest
 from lib_trainer.lora.finding import find_lora
 from lib_trainer.ui.block_weight import analysis_boxes, analysis_view
 from lib_trainer.ui.block_weight.analysis_boxes import AnalysisBoxes

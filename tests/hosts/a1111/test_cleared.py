@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from lib_trainer.errors import ModelChanged
-from lib_trainer.host import HostModel, PreviewRequest
+from lib_trainer.host_model import HostModel, PreviewRequest
 from lib_trainer.lora import file as lora_file
 from tests.contract import snapshots, steps
 from tests.hosts.a1111.case import A1111Case

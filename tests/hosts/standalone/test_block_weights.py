@@ -18,7 +18,7 @@ from lib_trainer.blocks.presets import Presets
 from lib_trainer.blocks.recorded import FIELD, RULES_FIELD, restored
 from lib_trainer.bootstrap import DEMO_CHECKPOINT as DEMO
 from lib_trainer.families.sd1 import SD1
-from lib_trainer.host import Picture
+from lib_trainer.host_model import Picture
 from lib_trainer.hosts.standalone import samplers
 from lib_trainer.hosts.standalone.host import StandaloneHost
 from lib_trainer.hosts.standalone.loaded import LoadedModel

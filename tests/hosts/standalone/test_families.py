@@ -11,7 +11,8 @@ from safetensors.torch import save_file
 from lib_trainer.errors import UserError
 from lib_trainer.families.sd2 import SD2
 from lib_trainer.families.sdxl import SDXL
-from lib_trainer.host import Conditioning, HostPaths
+from lib_trainer.host import HostPaths
+from lib_trainer.host_model import Conditioning
 from lib_trainer.hosts import size_ids
 from lib_trainer.hosts.standalone.host import StandaloneHost
 from lib_trainer.hosts.standalone.loaded import LoadedModel

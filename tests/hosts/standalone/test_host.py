@@ -12,7 +12,7 @@ from PIL import Image
 
 from lib_trainer.errors import Problems, UserError
 from lib_trainer.families.sd1 import SD1
-from lib_trainer.host import Picture
+from lib_trainer.host_model import Picture
 from lib_trainer.hosts.standalone.host import StandaloneHost
 from lib_trainer.lora import file as lora_file
 from lib_trainer.lora.choice import NetworkSpec

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from lib_trainer.blocks.presets import Presets
-from lib_trainer.host import Picture
+from lib_trainer.host_model import Picture
 from lib_trainer.hosts.standalone.host import StandaloneHost
 from lib_trainer.lora import baked_file
 from lib_trainer.lora import file as lora_file

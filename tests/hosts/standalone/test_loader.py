@@ -10,7 +10,7 @@ from safetensors.torch import save_file
 
 from lib_trainer.errors import UserError
 from lib_trainer.families.sd1 import SD1
-from lib_trainer.host import Conditioning
+from lib_trainer.host_model import Conditioning
 from lib_trainer.hosts.standalone import architecture, layers, text_parts
 from lib_trainer.hosts.standalone.loaded import LoadedModel
 from lib_trainer.hosts.standalone.loader import load

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from lib_trainer.errors import UserError
-from lib_trainer.host import Conditioning
+from lib_trainer.host_model import Conditioning
 from lib_trainer.hosts.standalone import noise_schedule, samplers
 from lib_trainer.hosts.standalone.denoise import Predict, denoise, sampler_step
 from lib_trainer.noise_table import LEAST, zero_terminal

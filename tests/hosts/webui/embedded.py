@@ -16,7 +16,7 @@ import torch
 from lib_trainer.blocks.elements import NO_ELEMENTS
 from lib_trainer.blocks.presets import SHIPPED, PresetsFile
 from lib_trainer.errors import UserError
-from lib_trainer.host import Checkpoint, Picture, PreviewRequest, Target
+from lib_trainer.host_model import Checkpoint, Picture, PreviewRequest, Target
 from lib_trainer.hosts.standalone import drawing
 from lib_trainer.hosts.standalone.lease import restored
 from lib_trainer.hosts.standalone.loader import LoadedModel, load

@@ -15,7 +15,7 @@ import pytest
 import torch
 
 from lib_trainer import bootstrap
-from lib_trainer.host import HostModel
+from lib_trainer.host_model import HostModel
 from lib_trainer.lora import file as lora_file
 from lib_trainer.lora.network import Network
 from tests.contract import steps

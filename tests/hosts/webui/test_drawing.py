@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from lib_trainer.errors import UserError
-from lib_trainer.host import Picture, PreviewRequest
+from lib_trainer.host_model import Picture, PreviewRequest
 from lib_trainer.hosts.webui.host import WebUIHost
 from tests.hosts.webui.conftest import Person
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from lib_trainer.host import PreviewRequest
+from lib_trainer.host_model import PreviewRequest
 from lib_trainer.hosts.webui.infotext import FIELD
 from lib_trainer.hosts.webui.requests import FAULTS_FIELD
 from tests.contract.case import HostCase

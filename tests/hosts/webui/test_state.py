@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import pytest
 
-from lib_trainer.host import PreviewRequest
+from lib_trainer.host_model import PreviewRequest
 from lib_trainer.hosts.webui.host import WebUIHost
 from tests.hosts.webui.conftest import Person
 

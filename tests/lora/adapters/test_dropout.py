@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from lib_trainer.families.sd1 import SD1
-from lib_trainer.host import Target
+from lib_trainer.host_model import Target
 from lib_trainer.lora import network as networks
 from lib_trainer.lora.adapters.form import Dropout
 from lib_trainer.lora.adapters.masks import Masks

@@ -11,7 +11,7 @@ import torch
 
 from lib_trainer.errors import UserError
 from lib_trainer.families.sd1 import SD1
-from lib_trainer.host import Target
+from lib_trainer.host_model import Target
 from lib_trainer.lora import loaded
 from lib_trainer.lora import network as networks
 from lib_trainer.lora.adapters.facts import FACTS, OPTIONS, RANK

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from lib_trainer.families.sd1 import SD1
-from lib_trainer.host import Target
+from lib_trainer.host_model import Target
 from lib_trainer.lora import network as networks
 from lib_trainer.lora.adapters.form import Form
 from lib_trainer.lora.choice import NetworkSpec

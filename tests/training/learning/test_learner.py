@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from lib_trainer.errors import UserError
-from lib_trainer.host import Target
+from lib_trainer.host_model import Target
 from lib_trainer.lora.layers import HostShape, LoraLayer
 from lib_trainer.lora.network import Network
 from lib_trainer.training import config_reading

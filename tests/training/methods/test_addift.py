@@ -19,7 +19,7 @@ from lib_trainer.data.picture_rules import Look
 from lib_trainer.data.sample import Batch, Sample
 from lib_trainer.data.subsets import Subset
 from lib_trainer.errors import Problems
-from lib_trainer.host import HostModel
+from lib_trainer.host_model import HostModel
 from lib_trainer.hosts.standalone.host import StandaloneHost
 from lib_trainer.lora import network
 from lib_trainer.lora.network import Network, NetworkSpec
