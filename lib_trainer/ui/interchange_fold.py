@@ -22,6 +22,7 @@ from lib_trainer.training.interchange.imported import FORMATS, HEADS, KINDS, SD_
 from lib_trainer.training.interchange.shell import ENDINGS
 from lib_trainer.ui import notes
 from lib_trainer.ui.form import Form, Value
+from lib_trainer.ui.method_part import kept_aside, seen
 from lib_trainer.ui.saved_settings import Draft
 
 if TYPE_CHECKING:
@@ -55,8 +56,8 @@ class InterchangeFold:
         )
         self.take_text = gr.Button("Fill in the form", elem_id="train_lora_import")
         self.file = gr.File(label="... or drop a file (.toml, .json, .safetensors)", elem_id="train_lora_import_file")
-        self.lora = gr.Dropdown(
-            self._loras(), label="Train again like this LoRA", interactive=True,
+        self.lora = gr.Dropdown(  # listed when a page is opened: a start does not wait for the folder
+            [], label="Train again like this LoRA", interactive=True,
             info="Takes the settings that a LoRA has recorded.", elem_id="train_lora_import_lora",
         )
         self.told = gr.HTML("", elem_id="train_lora_import_told")
@@ -116,6 +117,7 @@ class InterchangeFold:
         except UserError as error:
             return [notes.problems_of(error), *(gr.update() for _ in range(self._width))]
         filled, faults = filled_in(imported, self._form.read(values))
+        imported.needless.extend(kept_aside(imported.values, filled))
         return [told(imported, faults), *self._fill(Draft(values=filled))]
 
     def on_export(self, label: str, shell: str, *values: Value) -> str:
@@ -124,7 +126,7 @@ class InterchangeFold:
         from lib_trainer.training.interchange.exporting import export
 
         kind = next(kind for kind, name in FORMATS.items() if name == label)
-        config, faults = config_reading.read(self._form.read(values))
+        config, faults = config_reading.read(seen(self._form.read(values)))
         try:
             if faults:
                 raise Problems(faults)

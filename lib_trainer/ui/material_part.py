@@ -12,20 +12,21 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
-from lib_trainer.data.bucket_report import BucketReport
 from lib_trainer.errors import UserError
 from lib_trainer.host import Host
 from lib_trainer.training import config_reading
 from lib_trainer.training.settings.method import PROMPTED
-from lib_trainer.ui import checkpoint_line, dataset_card, notes
+from lib_trainer.ui import checkpoint_line, notes
 from lib_trainer.ui.bucket_fold import BucketFold
 from lib_trainer.ui.drop_zone import DropZone
 from lib_trainer.ui.form import Form, Value
-from lib_trainer.ui.method_part import FOR_PICTURES, FOR_PROMPTS, MethodPart
+from lib_trainer.ui.method_part import FOR_PICTURES, FOR_PROMPTS, MethodPart, seen
 from lib_trainer.ui.pair_card import PairCard
 
 if TYPE_CHECKING:
     from gradio.components import Component
+
+    from lib_trainer.data.bucket_report import BucketReport
 
 
 class MaterialPart:
@@ -105,11 +106,12 @@ class MaterialPart:
     def look(self, settings: dict[str, Any]) -> list[Any]:
         """Returns the updates of `shown`: checkpoint line, dataset card and the settings they belong to."""
         from lib_trainer.training import forecast
+        from lib_trainer.ui import dataset_card
 
         line, told = checkpoint_line.told(self._host, settings)
         card = ""
         if _has_material(settings):
-            config, _ = config_reading.read(settings)
+            config, _ = config_reading.read(seen(settings))
             found = forecast.forecast(config, self._host)
             self._buckets.keep(settings, found.report)
             card = dataset_card.card(replace(
@@ -126,7 +128,7 @@ class MaterialPart:
 
         if not _has_material(settings):
             return None
-        return forecast.forecast(config_reading.read(settings)[0], self._host).report
+        return forecast.forecast(config_reading.read(seen(settings))[0], self._host).report
 
 
 def _has_material(settings: dict[str, Any]) -> bool:

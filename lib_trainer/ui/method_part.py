@@ -6,12 +6,15 @@ with their values and with what JavaScript has hung on them.
 """
 from __future__ import annotations
 
+import dataclasses
 import re
+from collections.abc import Iterable, Mapping
 from html import escape
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
+from lib_trainer.training.config import TrainConfig
 from lib_trainer.training.settings.method import NEEDS, PARTS
 
 if TYPE_CHECKING:
@@ -30,6 +33,38 @@ _SENTENCES = {
 def class_of(part: str) -> str:
     """Returns the class of a part of the fold "Method"."""
     return "tl-of-" + re.sub(r"\W+", "-", part.lower())
+
+
+def seen(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the form as a person sees it: what is hidden for the method stands at its default.
+
+    Hidden controls keep what was filled in for another method. It does nothing in this one, so it must neither be told
+    of as if somebody could mend it, nor be recorded as if somebody had meant it.
+    """
+    unseen, defaults = hidden(str(settings["method"])), TrainConfig()
+    return {name: getattr(defaults, name) if name in unseen else value for name, value in settings.items()}
+
+
+def kept_aside(named: Iterable[str], settings: Mapping[str, Any]) -> list[str]:
+    """Returns a sentence for each setting that somebody has named and that is hidden, unless it is its default.
+
+    Args:
+        named: by field name. settings: the form.
+    """
+    method = str(settings["method"])
+    unseen = hidden(method)
+    return [f"{field.metadata['label']} ({field.name}): does nothing with method = {method} and is hidden; it is there "
+            "again with a method that uses it." for field in dataclasses.fields(TrainConfig)
+            if field.name in unseen and field.name in named and settings[field.name] != field.default]
+
+
+def hidden(method: str) -> set[str]:
+    """Returns the settings, by field name, whose controls a method hides."""
+    if method not in NEEDS:
+        return set()
+    found = {field.name for field in dataclasses.fields(TrainConfig) if field.metadata["group"] == "Method"
+             and field.metadata["part"] and field.metadata["part"] not in PARTS[method]}
+    return found | ({"images"} if NEEDS[method] == "prompts" else set())
 
 
 class MethodPart:

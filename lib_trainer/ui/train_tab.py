@@ -23,6 +23,7 @@ from lib_trainer.ui.app import App
 from lib_trainer.ui.cache_row import CacheRow
 from lib_trainer.ui.form import Form, Value, fold_id
 from lib_trainer.ui.material_part import MaterialPart
+from lib_trainer.ui.method_part import seen
 from lib_trainer.ui.queue_part import QueuePart
 from lib_trainer.ui.resume_part import ResumePart
 from lib_trainer.ui.run_buttons import HIDDEN, RunButtons
@@ -54,7 +55,9 @@ class TrainTab:
         self._first = first
         self._labels = {NO_GOAL: ""} | {goal.label: key for key, goal in GOALS.items()}
         choices: dict[str, Sequence[str]] = {
-            "optimizer": list(OPTIMIZERS), "scheduler": list(SCHEDULES), **self._lists()}
+            "optimizer": list(OPTIMIZERS), "scheduler": list(SCHEDULES),
+            # What lies on the disk is listed when a page is opened: a start does not wait for folders.
+            "base_model": [""], "resume": resume_part.ALWAYS}
         if samplers:
             choices["preview_sampler"] = ["", *samplers]
         self.form = Form(choices)
@@ -137,11 +140,12 @@ class TrainTab:
         settings = self.form.read(values)
         try:
             self._saved.save(LAST, Draft(self._labels[goal], settings))
-            config, faults = config_reading.read(settings)
+            wanted = seen(settings)
+            config, faults = config_reading.read(wanted)
             if faults:
                 from lib_trainer.training import check
 
-                check.read(settings, self._app.host)
+                check.read(wanted, self._app.host)
             self._app.jobs.start(config)
         except UserError as error:
             return notes.problems_of(error)
@@ -152,7 +156,7 @@ class TrainTab:
         settings = self.form.read(values)
         try:
             self._saved.save(LAST, Draft(self._labels[goal], settings))
-            self._app.jobs.enqueue(settings)
+            self._app.jobs.enqueue(seen(settings))
         except UserError as error:
             return [notes.problems_of(error), self._buttons.pressed()]
         return [notes.note("It waits in the queue."), self._buttons.pressed()]

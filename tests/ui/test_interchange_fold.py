@@ -90,3 +90,11 @@ def test_the_form_is_written(tab: TrainTab, label: str) -> None:
 def test_faults_of_the_form_come_first(tab: TrainTab) -> None:
     answer = fold(tab).on_export(next(iter(FORMATS.values())), "bash", *values(tab, rank=0))
     assert "tl-error" in answer and "download" not in answer
+
+
+def test_what_an_imported_file_says_for_another_method_is_told_once(tab: TrainTab) -> None:
+    text = '{"method": "leco", "concepts": "hat", "images": "/pictures"}'
+    answer = fold(tab).on_text(text, *values(tab))
+    assert "Means nothing here" in answer[0] and "Picture folder (images): does nothing with method = leco" in answer[0]
+    assert filled(tab, answer)["images"] == "/pictures"  # for when another method is chosen
+    assert "Picture folder (images)" not in "".join(str(one) for one in answer[1:])

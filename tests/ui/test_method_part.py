@@ -7,7 +7,10 @@ import gradio as gr
 import pytest
 
 from lib_trainer.bootstrap import App
+from lib_trainer.training.checks import unused
+from lib_trainer.training.config import TrainConfig
 from lib_trainer.training.settings.method import METHODS, NEEDS, PARTS
+from lib_trainer.ui import method_part
 from lib_trainer.ui.form import FIELDS
 from lib_trainer.ui.method_part import FOR_PICTURES, FOR_PROMPTS, MethodPart, class_of
 from lib_trainer.ui.train_tab import build
@@ -52,3 +55,14 @@ def test_whatever_sets_the_method_changes_the_line() -> None:
     events = [entry for entry in page.get_config_file()["dependencies"] if part.line._id in entry["outputs"]]
     assert len(events) == 1 and method._id in events[0]["inputs"]
     assert "change" in str(events[0]["targets"])
+
+
+def test_what_a_person_cannot_see_is_neither_used_nor_complained_of() -> None:
+    form = {**TrainConfig().to_dict(), "method": "leco", "images": "/mine", "after_suffix": "_b", "concepts": "hat"}
+    shown = method_part.seen(form)
+    assert (shown["images"], shown["after_suffix"], shown["concepts"]) == ("", "_after", "hat")
+    assert not unused.told(TrainConfig(**shown))
+    assert method_part.seen({**form, "method": "lora"})["images"] == "/mine"
+    assert method_part.seen({**form, "method": "?"}) == {**form, "method": "?"}  # nothing is hidden of none
+    [told] = method_part.kept_aside({"images", "concepts", "copier_way"}, form)
+    assert told.startswith("Picture folder (images): does nothing with method = leco and is hidden")
