@@ -18,15 +18,16 @@ from lib_trainer.errors import UserError
 from lib_trainer.host import Host
 from lib_trainer.job_queue import Queue
 from lib_trainer.queue_file import DONE, FAILED, STOPPED, WAITING, Entry
-from lib_trainer.training.config import TrainConfig
 from lib_trainer.training.controls import Controls
-from lib_trainer.training.events import Event, Failed, PhaseStarted, Started, Warned
 from lib_trainer.training.resume.words import AUTO
 
 if TYPE_CHECKING:
     from lib_trainer.data.cache_folder import CacheSize
     from lib_trainer.training.checks.findings import Findings
+    from lib_trainer.training.config import TrainConfig
+    from lib_trainer.training.events import Event
     from lib_trainer.training.world import World
+    from lib_trainer.workbench.desk import Desk
 
 LOG_NAME = "events.jsonl"
 _NO_LOGS = ("Logs for TensorBoard are written by the command line only (python -m lib_trainer train ...): here the "
@@ -100,6 +101,7 @@ class Job:
     def _run(self, host: Host, findings: Findings, world: World | None) -> None:
         """The job boundary: no error of a run goes further than this."""
         from lib_trainer.training import recipe
+        from lib_trainer.training.events import Failed
         from lib_trainer.training.world import ALONE
 
         try:
@@ -116,6 +118,8 @@ class Job:
 
     def _add(self, event: Event) -> None:
         """Numbers an event, shows it to all who wait, writes it to the log."""
+        from lib_trainer.training.events import PhaseStarted, Started
+
         with self._changed:
             numbered = {"number": len(self._lines) + 1, "time": time.time(), **event.to_json()}
             self._lines.append(json.dumps(numbered, ensure_ascii=False))
@@ -137,6 +141,8 @@ class Job:
                 file.writelines(line + "\n" for line in fresh)
             self._logged += len(fresh)
         except OSError as error:
+            from lib_trainer.training.events import Warned
+
             self._logging = False
             self._add(Warned(f"The log {log} cannot be written ({error.strerror}); the training goes on without it."))
 
@@ -146,7 +152,6 @@ class Jobs:
 
     Attributes:
         queue: trainings that wait for their turn.
-        workbench: operations on LoRA files, which need no model and run beside a training.
     """
 
     def __init__(self, host: Host, world: World | None = None, logs: bool = False) -> None:
@@ -157,13 +162,21 @@ class Jobs:
             world: the processes that train together, None = this one alone.
             logs: whether somebody reads the events who writes logs of them; else a run that wants logs is told so.
         """
-        from lib_trainer.workbench import desk
-
         self._host, self._world, self._logs = host, world, logs
         self.queue = Queue(host.paths.settings, self)
-        self.workbench = desk.Desk(host, lambda: self.current is not None and self.current.running)
+        self._desk: Desk | None = None
         self._lock = threading.Lock()
         self._history: list[Job] = []
+
+    @property
+    def workbench(self) -> Desk:
+        """Operations on LoRA files, which need no model and run beside a training; made when first asked for."""
+        from lib_trainer.workbench.desk import Desk
+
+        with self._lock:
+            if self._desk is None:
+                self._desk = Desk(self._host, lambda: self.current is not None and self.current.running)
+            return self._desk
 
     @property
     def current(self) -> Job | None:

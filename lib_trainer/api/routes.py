@@ -71,7 +71,7 @@ def page_routes(jobs: Jobs, host: Host, login: Login | None = None) -> APIRouter
     _add_preview(router, host)
     add_losses(router, jobs)
     add_blocks(router, host)
-    add_workbench_state(router, jobs.workbench)
+    add_workbench_state(router, jobs)
     return router
 
 
@@ -86,7 +86,7 @@ def caller_routes(jobs: Jobs, host: Host, login: Login | None = None) -> APIRout
     _add_presets(router, host)
     add_analysis(router, host)
     add_interchange(router, host)
-    add_workbench(router, jobs.workbench)
+    add_workbench(router, jobs)
     return router
 
 

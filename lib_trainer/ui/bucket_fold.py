@@ -9,15 +9,16 @@ import json
 from collections import OrderedDict
 from collections.abc import Callable
 from html import escape
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
-from lib_trainer.data.bucket_report import BucketReport, BucketRow, Row
-from lib_trainer.data.buckets import Size
 from lib_trainer.ui import notes
-from lib_trainer.ui.crop_thumbnails import thumbnail
 from lib_trainer.ui.method_part import FOR_PICTURES
+
+if TYPE_CHECKING:
+    from lib_trainer.data.bucket_report import BucketReport, BucketRow, Row
+    from lib_trainer.data.buckets import Size
 
 ALL = "All sizes"
 ORDERS = {
@@ -144,6 +145,8 @@ def _pictures(report: BucketReport, rows: list[Row]) -> str:
 
 
 def _picture(report: BucketReport, row: Row) -> str:
+    from lib_trainer.ui.crop_thumbnails import thumbnail
+
     source = thumbnail(report.placed(row.number))
     image = f'<img src="{source}" alt="">' if source else '<div class="tl-gone"></div>'
     badges = f'<span class="tl-badge">×{row.enlarged:.2f} <span>enlarged</span></span>' if row.enlarged > 1 else ""

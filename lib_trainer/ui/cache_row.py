@@ -1,14 +1,16 @@
 """The row in the Memory fold that says what the caches take on the disk, and empties them."""
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
-from lib_trainer.data.cache_folder import CacheSize
 from lib_trainer.errors import UserError
 from lib_trainer.ui import notes
 from lib_trainer.ui.app import App
+
+if TYPE_CHECKING:
+    from lib_trainer.data.cache_folder import CacheSize
 
 
 class CacheRow:

@@ -13,9 +13,6 @@ from typing import Any
 
 import gradio as gr
 
-from lib_trainer.data import new_pair
-from lib_trainer.data.new_pair import Half
-from lib_trainer.data.pairs import Endings
 from lib_trainer.errors import UserError
 from lib_trainer.training.settings.method import PAIRS
 from lib_trainer.ui.method_part import class_of
@@ -66,6 +63,10 @@ class PairCard:
         Raises:
             UserError: not two files, no picture, no usable name, or the disk refuses.
         """
+        from lib_trainer.data import new_pair
+        from lib_trainer.data.new_pair import Half
+        from lib_trainer.data.pairs import Endings
+
         told = json.loads(facts or "{}")
         uploads = [Path(file.name) for file in files]
         try:

@@ -11,8 +11,6 @@ from lib_trainer.errors import UserError
 from lib_trainer.host import HostPaths
 from lib_trainer.jobs import Jobs
 from lib_trainer.training import config_reading
-from lib_trainer.training.resume import search
-from lib_trainer.training.resume.search import Found
 from lib_trainer.training.resume.words import AUTO
 from lib_trainer.ui import notes
 from lib_trainer.ui.form import FIELDS, Form
@@ -21,15 +19,21 @@ from lib_trainer.ui.run_buttons import HIDDEN
 if TYPE_CHECKING:
     from gradio.components import Component
 
+    from lib_trainer.training.resume.search import Found
+
+ALWAYS = ("", AUTO)
+"""What may be chosen wherever no run is yet: nothing, the newest one."""
 _LISTED = 50
 """States in the list, the newest first."""
 
 
 def choices(paths: HostPaths) -> list[str]:
     """Returns what may be chosen: nothing, the newest run, every state by name (by path where two share one)."""
+    from lib_trainer.training.resume import search
+
     folders = search.all_states(paths)[:_LISTED]
     names = [folder.name for folder in folders]
-    return ["", AUTO, *(folder.name if names.count(folder.name) == 1 else str(folder) for folder in folders)]
+    return [*ALWAYS, *(folder.name if names.count(folder.name) == 1 else str(folder) for folder in folders)]
 
 
 class ResumePart:
@@ -81,7 +85,9 @@ class ResumePart:
 
     def on_choose(self, text: str) -> list[Any]:
         """Fills the form with the settings of a chosen state, so that only what is meant is changed."""
-        if text in ("", AUTO):
+        from lib_trainer.training.resume import search
+
+        if text in ALWAYS:
             return ["", *self._form.updates({})]
         try:
             found = search.find(text, "", self._paths)
@@ -91,6 +97,8 @@ class ResumePart:
         return ["", *self._form.updates(values)]
 
     def _interrupted(self) -> Found | None:
+        from lib_trainer.training.resume import search
+
         current = self._jobs.current
         if current is not None and current.running:
             return None

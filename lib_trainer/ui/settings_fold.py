@@ -44,7 +44,7 @@ class SettingsFold:
                 elem_id="train_lora_settings_name",
             )
             self.names = gr.Dropdown(
-                self._saved.names(), label="Saved settings", info="Choose some to load.", interactive=True,
+                [], label="Saved settings", info="Choose some to load.", interactive=True,
                 elem_id="train_lora_settings_list",
             )
         with gr.Row():
