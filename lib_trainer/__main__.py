@@ -6,7 +6,7 @@ import sys
 import traceback
 from types import TracebackType
 
-from lib_trainer.cli import main
+from lib_trainer.cli.main import main
 
 
 def _exit_as_bug(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:

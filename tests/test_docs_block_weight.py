@@ -14,13 +14,13 @@ from typing import Any
 
 import pytest
 
-from lib_trainer import cli
 from lib_trainer.blocks.elements import Elements
 from lib_trainer.blocks.layouts import ARCH_BLOCKS, names_of
 from lib_trainer.blocks.presets import Presets
 from lib_trainer.blocks.resolve import Weights, resolve
 from lib_trainer.blocks.selection import parse_blocks
 from lib_trainer.blocks.tags import Tag, split
+from lib_trainer.cli.main import make_parser
 from lib_trainer.compare import peer_plot
 from lib_trainer.hosts.webui import script_args
 
@@ -101,7 +101,7 @@ def test_commands_are_understood(capsys: pytest.CaptureFixture[str]) -> None:
     lines = re.findall(r"^python -m lib_trainer (.+)$", f"{TEXT}\n{readme}".replace("\\\n", " "), re.MULTILINE)
     assert len(lines) > 8
     for line in map(" ".join, map(str.split, lines)):
-        cli._parser().parse_args(shlex.split(line, comments=True))
+        make_parser().parse_args(shlex.split(line, comments=True))
 
 
 def test_written_rules_are_rules() -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from lib_trainer import cli
+from lib_trainer.cli.main import make_parser
 from lib_trainer.training.interchange.catalogue import OPTIONS
 from lib_trainer.training.interchange.imported import KINDS
 from lib_trainer.training.interchange.network_args import NETWORK_ARGS
@@ -65,4 +65,4 @@ def test_commands_are_understood() -> None:
     lines = re.findall(r"^python -m lib_trainer (.+)$", TEXT, re.MULTILINE)
     assert lines
     for line in lines:
-        cli._parser().parse_args(shlex.split(line))
+        make_parser().parse_args(shlex.split(line))

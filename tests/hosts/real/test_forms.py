@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from lib_trainer import cli
 from lib_trainer.blocks.recorded import FIELD, RULES_FIELD
+from lib_trainer.cli.main import main
 from tests.hosts import lora_kinds
 from tests.hosts.real.pixels import close, differ, furthest, same
 from tests.hosts.real.server import Server
@@ -142,7 +142,7 @@ def test_eighteen_values_and_a_plot_by_the_api(host: Server) -> None:
 def test_a_baked_file_is_its_tag(host: Server, kind: str) -> None:
     tag, baked = "0.8:NCNF:lbwe=ATTNDEEPOFF", host.loras / f"baked_{kind}.safetensors"
     checkpoint = host.program.models / host.program.checkpoints()[0]
-    assert cli.main(["lora", "bake", str(host.loras / f"k_{kind}.safetensors"), "--weights", tag, "--out", str(baked),
+    assert main(["lora", "bake", str(host.loras / f"k_{kind}.safetensors"), "--weights", tag, "--out", str(baked),
                      "--base", str(checkpoint)]) == 0
     host.post("/sdapi/v1/refresh-loras")
     picture, plain = draw(host, tag, f"k_{kind}"), draw(host, "")

@@ -11,12 +11,12 @@ import pytest
 import torch
 from PIL import Image
 
-from lib_trainer import cli
 from lib_trainer.blocks.elements import Elements
 from lib_trainer.blocks.layouts import LAYOUTS
 from lib_trainer.blocks.presets import Presets
 from lib_trainer.blocks.recorded import FIELD, RULES_FIELD, restored
 from lib_trainer.bootstrap import DEMO_CHECKPOINT as DEMO
+from lib_trainer.cli.main import main
 from lib_trainer.families.sd1 import SD1
 from lib_trainer.host_model import Picture
 from lib_trainer.hosts.standalone import samplers
@@ -318,7 +318,7 @@ def test_generate_on_the_command_line(
     command = ["generate", "--loras-dir", str(host.paths.loras), "--outputs-dir", str(tmp_path), "--seed", "1",
                "--steps", str(STEPS), "--cfg", "1", "--sampler", "Euler", "--presets", str(presets),
                "--elemental", str(rules), "--out", str(out)]
-    assert cli.main([*command, "--prompt", "1girl<lora:x:0.8:OWN:lbwe=SOFT:step=2-4><lora:y:1:NCNF>"]) == 0
+    assert main([*command, "--prompt", "1girl<lora:x:0.8:OWN:lbwe=SOFT:step=2-4><lora:y:1:NCNF>"]) == 0
     with Image.open(out) as picture:
         expected = f"<lora:x:0.8:lbw={NCNF}:lbwe=IN05-OUT05/attn@0.25:start=2:stop=4><lora:y:1>"
         assert max_difference(picture.tobytes(), pixels(expected)) <= 1

@@ -8,13 +8,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from lib_trainer.cli_arguments import pair
+from lib_trainer.cli.arguments import pair
+from lib_trainer.cli.exit_codes import DONE
 from lib_trainer.errors import Problems, UserError
 
 if TYPE_CHECKING:
     from lib_trainer.training.interchange.imported import Imported
 
-DONE = 0
 
 ParserT = TypeVar("ParserT", bound=argparse.ArgumentParser)
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any
 
-from lib_trainer import cli_workbench
+from lib_trainer.cli import workbench
 
 if TYPE_CHECKING:
     from lib_trainer.workbench.forms.form import Form
@@ -23,8 +23,8 @@ def add_commands(parser: argparse.ArgumentParser) -> None:
     for form in table.FORMS.values():
         if form is not into_checkpoint.FORM:  # `merge --checkpoint`
             parser = commands.add_parser(form.name, help=form.cli)
-            cli_workbench.add_options(parser, form)
-            parser.set_defaults(command=lambda arguments, form=form: cli_workbench.run(form, arguments))
+            workbench.add_options(parser, form)
+            parser.set_defaults(command=lambda arguments, form=form: workbench.run(form, arguments))
     _extend_merge(commands.choices["merge"])
     _add_difference(commands.add_parser("difference", help=_DIFFERENCE))
 
@@ -33,7 +33,7 @@ def _extend_merge(parser: argparse.ArgumentParser) -> None:
     from lib_trainer.workbench.forms import into_checkpoint, merge
 
     parser.add_argument("--checkpoint", metavar="BASE", help="Merge into this checkpoint: --out is a new checkpoint.")
-    cli_workbench.describe(parser, merge.FORM.cli, (*merge.FORM.examples, *into_checkpoint.FORM.examples))
+    workbench.describe(parser, merge.FORM.cli, (*merge.FORM.examples, *into_checkpoint.FORM.examples))
     parser.set_defaults(command=_merge)
 
 
@@ -43,8 +43,8 @@ def _add_difference(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("a", metavar="A", help="The LoRA file from which is taken.")
     parser.add_argument("b", metavar="B", help="The LoRA file that is taken away.")
     shown = tuple(field for field in merge.FORM.fields if field is not merge.SOURCES)
-    cli_workbench.describe(parser, _DIFFERENCE, ("difference a.safetensors b.safetensors --out a-minus-b",))
-    cli_workbench.add_fields(parser, shown)
+    workbench.describe(parser, _DIFFERENCE, ("difference a.safetensors b.safetensors --out a-minus-b",))
+    workbench.add_fields(parser, shown)
     parser.usage = str(parser.usage).replace("%(prog)s", "%(prog)s A B")
     parser.set_defaults(command=_difference)
 
@@ -53,10 +53,10 @@ def _merge(arguments: argparse.Namespace) -> int:
     from lib_trainer.workbench.forms import into_checkpoint, merge
 
     if arguments.checkpoint is None:
-        return cli_workbench.run(merge.FORM, arguments)
+        return workbench.run(merge.FORM, arguments)
     form = into_checkpoint.FORM
     given = {name: value for name, value in vars(arguments).items() if _is_given(form, name, value)}
-    return cli_workbench.run(form, arguments, {**given, **_of_merge_alone(arguments, form)})
+    return workbench.run(form, arguments, {**given, **_of_merge_alone(arguments, form)})
 
 
 def _is_given(form: Form, name: str, value: object) -> bool:
@@ -76,4 +76,4 @@ def _difference(arguments: argparse.Namespace) -> int:
 
     given = {field.name: getattr(arguments, field.name) for field in merge.FORM.fields if field is not merge.SOURCES}
     sources = [{"lora": arguments.a, "strength": 1.0}, {"lora": arguments.b, "strength": -1.0}]
-    return cli_workbench.run(merge.FORM, arguments, {**given, merge.SOURCES.name: sources})
+    return workbench.run(merge.FORM, arguments, {**given, merge.SOURCES.name: sources})

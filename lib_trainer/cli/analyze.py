@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lib_trainer.cli_arguments import print_json
+from lib_trainer.cli.arguments import print_json
 from lib_trainer.errors import UserError
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 import pytest
 from PIL import Image
 
-from lib_trainer import cli
+from lib_trainer.cli.main import main
 from lib_trainer.hosts.standalone.host import StandaloneHost
 from tests.compare import known_loras
 
@@ -21,7 +21,7 @@ def lora(host: StandaloneHost, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
 
 def analyse(checkpoint: Path, lora: Path, *arguments: str) -> int:
-    return cli.main(["blocks", "analyze", "--model", str(checkpoint), "--lora", str(lora), "--prompt", "1girl",
+    return main(["blocks", "analyze", "--model", str(checkpoint), "--lora", str(lora), "--prompt", "1girl",
                      *arguments])
 
 
@@ -36,7 +36,7 @@ def test_quick_as_json(checkpoint: Path, lora: Path, capsys: pytest.CaptureFixtu
 
 
 def test_a_name_of_the_folder_and_a_table(checkpoint: Path, lora: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    code = cli.main(["blocks", "analyze", "--model", str(checkpoint), "--loras-dir", str(lora.parent), "--lora",
+    code = main(["blocks", "analyze", "--model", str(checkpoint), "--loras-dir", str(lora.parent), "--lora",
                      "known", "--prompt", "1girl <lora:known:0.5>", "--blocks", "OUT10,IN02 IN01"])
     lines = capsys.readouterr().out.splitlines()
     assert code == 0 and lines[0].split() == ["blocks", "effect", "share", "without", "only"]

@@ -13,23 +13,24 @@ from typing import Any
 import pytest
 import torch
 
-from lib_trainer import cli, cli_workbench
+from lib_trainer.cli import workbench
+from lib_trainer.cli.main import main, make_parser
 from lib_trainer.lora import file
 from lib_trainer.workbench.forms import table
 from lib_trainer.workbench.operation import Operation, Progress
 from tests.workbench import stored
 
 Capture = pytest.CaptureFixture[str]
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 TELLING = """
 import signal, sys
-from lib_trainer import cli
+from lib_trainer.cli.main import main, make_parser
 from lib_trainer.workbench import operation
 
 real = operation.finish
 operation.finish = lambda running, shown: real(running, lambda progress: (shown(progress), print("at", flush=True)))
 signal.signal(signal.SIGINT, signal.default_int_handler)
-sys.exit(cli.main(sys.argv[1:]))
+sys.exit(main(sys.argv[1:]))
 """
 """The command line in a process that prints a line at every progress, where a test can wait for it."""
 
@@ -45,7 +46,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def run(capsys: Capture, *arguments: str | Path) -> tuple[int, dict[str, Any]]:
-    code = cli.main(["lora", *map(str, arguments), "--json"])
+    code = main(["lora", *map(str, arguments), "--json"])
     return code, json.loads(capsys.readouterr().out)
 
 
@@ -119,24 +120,24 @@ def test_names_metadata_and_blocks_of_a_file(folder: Path, capsys: Capture) -> N
 
 
 def test_people_get_a_sentence_and_a_table(folder: Path, capsys: Capture) -> None:
-    assert cli.main(["lora", "resize", str(folder / "a.safetensors"), "--rank", "1", "--out", str(folder / "r1")]) == 0
+    assert main(["lora", "resize", str(folder / "a.safetensors"), "--rank", "1", "--out", str(folder / "r1")]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("r1.safetensors: ") and lines[1].split() == ["block", "layers", "ranks", "retained"]
     assert lines[2].split()[:3] == ["BASE", "1", "1"]
     many = stored.lora(stored.layers("sd1", whole=False))
     stored.write(folder / "many.safetensors", many, ss_tag_frequency="x" * 500)
-    assert cli.main(["lora", "inspect", str(folder / "many.safetensors")]) == 0
+    assert main(["lora", "inspect", str(folder / "many.safetensors")]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert "layers: 264 (--json gives all of them)" in lines and max(map(len, lines)) < 600
     assert any(line.startswith("metadata: ") and line.endswith("(--json gives all of them)") for line in lines)
-    assert cli.main(["lora", "inspect", str(folder / "nobody")]) == 1
+    assert main(["lora", "inspect", str(folder / "nobody")]) == 1
     assert "there is no file" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("command", [*(name for name in table.FORMS if name != "into_checkpoint"), "difference"])
 def test_help_is_a_command_lines(command: str, capsys: Capture) -> None:
     with pytest.raises(SystemExit):
-        cli.main(["lora", command, "--help"])
+        main(["lora", command, "--help"])
     told = capsys.readouterr().out
     lines = told.splitlines()
     assert lines[0].startswith(f"usage: python -m lib_trainer lora {command} ") and "  " not in lines[0]
@@ -144,7 +145,7 @@ def test_help_is_a_command_lines(command: str, capsys: Capture) -> None:
     examples = lines[lines.index("examples:") + 1:]
     assert examples and all(line.startswith(f"  python -m lib_trainer lora {command} ") for line in examples)
     for line in examples:
-        known = cli._parser().parse_args(shlex.split(line)[3:])
+        known = make_parser().parse_args(shlex.split(line)[3:])
         assert known.command is not None
 
 
@@ -173,8 +174,8 @@ def test_an_interrupted_operation_leaves_nothing_and_says_so(
         yield Progress(1, 1, "")
 
     monkeypatch.setattr(resize, "run", interrupted)
-    code = cli.main(["lora", "resize", str(folder / "a.safetensors"), "--rank", "1", "--out", str(folder / "r1")])
-    assert code == cli_workbench.INTERRUPTED and capsys.readouterr().err == "Cancelled; nothing half done is left.\n"
+    code = main(["lora", "resize", str(folder / "a.safetensors"), "--rank", "1", "--out", str(folder / "r1")])
+    assert code == workbench.INTERRUPTED and capsys.readouterr().err == "Cancelled; nothing half done is left.\n"
     assert sorted(folder.iterdir()) == before
 
 
@@ -191,5 +192,5 @@ def test_ctrl_c_ends_a_real_command(folder: Path) -> None:
     assert process.stdout.readline().startswith("at")
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=600)
-    assert process.returncode == cli_workbench.INTERRUPTED and "Cancelled; nothing half done is left." in said
+    assert process.returncode == workbench.INTERRUPTED and "Cancelled; nothing half done is left." in said
     assert sorted(path.name for path in folder.iterdir()) == ["a.safetensors", "b.safetensors", "big.safetensors"]

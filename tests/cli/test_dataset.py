@@ -8,7 +8,8 @@ import pytest
 import torch
 from PIL import Image
 
-from lib_trainer import bootstrap, cli
+from lib_trainer import bootstrap
+from lib_trainer.cli.main import main
 from lib_trainer.data import cache_files
 from lib_trainer.training import caching
 
@@ -26,16 +27,16 @@ def test_a_report(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     command = ["dataset", "report", str(config), "--model", str(checkpoint)]
-    assert cli.main([*command, "--json", "--count", "1"]) == 0
+    assert main([*command, "--json", "--count", "1"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert found["pictures"] == 4 and [row["key"] for row in found["rows"]] == ["images/wide.png"]
-    assert cli.main(command) == 0
+    assert main(command) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("4 pictures in 1 buckets, 1 enlarged")
     assert lines[3].split() == ["64x64", "4", "12", "1", "0.5833", "17.5%"]
     assert lines[6].split() == ["64x64", "213x64", "70.0%", "x1.07", "3", "images/wide.png"]
-    assert cli.main([*command, "--order", "colour"]) == 1
-    assert cli.main([*command, "--set", "images=/none/such"]) == 1
+    assert main([*command, "--order", "colour"]) == 1
+    assert main([*command, "--set", "images=/none/such"]) == 1
     assert "does not exist" in capsys.readouterr().err
 
 
@@ -47,6 +48,6 @@ def test_the_cache_is_shown_and_cleared(
     cache_files.write(cache_files.place(folder, cache_files.digest("x")), {"hidden": torch.zeros(4)})
     kinds = ["clear", "--kind", "latents"]
     for arguments, files in ((["show"], 1), (kinds, 0), (["show"], 1), (["clear"], 1), ([], 0)):
-        assert cli.main(["cache", *arguments, "--outputs-dir", "out"]) == 0
+        assert main(["cache", *arguments, "--outputs-dir", "out"]) == 0
         told = capsys.readouterr().out
         assert f"captions: {files} files" in told or ("captions" not in told and files == 0)

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from lib_trainer import cli, cli_accelerate
+from lib_trainer.cli import processes
+from lib_trainer.cli.main import main
 from lib_trainer.queue_file import QueueFile
 from tests.conftest import Settings
 
@@ -23,7 +24,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def run(folder: Path, checkpoint: Path) -> Run:
     """Runs a command on the tiny checkpoint; returns the exit code."""
-    return lambda *arguments: cli.main([*map(str, arguments), "--model", str(checkpoint)])
+    return lambda *arguments: main([*map(str, arguments), "--model", str(checkpoint)])
 
 
 @pytest.fixture
@@ -103,9 +104,9 @@ def test_a_tracker_that_is_missing_is_told(
 
 def test_one_process_is_not_launched_with_others(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("WORLD_SIZE", raising=False)
-    assert not cli_accelerate.launched()
+    assert not processes.launched()
     monkeypatch.setenv("WORLD_SIZE", "2")
-    assert cli_accelerate.launched()
+    assert processes.launched()
 
 
 def test_a_page_says_that_it_writes_no_logs(host: object, settings: Settings) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from lib_trainer import cli
+from lib_trainer.cli.main import main
 from lib_trainer.data.item import Item
 from lib_trainer.data.subsets import Subset
 from lib_trainer.training.statistics import losses_file
@@ -33,7 +33,7 @@ def outputs(tmp_path: Path) -> Path:
 
 
 def test_json(outputs: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.main(["losses", "zko-2", "--outputs-dir", str(outputs)]) == 0
+    assert main(["losses", "zko-2", "--outputs-dir", str(outputs)]) == 0
     found = json.loads(capsys.readouterr().out)
     assert found["step"] == 1 and [one["caption"] for one in found["pictures"]] == ["tag b", "tag a"]
     assert [one["loss"] for one in found["pictures"]] == [1.5, 0.5]
@@ -41,16 +41,16 @@ def test_json(outputs: Path, capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_the_last_run_of_a_name_as_a_table(outputs: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.main(["losses", "zko", "--csv", "--outputs-dir", str(outputs)]) == 0
+    assert main(["losses", "zko", "--csv", "--outputs-dir", str(outputs)]) == 0
     rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
     assert [row["caption"] for row in rows] == ["tag b", "tag a"]
 
 
 def test_a_folder(outputs: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.main(["losses", str(outputs / "train-lora" / "zko-other")]) == 0
+    assert main(["losses", str(outputs / "train-lora" / "zko-other")]) == 0
     assert json.loads(capsys.readouterr().out)["step"] == 2
 
 
 def test_no_such_training(outputs: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.main(["losses", "nobody", "--outputs-dir", str(outputs)]) == 1
+    assert main(["losses", "nobody", "--outputs-dir", str(outputs)]) == 1
     assert "There is no training 'nobody'" in capsys.readouterr().err

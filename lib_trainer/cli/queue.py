@@ -7,8 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lib_trainer import cli_recipe
-from lib_trainer.cli_arguments import pair, print_json
+from lib_trainer.cli import recipe
+from lib_trainer.cli.arguments import pair, print_json
+from lib_trainer.cli.exit_codes import DONE, MISTAKE
 from lib_trainer.queue_file import FAILED, FILE, RUNNING, WAITING, Entry, QueueFile
 
 if TYPE_CHECKING:
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
 
     Start = Callable[[argparse.Namespace], App]
 
-_OK, _MISTAKE = 0, 1
 
 
 def add_commands(
@@ -56,12 +56,12 @@ def _list(arguments: argparse.Namespace) -> int:
     entries = _queue(arguments).entries()
     if arguments.json:
         print_json({"entries": [entry.to_json() for entry in entries]})
-        return _OK
+        return DONE
     for entry in entries:
         print(_line(entry))
     if not entries:
         print(f"Nothing is in line ({arguments.outputs_dir / 'settings' / FILE}).", file=sys.stderr)
-    return _OK
+    return DONE
 
 
 def _line(entry: Entry) -> str:
@@ -69,13 +69,13 @@ def _line(entry: Entry) -> str:
 
 
 def _add(arguments: argparse.Namespace, start: Start) -> int:
-    from lib_trainer import cli_training
+    from lib_trainer.cli import training
 
-    imported, values = cli_recipe.read(arguments.config, dict(pair(text, "--set") for text in arguments.set))
+    imported, values = recipe.read(arguments.config, dict(pair(text, "--set") for text in arguments.set))
     app = start(arguments)
-    config, _ = cli_training.checked(imported.problems, values, app.host)
+    config, _ = training.checked(imported.problems, values, app.host)
     print(_line(app.jobs.enqueue(config.to_dict())))
-    return _OK
+    return DONE
 
 
 def _remove(arguments: argparse.Namespace) -> int:
@@ -90,7 +90,7 @@ def _move(arguments: argparse.Namespace) -> int:
 
 def _run(arguments: argparse.Namespace, start: Start) -> int:
     """Trains all that waits; 1 tells that one of them failed."""
-    from lib_trainer import cli_training
+    from lib_trainer.cli import training
 
     app = start(arguments)
     queue, shown = app.jobs.queue, 0
@@ -101,9 +101,9 @@ def _run(arguments: argparse.Namespace, start: Start) -> int:
         if job is not None and job.number > shown:
             shown = job.number
             print(f"== {job.name}", file=sys.stderr)
-            cli_training.follow(job, arguments.json)
+            training.follow(job, arguments.json)
         thread.join(0.2)
     ended = [entry for entry in queue.entries() if entry.number not in before]
     for entry in ended:
         print(_line(entry), file=sys.stderr)
-    return _MISTAKE if any(entry.state == FAILED for entry in ended) else _OK
+    return MISTAKE if any(entry.state == FAILED for entry in ended) else DONE

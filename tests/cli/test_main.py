@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from lib_trainer import cli
+from lib_trainer.cli.main import main
 from lib_trainer.lora import file
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 KEYS = ["lora_te_text_model_encoder_layers_0_mlp_fc1",
         "lora_unet_up_blocks_3_attentions_2_transformer_blocks_0_attn1_to_q",
         "lora_unet_down_blocks_0_attentions_0_proj_in"]
@@ -42,7 +42,7 @@ def config(tmp_path: Path, pictures: Path) -> Path:
 
 
 def explained(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, dict]:
-    code = cli.main(["blocks", "explain", "--arch", "sd15", "--json", *arguments])
+    code = main(["blocks", "explain", "--arch", "sd15", "--json", *arguments])
     return code, json.loads(capsys.readouterr().out)
 
 
@@ -93,7 +93,7 @@ def test_explain_draws_from_a_seed(keys: Path, capsys: pytest.CaptureFixture[str
     ("0.5" + ",1" * 16, "25", "0,1,1,0,1,1,0,1,1,0,0,0,1,0,0,0,1,1,1,1,1,1,1,1,1", "BASE"),
 ])
 def test_convert(weights: str, length: str, answer: str, told: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.main(["blocks", "convert", weights, "--to", length]) == 0
+    assert main(["blocks", "convert", weights, "--to", length]) == 0
     printed = capsys.readouterr()
     assert printed.out == f"{answer}\n"
     assert told in printed.err and bool(told) == bool(printed.err)
@@ -101,7 +101,7 @@ def test_convert(weights: str, length: str, answer: str, told: str, capsys: pyte
 
 @pytest.mark.parametrize("weights", ["NOPE", "0.5", "ALL,MID@0", "1,1", "FLUXALL"])
 def test_what_cannot_be_converted_is_quoted(weights: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.main(["blocks", "convert", weights, "--to", "12"]) == 1
+    assert main(["blocks", "convert", weights, "--to", "12"]) == 1
     assert f"'{weights}'" in capsys.readouterr().err
 
 
@@ -114,7 +114,7 @@ def test_explain_prints_json_with_exit_code_1(keys: Path, capsys: pytest.Capture
 def test_explain_is_light_and_quick(keys: Path, tmp_path: Path) -> None:
     """Without torch; the time is what Python itself took, and the best of three, since the machine may be busy."""
     command = ["blocks", "explain", "--prompt", "<lora:zko:1:NCNF>", "--arch", "sd15", "--keys", f"zko={keys}"]
-    code = (f"import sys, time; from lib_trainer.cli import main; main({command!r});"
+    code = (f"import sys, time; from lib_trainer.cli.main import main; main({command!r});"
             "print(time.process_time(), *sys.modules, file=sys.stderr)")
 
     def seconds() -> float:
@@ -133,7 +133,7 @@ def test_explain_is_light_and_quick(keys: Path, tmp_path: Path) -> None:
     ["lora", "inspect", "none.safetensors"],
 ])
 def test_json_is_printed_for_files_that_are_not_there(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.main([*command, "--json"]) == 1
+    assert main([*command, "--json"]) == 1
     captured = capsys.readouterr()
     assert json.loads(captured.out)["errors"] == [captured.err.strip()]
 
@@ -152,7 +152,7 @@ def test_json_is_printed_for_files_that_are_not_there(command: list[str], capsys
     ([], "COMMAND"),
 ])
 def test_mistakes_are_sentences(arguments: list[str], part: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.main(arguments) == 1
+    assert main(arguments) == 1
     captured = capsys.readouterr()
     assert part in captured.err and "Traceback" not in captured.err
 
@@ -164,9 +164,9 @@ def test_inspect(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     tensors = {f"{KEYS[0]}.alpha": torch.tensor(1.0), f"{KEYS[0]}.lora_down.weight": torch.zeros(2, 8),
                f"{KEYS[0]}.lora_up.weight": torch.zeros(8, 2)}
     file.save(path, tensors, {"ss_comment": "ずんだ"})
-    assert cli.main(["lora", "inspect", str(path), "--json"]) == 0
+    assert main(["lora", "inspect", str(path), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["algorithm"] == "lora"
-    assert cli.main(["lora", "inspect", str(path)]) == 0
+    assert main(["lora", "inspect", str(path)]) == 0
     assert "algorithm" in capsys.readouterr().out
 
 
@@ -178,11 +178,11 @@ def test_bake(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file.save(path, tensors, {"ss_base_model_version": "sd_v1"})
     presets.write_text("MINE:" + ",".join(["0.5"] * 16) + ",0")
     command = ["lora", "bake", str(path), "--presets", str(presets), "--out", str(out.with_suffix(""))]
-    assert cli.main([*command, "--weights", "1:lbw=MINE", "--te", "1.0", "--json"]) == 0
+    assert main([*command, "--weights", "1:lbw=MINE", "--te", "1.0", "--json"]) == 0
     answer = json.loads(capsys.readouterr().out)
     assert (answer["file"], answer["scaled"], answer["dropped"]) == (str(out), 2, 1)
     assert torch.equal(file.load(out).tensors[f"{KEYS[0]}.lora_up.weight"], torch.full((8, 8), 0.5))
-    assert cli.main([*command, "--weights", "1"]) == 1
+    assert main([*command, "--weights", "1"]) == 1
     assert "never overwritten" in capsys.readouterr().err
 
 
@@ -190,7 +190,7 @@ def test_train_and_generate(
     tmp_path: Path, config: Path, checkpoint: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    code = cli.main(["train", str(config), "--model", str(checkpoint), "--json", "--set", "network_dim=3", "--set",
+    code = main(["train", str(config), "--model", str(checkpoint), "--json", "--set", "network_dim=3", "--set",
                      "alpha=2", "--loras-dir", "my loras"])
     events = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert code == 0 and events[-1]["kind"] == "Finished" and events[-1]["tag"] == "<lora:zko:1>"
@@ -201,10 +201,10 @@ def test_train_and_generate(
 
     draw = ["generate", "--model", str(checkpoint), "--prompt", "zko <lora:zko:1:NOPE>", "--steps", "2", "--seed", "5",
             "--loras-dir", "my loras", "--out", "out/zko.png"]
-    assert cli.main(draw) == 0
+    assert main(draw) == 0
     assert "NOPE" in capsys.readouterr().err
     assert "Seed: 5" in Image.open(tmp_path / "out" / "zko.png").text["parameters"]  # type: ignore[attr-defined]
-    assert cli.main(draw) == 1
+    assert main(draw) == 1
     assert "not overwritten" in capsys.readouterr().err
 
 
@@ -212,7 +212,7 @@ def test_train_prints_lines_for_people(
     tmp_path: Path, config: Path, checkpoint: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert cli.main(["train", str(config), "--model", str(checkpoint)]) == 0
+    assert main(["train", str(config), "--model", str(checkpoint)]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert any(line.startswith("steps: 100% 3/3 [") for line in lines)
     assert lines[-1].endswith("write <lora:zko:1> in the prompt, with zko")
@@ -224,7 +224,7 @@ def test_train_tells_all_faults_at_once_also_as_json(
     tmp_path: Path, config: Path, checkpoint: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    code = cli.main(["train", str(config), "--model", str(checkpoint), "--json", "--set", "rank=0", "--set",
+    code = main(["train", str(config), "--model", str(checkpoint), "--json", "--set", "rank=0", "--set",
                      "learning_rate=abc", "--set", "images=nowhere"])
     captured = capsys.readouterr()
     failed = json.loads(captured.out)
@@ -248,7 +248,7 @@ def test_a_training_that_cannot_save_ends_with_1(
     monkeypatch.chdir(tmp_path)
     stdout = _Rival()
     monkeypatch.setattr(sys, "stdout", stdout)
-    assert cli.main(["train", str(config), "--model", str(checkpoint), "--json", "--set", "steps=20"]) == 1
+    assert main(["train", str(config), "--model", str(checkpoint), "--json", "--set", "steps=20"]) == 1
     assert [json.loads(line)["kind"] for line in stdout.getvalue().splitlines()][-2:] == ["Paused", "Failed"]
     assert "never overwritten" in capsys.readouterr().err
     assert Path("loras/zko.safetensors").read_text() == "another program was quicker"

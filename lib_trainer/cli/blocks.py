@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TypeVar
 
-from lib_trainer.cli_arguments import pair, print_json
+from lib_trainer.cli.arguments import pair, print_json
 from lib_trainer.errors import UserError
 
 ParserT = TypeVar("ParserT", bound=argparse.ArgumentParser)

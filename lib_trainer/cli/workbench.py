@@ -12,7 +12,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lib_trainer.cli_arguments import print_json
+from lib_trainer.cli.arguments import print_json
+from lib_trainer.cli.exit_codes import INTERRUPTED
 from lib_trainer.errors import Problems, UserError
 from lib_trainer.workbench.forms.words import OPTIONS, metavar
 
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from lib_trainer.workbench.forms.form import Field, Form
     from lib_trainer.workbench.operation import Operation, Outcome, Progress
 
-INTERRUPTED = 130
 _MOST_ROWS = 60
 _WIDTH = 78
 _MORE = "More"

@@ -3,12 +3,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from lib_trainer.cli_arguments import print_json
+from lib_trainer.cli.arguments import print_json
+from lib_trainer.cli.exit_codes import DONE
 from lib_trainer.errors import UserError
 from lib_trainer.training.resume.search import JOBS
 from lib_trainer.training.statistics import losses_file
-
-DONE = 0
 
 
 def run(name: str, outputs: Path, as_csv: bool) -> int:

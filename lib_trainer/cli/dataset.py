@@ -6,14 +6,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lib_trainer.cli_arguments import pair, print_json
+from lib_trainer.cli.arguments import pair, print_json
+from lib_trainer.cli.exit_codes import DONE
 from lib_trainer.errors import Problems
 
 if TYPE_CHECKING:
     from lib_trainer.bootstrap import App
     from lib_trainer.data.bucket_report import BucketReport
 
-DONE = 0
 KINDS = ("all", "latents", "captions")
 
 
@@ -33,10 +33,10 @@ def report(start: Callable[[], App], arguments: argparse.Namespace) -> int:
     Raises:
         UserError: it cannot be made; Problems tells why.
     """
-    from lib_trainer import cli_recipe
+    from lib_trainer.cli import recipe
     from lib_trainer.training import config_reading, forecast
 
-    _, values = cli_recipe.read(arguments.config, dict(pair(text, "--set") for text in arguments.set))
+    _, values = recipe.read(arguments.config, dict(pair(text, "--set") for text in arguments.set))
     config, faults = config_reading.read(values)
     found = forecast.forecast(config, start().host)
     if found.report is None:

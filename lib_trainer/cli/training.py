@@ -7,8 +7,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lib_trainer import cli_accelerate, cli_recipe
-from lib_trainer.cli_arguments import print_json
+from lib_trainer.cli import processes, recipe
+from lib_trainer.cli.arguments import print_json
+from lib_trainer.cli.exit_codes import BUG, DONE, MISTAKE
 from lib_trainer.errors import Problems, UserError
 from lib_trainer.training import check
 
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from lib_trainer.training.controls import Controls
     from lib_trainer.training.world import World
 
-DONE, MISTAKE, BUG = 0, 1, 2
 _TWICE = 1.0
 """Seconds in which two interrupts are one press: a launcher of several processes passes on what they got already."""
 
@@ -42,7 +42,7 @@ def run(
         UserError: the training was refused.
     """
     try:
-        imported, values = cli_recipe.read(settings, changes)
+        imported, values = recipe.read(settings, changes)
         app = start()
         job = app.jobs.start(*checked(imported.problems, values, app.host))
     except UserError as error:
@@ -107,13 +107,13 @@ class _Log:
 
     def __init__(self, config: TrainConfig) -> None:
         self._config = config
-        self._tracker: cli_accelerate.Tracker | None = None
+        self._tracker: processes.Tracker | None = None
 
     def take(self, event: dict[str, Any]) -> None:
         """Begins with the run and writes down what its events say."""
         if event["kind"] == "Started" and self._config.log_with:
             try:
-                self._tracker = cli_accelerate.Tracker(self._config, Path(event["folder"]))
+                self._tracker = processes.Tracker(self._config, Path(event["folder"]))
             except UserError as fault:
                 print(fault, file=sys.stderr)
         elif self._tracker:

@@ -1,0 +1,1 @@
+"""The command line: `main` knows the commands; each has a module, and what is heavy is imported inside it."""
