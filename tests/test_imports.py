@@ -34,13 +34,14 @@ BELOW = {
     "data": "compare lora host host_model keeping families blocks seeds errors",
     "hosts": "compare lora txt2img_host host host_model keeping noise_table families blocks seeds errors",
     "training": "data compare workbench lora host host_model keeping noise_table families blocks seeds errors",
+    "job": "training data compare workbench lora host host_model keeping families blocks seeds errors",
     "queue_file": "training data compare workbench lora host host_model keeping families blocks seeds errors",
     "job_queue": "queue_file training data compare workbench lora host host_model keeping families blocks seeds errors",
-    "jobs": "job_queue queue_file training data compare workbench lora host host_model keeping families blocks seeds "
-            "errors",
-    "ui": "api txt2img_host jobs job_queue queue_file training data compare workbench lora host host_model keeping "
+    "jobs": "job_queue queue_file job training data compare workbench lora host host_model keeping families blocks "
+            "seeds errors",
+    "ui": "api txt2img_host jobs job_queue queue_file job training data compare workbench lora host host_model keeping "
           "families blocks seeds errors",
-    "api": "jobs job_queue queue_file training data compare workbench lora host host_model keeping families blocks "
+    "api": "jobs job_queue queue_file job training data compare workbench lora host host_model keeping families blocks "
            "seeds errors",
     "demo": "",
     "installation": "",

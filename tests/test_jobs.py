@@ -12,7 +12,8 @@ import torch
 from lib_trainer.data.scan import scan
 from lib_trainer.errors import Problems, UserError
 from lib_trainer.hosts.standalone.host import StandaloneHost
-from lib_trainer.jobs import LOG_NAME, Jobs
+from lib_trainer.job import LOG_NAME
+from lib_trainer.jobs import Jobs
 from lib_trainer.training import events as ev
 from lib_trainer.training.checks import pictures
 from tests.conftest import Settings

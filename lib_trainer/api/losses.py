@@ -14,7 +14,8 @@ from fastapi.responses import Response
 
 from lib_trainer.data.opening import UnreadablePicture, open_small
 from lib_trainer.errors import UserError
-from lib_trainer.jobs import Job, Jobs
+from lib_trainer.job import Job
+from lib_trainer.jobs import Jobs
 from lib_trainer.training.statistics import losses_file
 
 _SIDE = 96

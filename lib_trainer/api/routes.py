@@ -29,7 +29,8 @@ from lib_trainer.blocks.layouts import LAYOUTS
 from lib_trainer.data import new_folder
 from lib_trainer.errors import UserError
 from lib_trainer.host import Host
-from lib_trainer.jobs import Job, Jobs
+from lib_trainer.job import Job
+from lib_trainer.jobs import Jobs
 
 _PICTURES = {".png", ".jpg", ".jpeg", ".webp"}
 _LOCALES = {

@@ -16,7 +16,7 @@ from lib_trainer.training import check
 if TYPE_CHECKING:
     from lib_trainer.bootstrap import App
     from lib_trainer.host import Host
-    from lib_trainer.jobs import Job
+    from lib_trainer.job import Job
     from lib_trainer.training.checks.findings import Findings
     from lib_trainer.training.config import TrainConfig
     from lib_trainer.training.controls import Controls

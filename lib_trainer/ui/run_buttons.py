@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 
 from lib_trainer.errors import UserError
-from lib_trainer.jobs import Job, Jobs
+from lib_trainer.job import Job
+from lib_trainer.jobs import Jobs
 from lib_trainer.ui import notes
 
 if TYPE_CHECKING:
