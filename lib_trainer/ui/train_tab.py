@@ -22,6 +22,7 @@ from lib_trainer.ui import goal_choice, notes, resume_part, webui_settings
 from lib_trainer.ui.app import App
 from lib_trainer.ui.cache_row import CacheRow
 from lib_trainer.ui.form import Form, Value, fold_id
+from lib_trainer.ui.inner_blocks import InnerBlocks
 from lib_trainer.ui.material_part import MaterialPart
 from lib_trainer.ui.method_part import seen
 from lib_trainer.ui.queue_part import QueuePart
@@ -228,7 +229,7 @@ def build(app: App, samplers: Sequence[str] = (), first: Draft | None = None) ->
         samplers: names for the previews' sampler, where the host can tell them; none = a text box.
         first: the form of a person who has not trained before.
     """
-    with gr.Blocks(analytics_enabled=False) as blocks:
+    with InnerBlocks(analytics_enabled=False) as blocks:
         TrainTab(app, samplers, first or Draft()).lay_out()
     for component in blocks.blocks.values():
         # The form comes back from our own files; ui-config.json of the WebUIs would only hold on to old defaults.

@@ -14,6 +14,7 @@ import gradio as gr
 
 from lib_trainer.errors import Problems, UserError
 from lib_trainer.ui.app import App
+from lib_trainer.ui.inner_blocks import InnerBlocks
 from lib_trainer.ui.run_buttons import HIDDEN
 
 TITLE = "LoRA Workbench"
@@ -63,7 +64,7 @@ class WorkbenchTab:
 
 def build(app: App) -> gr.Blocks:
     """Returns the tab."""
-    with gr.Blocks(analytics_enabled=False) as blocks:
+    with InnerBlocks(analytics_enabled=False) as blocks:
         WorkbenchTab(app).lay_out()
     for component in blocks.blocks.values():
         component.do_not_save_to_config = True  # the WebUIs would keep the last wish in ui-config.json

@@ -70,8 +70,8 @@ class EntryList:
         self.changes: list[Any] = []
 
     def lay_out(self) -> None:
-        """Makes the controls and joins them."""
-        table = gr.HTML(self.shown("", Choice())[0], elem_id=self.id("table"))
+        """Makes the controls and joins them; a page that is opened presses `refresh`, which reads the file."""
+        table = gr.HTML(self._list.html([], Choice()), elem_id=self.id("table"))
         state = gr.HTML("", elem_id=self.id("state"))
         self._chosen = self.box("chosen", show_label=False, elem_classes=HIDDEN)
         with gr.Row():

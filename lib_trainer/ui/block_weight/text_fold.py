@@ -35,16 +35,15 @@ class TextFold:
 
     def lay_out(self) -> None:
         """Makes the controls and joins them; the list must stand already. `follow` is to be called at the end."""
-        text, seen = self._now()
         with gr.Accordion("The file as text", open=False, elem_id=self._list.id("text_fold")):
-            self.text = self._list.box("text", text, lines=14, max_lines=14, label="Text", info=self._help,
+            self.text = self._list.box("text", lines=14, max_lines=14, label="Text", info=self._help,
                                        elem_classes=["tl-mono"])
-            self._seen = gr.State(value=seen)
+            self._seen = gr.State(value=["", _digest("")])  # nothing was typed: the first change shows the file
             with gr.Row(elem_classes=["tl-small-buttons"]):
                 save = gr.Button("Save the text", size="sm", elem_id=self._list.id("save"))
                 again = gr.Button("Read the file again", size="sm", elem_id=self._list.id("reload"))
             with gr.Row(equal_height=True, elem_classes=["tl-with-buttons"]):
-                self._kept = gr.Dropdown(self._names(), label="Earlier versions", interactive=True, scale=3,
+                self._kept = gr.Dropdown([], label="Earlier versions", interactive=True, scale=3,
                                          info="The last ten, by date and time.", elem_id=self._list.id("kept"))
                 look = gr.Button("Show it above", elem_id=self._list.id("kept_show"), min_width=120)
             self._told = gr.HTML("", elem_id=self._list.id("text_state"))
@@ -97,12 +96,6 @@ class TextFold:
 
     def _names(self) -> list[str]:
         return [path.name for path in self._list.file.backups()]
-
-    def _now(self) -> tuple[str, Seen]:
-        try:
-            return self._shown()
-        except UserError:
-            return "", ["", ""]
 
     def _shown(self) -> tuple[str, Seen]:
         version = self._list.file.read()
