@@ -5,6 +5,8 @@ Heavy packages are imported inside the fixtures: tests of the block weights run 
 from __future__ import annotations
 
 import os
+import random
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,9 +24,11 @@ if TYPE_CHECKING:
 # other have made one test take 174 s instead of 3 s. Programs that tests start inherit it.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-# On a busy machine an example takes many times as long as the one before; that is no fault.
-hypothesis.settings.register_profile("patient", deadline=None)
-hypothesis.settings.load_profile("patient")
+# On a busy machine an example takes many times as long as the one before; that is no fault. The examples are the same
+# in every run, so that a change is judged by what it changed; `--hypothesis-profile searching` looks for other ones.
+hypothesis.settings.register_profile("steady", deadline=None, derandomize=True)
+hypothesis.settings.register_profile("searching", deadline=None, derandomize=False)
+hypothesis.settings.load_profile("steady")
 
 Settings = Callable[..., "TrainConfig"]
 
@@ -33,6 +37,16 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """Orders the tests for several processes; in one they run as they are written."""
     if hasattr(config, "workerinput"):
         items[:] = sharing_out.longest_first(items)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup() -> None:
+    """Lets every test begin with the same process-wide generators, whichever tests ran before it in its process."""
+    random.seed(0)
+    if "numpy" in sys.modules:
+        sys.modules["numpy"].random.seed(0)
+    if "torch" in sys.modules:
+        sys.modules["torch"].default_generator.manual_seed(0)
 
 
 @pytest.hookimpl(optionalhook=True)

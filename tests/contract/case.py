@@ -13,6 +13,9 @@ import torch
 
 from lib_trainer.host import Host
 
+STEPS = 2
+"""Of the sampler in every picture here: enough for one step to follow from another."""
+
 
 class HostCase(ABC):
     """A running host with a small checkpoint.
@@ -39,7 +42,7 @@ class HostCase(ABC):
 
     @abstractmethod
     def draw(self, prompt: str = "a cat", seed: int = 3) -> bytes:
-        """The pixels that the person's own Generate button gives (4 steps)."""
+        """The pixels that the person's own Generate button gives (`STEPS` steps)."""
 
     @abstractmethod
     def load_checkpoint(self, first: bool) -> None:

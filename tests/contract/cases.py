@@ -10,7 +10,7 @@ from lib_trainer.host import HostPaths
 from lib_trainer.hosts.standalone.host import StandaloneHost
 from lib_trainer.txt2img_host import GenerateRequest
 from tests import tiny_checkpoint, tiny_families
-from tests.contract.case import HostCase
+from tests.contract.case import STEPS, HostCase
 from tests.hosts.a1111.case import A1111Case
 from tests.hosts.forge.case import ForgeCase
 from tests.hosts.reforge.case import ReforgeCase
@@ -34,7 +34,7 @@ class StandaloneCase(HostCase):
         return self.host._loaded.networks()
 
     def draw(self, prompt: str = "a cat", seed: int = 3) -> bytes:
-        return self.host.generate(GenerateRequest(prompt, seed=seed, steps=4))[0].image.tobytes()
+        return self.host.generate(GenerateRequest(prompt, seed=seed, steps=STEPS))[0].image.tobytes()
 
     def load_checkpoint(self, first: bool) -> None:
         self.host.load_model(self.checkpoint_file(first))

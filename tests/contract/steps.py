@@ -9,6 +9,7 @@ import torch
 from lib_trainer.host_model import Conditioning, HostModel, PreviewRequest
 from lib_trainer.lora.choice import NetworkSpec
 from lib_trainer.lora.network import Network, create
+from tests.contract.case import STEPS
 
 
 def network(model: HostModel, *, blocks: frozenset[str] | None = None, text_encoder: bool = True) -> Network:
@@ -21,7 +22,7 @@ def network(model: HostModel, *, blocks: frozenset[str] | None = None, text_enco
     return made
 
 
-def picture(prompt: str = "a cat", *, seed: int = 3, count: int = 4) -> PreviewRequest:
+def picture(prompt: str = "a cat", *, seed: int = 3, count: int = STEPS) -> PreviewRequest:
     """Returns a preview of the size that `HostCase.draw` draws: not every host can tell that a checkpoint is tiny."""
     return PreviewRequest(prompt, seed=seed, steps=count, width=64, height=64)
 

@@ -49,7 +49,7 @@ def fail_in_preview(model: HostModel) -> None:
     handle = model.targets()[-1].module.register_forward_hook(refuse)
     try:
         with made.attached(model.targets()):
-            model.preview(steps.picture(count=2))
+            model.preview(steps.picture())
     finally:
         handle.remove()
 
@@ -62,7 +62,7 @@ def cache(model: HostModel) -> None:
 def preview(model: HostModel) -> None:
     made = steps.network(model)
     with made.attached(model.targets()):
-        model.preview(steps.picture(count=2))
+        model.preview(steps.picture())
 
 
 PHASES = [succeed, cache, preview, fail_between_forward_and_backward, fail_inside_the_network, fail_in_preview]

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -51,32 +52,49 @@ def model_hash(case: HostCase, name: str) -> str:
     return file.load(case.host.paths.loras / f"{name}.safetensors").metadata["sshs_model_hash"]
 
 
+@dataclass(frozen=True)
+class Undisturbed:
+    """A run to the end, alone: the points it passed and what it learned."""
+
+    points: list[str]
+    model_hash: str
+
+
+Alone = Callable[[bool], Undisturbed]
+
+
 @pytest.fixture(scope="package")
-def passed(case: HostCase) -> dict[bool, list[str]]:
-    """The points of an undisturbed run, with and without the text encoder; filled by the first test that asks."""
+def known(case: HostCase) -> dict[bool, Undisturbed]:
+    """The undisturbed runs of a host; the first test that asks for one has it made."""
     return {}
 
 
-def points(
-    case: HostCase, passed: dict[bool, list[str]], settings: Settings, text: bool, monkeypatch: pytest.MonkeyPatch
-) -> list[str]:
-    if text not in passed:
-        counting = Injector()
-        with monkeypatch.context() as patched:
-            counting.watch_trainer(patched)
-            run(short(settings, f"points-{text}", train_text_encoder=text), WatchedHost(case.host, counting))
-        passed[text] = counting.points
-    return passed[text]
+@pytest.fixture
+def alone(
+    case: HostCase, known: dict[bool, Undisturbed], settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> Alone:
+    """The undisturbed run with or without the text encoder."""
+
+    def find(text: bool) -> Undisturbed:
+        if text not in known:
+            counting, name = Injector(), f"alone-{text}"
+            with monkeypatch.context() as patched:
+                counting.watch_trainer(patched)
+                run(short(settings, name, train_text_encoder=text), WatchedHost(case.host, counting))
+            known[text] = Undisturbed(counting.points, model_hash(case, name))
+        return known[text]
+
+    return find
 
 
 @pytest.mark.parametrize("seed", range(POINTS))
 def test_an_accident_anywhere_leaves_the_host_as_it_was(
-    case: HostCase, settings: Settings, monkeypatch: pytest.MonkeyPatch, passed: dict[bool, list[str]], seed: int
+    case: HostCase, settings: Settings, monkeypatch: pytest.MonkeyPatch, alone: Alone, seed: int
 ) -> None:
     """Every phase has its share of the accidents: first a kind of point is drawn, then one of these points."""
     draw = random.Random(seed)
     text = draw.random() < 0.4
-    found = points(case, passed, settings, text, monkeypatch)
+    found = alone(text).points
     phase = draw.choice(sorted(set(found)))
     at = draw.choice([index for index, name in enumerate(found) if name == phase])
     controls = Controls()
@@ -105,40 +123,38 @@ def test_an_accident_anywhere_leaves_the_host_as_it_was(
     assert snapshots.networks(case.networks()) == before
 
 
-def test_every_phase_has_points(
-    case: HostCase, settings: Settings, monkeypatch: pytest.MonkeyPatch, passed: dict[bool, list[str]]
-) -> None:
-    assert set(points(case, passed, settings, False, monkeypatch)) == {
+def test_every_phase_has_points(alone: Alone) -> None:
+    assert set(alone(False).points) == {
         "scan", "pictures", "load pixels", "encode images", "encode captions", "forward", "inside forward", "backward",
         "update", "save", "preview", "inside preview"}
 
 
 @pytest.mark.parametrize("text", [False, True])
-def test_drawing_between_every_two_turns_changes_nothing(case: HostCase, settings: Settings, text: bool) -> None:
+def test_drawing_between_every_two_turns_changes_nothing(
+    case: HostCase, settings: Settings, alone: Alone, text: bool
+) -> None:
     """Between the turns of caching and of accumulation too, on clean weights and with the adapters in training."""
-    alone = case.draw()
-    run(short(settings, f"alone-{text}", train_text_encoder=text), case.host)
-    turns = 0
+    plain, wanted, turns = case.draw(), alone(text).model_hash, 0
 
     def draw(model: HostModel) -> None:
         nonlocal turns
         turns += 1
-        assert case.draw() == alone
+        assert case.draw() == plain
         if turns % 2:
             case.draw(LIVE)
 
     watched = WatchedHost(case.host, Injector(), draw)
     run(short(settings, f"disturbed-{text}", train_text_encoder=text), watched)
     assert turns >= 9  # the adapters, 3 pictures (and their captions), 3 micro-batches, 2 previews
-    assert model_hash(case, f"alone-{text}") == model_hash(case, f"disturbed-{text}")
+    assert model_hash(case, f"disturbed-{text}") == wanted
 
 
 @pytest.mark.parametrize("turn", [2, 5, 6])
 def test_another_checkpoint_in_between_pauses_and_changes_nothing(
-    case: HostCase, settings: Settings, turn: int
+    case: HostCase, settings: Settings, alone: Alone, turn: int
 ) -> None:
     """While latents are cached, between two micro-batches, before a preview: Paused, and afterwards the same result."""
-    turns = 0
+    wanted, turns = alone(True).model_hash, 0
 
     def switch(model: HostModel) -> None:
         nonlocal turns
@@ -151,14 +167,13 @@ def test_another_checkpoint_in_between_pauses_and_changes_nothing(
             assert case.checkpoint_file(first=True).stem in event.reason
             case.load_checkpoint(first=True)
 
-    run(short(settings, f"stayed-{turn}"), case.host)
     try:
         events = run(short(settings, f"switched-{turn}"), WatchedHost(case.host, Injector(), switch), watch=mend)
     finally:
         case.load_checkpoint(first=True)
     assert [type(event).__name__ for event in events if isinstance(event, (ev.Paused, ev.Continued))] == [
         "Paused", "Continued"]
-    assert model_hash(case, f"stayed-{turn}") == model_hash(case, f"switched-{turn}")
+    assert model_hash(case, f"switched-{turn}") == wanted
 
 
 def test_training_shares_the_storages_of_the_loaded_model(case: HostCase, settings: Settings) -> None:

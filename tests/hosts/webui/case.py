@@ -13,7 +13,7 @@ from typing import Any
 from lib_trainer.hosts.webui.host import WebUIHost
 from lib_trainer.hosts.webui.lock import waiting_for
 from tests import tiny_checkpoint
-from tests.contract.case import HostCase
+from tests.contract.case import STEPS, HostCase
 from tests.hosts import doubles
 
 
@@ -73,7 +73,7 @@ class WebUICase(HostCase):
             shared.state.begin(job="txt2img")
             try:
                 p = processing.StableDiffusionProcessingTxt2Img(
-                    prompt=prompt, seed=seed, steps=4, width=64, height=64, sampler_name="Euler", cfg_scale=7.0,
+                    prompt=prompt, seed=seed, steps=STEPS, width=64, height=64, sampler_name="Euler", cfg_scale=7.0,
                     **self._drawn_with())
                 pixels: bytes = processing.process_images(p).images[0].tobytes()
                 return pixels
