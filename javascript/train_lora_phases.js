@@ -32,7 +32,7 @@
         const key = [s.id, s.part && s.part.place, !!s.finished, !!s.failed, s.scores.length, !!s.work, document.documentElement.lang].join();
         if (view.phasesKey !== key) {
             view.phasesKey = key;
-            view.phases.replaceChildren(...(s.part ? [steps(s), told(s)].filter(Boolean) : []));
+            view.phases.replaceChildren(...(s.part ? [steps(s), ends(s), told(s)].filter(Boolean) : []));
         }
         chart(view.scores, s.scores, s.total);
     }
@@ -52,6 +52,13 @@
     }
 
     const stoppedIn = (s, number) => s.finished && s.finished.stopped && number === s.part.place;
+
+    /** Why parts that are through ended before their last step; that of the part that runs is among the run's messages. */
+    function ends(s) {
+        const early = s.parts.filter((one) => one.early);
+        return early.length ? el("div", { class: "tl-note tl-ends" }, ...early.map((one) =>
+            el("div", {}, el("b", { text: t(one.part.title) }), `: ${one.early}`))) : null;
+    }
 
     /** What the work on files came to: its sentence, and whatever a person should know of it. */
     function told(s) {

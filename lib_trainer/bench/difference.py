@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from lib_trainer.bench import slider
@@ -26,20 +26,23 @@ STRENGTHS = (-1.0, 0.0, 1.0)
 
 
 @dataclass(frozen=True)
-class Measured:
-    """What was measured.
+class Copier:
+    """How a copier ended: `score` = its last copy score, 0 = as the model draws, 1 = the pictures; `steps` it took."""
 
-    Attributes:
-        slid: eyes, hair and background by strength.
-        scores: the last copy score of the copiers, before and after; 0 = as the model draws, 1 = the pictures.
-    """
+    score: float
+    steps: int
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What was measured: `slid` = eyes, hair and background by strength; the `copiers` before and after."""
 
     slid: Slid
-    scores: list[float]
+    copiers: list[Copier]
 
     def to_json(self) -> dict[str, Any]:
         """Returns the figures as JSON-ready values."""
-        return {**self.slid.to_json(), "copy_scores": self.scores}
+        return {**self.slid.to_json(), "copiers": [asdict(copier) for copier in self.copiers]}
 
 
 def measure(host: Txt2ImgHost, jobs: Jobs, report: Report, pictures: int = 50, **changes: Any) -> Measured:
@@ -58,11 +61,12 @@ def measure(host: Txt2ImgHost, jobs: Jobs, report: Report, pictures: int = 50, *
     report(f"training {settings.name}: two copiers, rank {settings.rank}, {settings.optimizer} "
            f"{settings.learning_rate}")
     begin = time.perf_counter()
-    scores = train(jobs, settings)
+    copiers = train(jobs, settings)
     seconds = time.perf_counter() - begin
-    report(f"trained in {seconds:.0f} s, copy scores {scores}")
+    ends = ", ".join(f"{copier.steps} steps to a copy score of {copier.score:g}" for copier in copiers)
+    report(f"trained in {seconds:.0f} s: {ends}")
     slid = slider.measure(host, settings.name, pictures, STRENGTHS, report)
-    return Measured(replace(slid, seconds=seconds), scores)
+    return Measured(replace(slid, seconds=seconds), copiers)
 
 
 def config(name: str, **changes: Any) -> TrainConfig:
@@ -70,21 +74,24 @@ def config(name: str, **changes: Any) -> TrainConfig:
     return slider.demo_config(name, "demo_copiers", **changes)
 
 
-def train(jobs: Jobs, settings: TrainConfig) -> list[float]:
-    """Trains; returns the last copy score of every copier.
+def train(jobs: Jobs, settings: TrainConfig) -> list[Copier]:
+    """Trains; returns how every copier ended.
 
     Raises:
         UserError: the training failed.
     """
-    return last_scores(events_of(jobs, settings))
+    return ends_of(events_of(jobs, settings))
 
 
-def last_scores(events: Sequence[Mapping[str, Any]]) -> list[float]:
-    """Returns the last copy score of every part that has one, in the order of the parts."""
+def ends_of(events: Sequence[Mapping[str, Any]]) -> list[Copier]:
+    """Returns how every part with copy scores ended, in the order of the parts."""
     scores: dict[int, float] = {}
+    steps: dict[int, int] = {}
     part = 0
     for event in events:
         part += event["kind"] == "PhaseStarted"
+        if event["kind"] == "Stepped":
+            steps[part] = event["step"]
         if event["kind"] == "CopyScored":
             scores[part] = round(event["score"], 3)
-    return list(scores.values())
+    return [Copier(score, steps[part]) for part, score in scores.items()]

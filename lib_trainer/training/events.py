@@ -197,6 +197,7 @@ class Previewed(Event):
     Attributes:
         files: paths. prompts, seeds: of each file.
         random: of each file whether its seed is another one at every preview, so that overfitting shows.
+        asked: whether the person asked for them, at whatever step.
     """
 
     step: int
@@ -204,6 +205,7 @@ class Previewed(Event):
     prompts: list[str]
     seeds: list[int] = field(default_factory=list)
     random: list[bool] = field(default_factory=list)
+    asked: bool = False
 
 
 @dataclass(frozen=True)

@@ -43,11 +43,15 @@ _COPIERS: dict[str, Any] = {
     "conv_alpha": 8.0, "blocks": "", "train_unet": True, "train_text_encoder": False, "reg_images": "",
     "validation_split": 0.0, "optimizer_args": "", "learning_rate": "1e-3", "unet_lr": "", "scheduler": "constant",
     "warmup": "0", "noise_offset": 0.0, "min_snr_gamma": 0.0, "min_timestep": 0, "max_timestep": 1000,
-    "cache_latents": True, "cache_captions": True, "copier_way": "subtract", "copier_score": 0.0,
-    "copier_seeds": "1, 2", "copier_every_steps": 0, "copier_reduction": "exact",
+    "cache_latents": True, "cache_captions": True, "copier_way": "subtract", "copier_score": 0.9,
+    "copier_patience": 1, "copier_level": 3, "copier_seeds": "1, 2", "copier_every_steps": 8,
+    "copier_reduction": "exact",
     "slider_strengths": SLIDER_STRENGTHS,
 }
-"""What goals of two copiers have in common: 192 uses of a picture in four epochs of 16 steps, as in the article."""
+"""What goals of two copiers have in common: 192 uses of a picture in an epoch of 16 steps, as in the article.
+
+A copier ends when it copies (`methods.copy_rule`), looked at twice an epoch; `epochs` is only the longest it may take.
+"""
 
 _PROMPTS: dict[str, Any] = {
     "method": "leco", "epochs": 10, "conv_rank": 0, "blocks": "", "train_unet": True, "train_text_encoder": False,
@@ -181,11 +185,12 @@ GOALS: dict[str, Goal] = {
     ),
     "copiers": Goal(
         "Slider from copiers, as in the article",
-        "1 pair (copier learning, SDXL): a LoRA is overfitted on each picture, 64 steps at batch 12, until the "
-        "samples at seeds 1 and 2 are copies; then one is subtracted from the other. One caption for both "
-        "pictures, such as 'girl, face closeup'; no noise offset; a rate of 2e-4 at batch 4. If it fails: "
-        "another seed, more steps, another rank, dropouts of 0.1, or more pairs with as many fewer repeats.",
-        {**_COPIERS, "repeats": 192, "optimizer": "AdamW8bit", "precision": "bf16"},
+        "1 pair (copier learning, SDXL): a LoRA is overfitted on each picture at batch 12, until the samples at "
+        "seeds 1 and 2 copy it as well as they will (64 steps there, 128 at most here); then one is subtracted from "
+        "the other. One caption for both pictures, such as 'girl, face closeup'; no noise offset; a rate of 2e-4 at "
+        "batch 4. If it fails: another seed, more steps, another rank, dropouts of 0.1, or more pairs with as many "
+        "fewer repeats.",
+        {**_COPIERS, "repeats": 192, "epochs": 8, "optimizer": "AdamW8bit", "precision": "bf16"},
     ),
     "demo_copiers": Goal(
         "Demo checkpoint, copiers",

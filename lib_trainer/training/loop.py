@@ -46,7 +46,7 @@ def train(run: Run, inputs: Inputs, learner: Learner) -> Iterator[Event]:
     if run.held_out.batches and (run.step == 0 or run.held_out.due(run.step, run.epoch, run.epoch_ended)):
         with learner.evaluating():
             yield from validation.measure(run, inputs)
-    if run.step == 0 and run.config.preview_at_first:
+    if previews.owed(run):
         with learner.evaluating():
             yield from previews.draw(run)
     updates, read = tee(_updates(run))
@@ -213,4 +213,4 @@ def _wishes(run: Run) -> Iterator[Event]:
     if run.controls.take_save() and saving.step_name(run) not in run.saved:
         yield from saving.save(run, saving.step_name(run))
     if run.controls.take_sample():
-        yield from previews.draw(run)
+        yield from previews.draw(run, asked=True)

@@ -27,10 +27,23 @@ def due(run: Run) -> bool:
     return bool(by_step or by_epoch)
 
 
-def draw(run: Run) -> Iterator[Event]:
+def owed(run: Run) -> bool:
+    """Whether previews are drawn before the first update of this part of the run.
+
+    Those that a stop broke off are drawn when the run goes on, where its end may depend on them.
+    """
+    if run.step == 0:
+        return run.config.preview_at_first
+    return due(run) and run.judge is not None and run.judge.lacks(run.step)
+
+
+def draw(run: Run, asked: bool = False) -> Iterator[Event]:
     """Draws one picture per prompt and seed, with the weights that the adapters hold now.
 
     A prompt file is read again every time, so that it may be changed while the training runs.
+
+    Args:
+        run: the run. asked: whether the person wants them now, due or not.
     """
     if not run.world.is_main:
         return
@@ -53,7 +66,7 @@ def draw(run: Run) -> Iterator[Event]:
         run.preview = Path(drawn[0][0])
         yield Previewed(
             run.step, [file for file, _ in drawn], [one.request.prompt for _, one in drawn],
-            [one.request.seed for _, one in drawn], [one.is_random for _, one in drawn],
+            [one.request.seed for _, one in drawn], [one.is_random for _, one in drawn], asked,
         )
 
 

@@ -49,6 +49,9 @@ class Judge(Protocol):
     def is_over(self) -> bool:
         """Whether the run has learned enough: it ends after the present update, as if that were its last."""
 
+    def lacks(self, step: int) -> bool:
+        """Whether it has not seen all previews of a step at which they were due."""
+
     def see(self, run: Run, event: Event) -> Iterator[Event]:
         """Looks at an event of the run before what comes after it; yields what it has to say."""
 

@@ -5,9 +5,8 @@ first ones before the first step. What the judge remembers goes into the run's s
 """
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +18,10 @@ from lib_trainer.data.sample import Placed
 from lib_trainer.training.checks.copiers import seeds_of
 from lib_trainer.training.config import TrainConfig
 from lib_trainer.training.events import CopyScored, EndedEarly, Event, Previewed, Warned
-from lib_trainer.training.methods import copy_score
+from lib_trainer.training.methods import copy_rule, copy_score
+from lib_trainer.training.methods.copy_rule import Measured
 from lib_trainer.training.methods.copy_score import Aim
+from lib_trainer.training.preview_prompts import literal
 from lib_trainer.training.run import Run
 
 _MOST = 8
@@ -38,17 +39,12 @@ def sampled(datasets: Sequence[Dataset]) -> dict[str, list[Placed]]:
     return dict(list(found.items())[:_MOST])
 
 
-def prompt_of(caption: str) -> str:
-    """Returns a caption as a prompt that means the same: brackets are no emphasis."""
-    return re.sub(r"(?<!\\)([()\[\]])", r"\\\1", caption).strip()
-
-
 def samples(pictures: dict[str, list[Placed]], seeds: Sequence[int]) -> list[dict[str, Any]]:
     """Returns the entries of a prompt file: every caption at every seed, in the size that its picture is trained in."""
     entries = []
     for caption, placed in pictures.items():
         width, height = placed[0].placement.bucket
-        entries += [{"prompt": prompt_of(caption), "seed": seed, "width": width, "height": height} for seed in seeds]
+        entries += [{"prompt": literal(caption), "seed": seed, "width": width, "height": height} for seed in seeds]
     return entries
 
 
@@ -70,7 +66,7 @@ def aims(pictures: dict[str, list[Placed]], others: Sequence[Dataset] = ()) -> d
         if others:
             weights = [copy_score.where_they_differ(mine, copy_score.trained(counterparts[one.item.key]))
                        for mine, one in zip(pixels, placed, strict=True)]
-        found[prompt_of(caption)] = Aim(placed[0].item.file, pixels, weights)
+        found[literal(caption)] = Aim(placed[0].item.file, pixels, weights)
     return found
 
 
@@ -85,18 +81,23 @@ class CopyJudge:
     Attributes:
         config: its settings. aims: what is to be drawn, by prompt.
         untouched: distances of what was drawn before the first step, by the picture's name.
-        copied: measurements in a row that have reached the score.
+        curve: what was measured at the steps that samples are due at; those that a person asks for between are told
+            and do not count, so that looking changes nothing.
     """
 
     config: TrainConfig
     aims: dict[str, Aim]
     untouched: dict[str, float] = field(default_factory=dict)
-    copied: int = 0
+    curve: list[Measured] = field(default_factory=list)
 
     @property
     def is_over(self) -> bool:
         """Whether it copies."""
-        return self.config.copier_score > 0 and self.copied >= self.config.copier_patience
+        return bool(self._why_it_ends())
+
+    def lacks(self, step: int) -> bool:
+        """Whether the samples of a step at which they are due were not all drawn."""
+        return all(one.step != step for one in self.curve)
 
     def see(self, run: Run, event: Event) -> Iterator[Event]:
         """Measures samples; tells the score, and that it is enough."""
@@ -114,12 +115,17 @@ class CopyJudge:
         if len(found) < len(self.aims):  # a stop, or a failure that was told: what was not drawn might be no copy
             yield Warned(f"The copy score of step {event.step} is left out: not all samples were drawn.")
             return
-        worst = min(found.values())
-        self.copied = self.copied + 1 if worst >= self.config.copier_score > 0 else 0
-        yield CopyScored(event.step, worst, found, self.config.copier_score, self.copied)
-        if self.is_over:
-            yield EndedEarly(event.step, event.step, f"It copies its pictures after {event.step} steps (copy score "
-                             f"{worst:.2f}), so this copier ends here.")
+        if not event.asked:
+            self.curve.append(Measured(event.step, min(found.values()), sum(found.values()) / len(found)))
+        threshold = self.config.copier_score
+        copied = copy_rule.standing(self.curve, threshold).copied
+        yield CopyScored(event.step, min(found.values()), found, threshold, copied)
+        if not event.asked and (why := self._why_it_ends()):
+            yield EndedEarly(event.step, event.step, why)
+
+    def _why_it_ends(self) -> str:
+        config = self.config
+        return copy_rule.why_it_ends(self.curve, config.copier_score, config.copier_patience, config.copier_level)
 
     def _distances(self, event: Previewed) -> dict[str, float]:
         """Returns the distances of the captions that were drawn at all seeds."""
@@ -140,8 +146,8 @@ class CopyJudge:
 
     def state_dict(self) -> dict[str, Any]:
         """Returns what it remembers."""
-        return {"untouched": dict(self.untouched), "copied": self.copied}
+        return {"untouched": dict(self.untouched), "curve": [list(astuple(one)) for one in self.curve]}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Takes it back."""
-        self.untouched, self.copied = dict(state_dict["untouched"]), int(state_dict["copied"])
+        self.untouched, self.curve = dict(state_dict["untouched"]), [Measured(*one) for one in state_dict["curve"]]

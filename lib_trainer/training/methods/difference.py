@@ -63,9 +63,10 @@ def course(
     Raises:
         UserError: something went wrong that the person can mend.
     """
-    if world.size > 1 and config.copier_score:
-        raise UserError(f"copier_score = {config.copier_score:g}: samples are drawn in one process only, so several "
-                        "processes cannot end a copier together; set it to 0, or train in one process.")
+    if world.size > 1 and (config.copier_score or config.copier_level):
+        raise UserError(f"copier_score = {config.copier_score:g} and copier_level = {config.copier_level}: samples are "
+                        "drawn in one process only, so several processes cannot end a copier together; set both to 0, "
+                        "or train in one process.")
     folders: list[Path] = []
 
     def parts(folder: Path) -> list[Part]:

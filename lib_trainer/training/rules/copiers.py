@@ -18,13 +18,14 @@ def _held_out(config: TrainConfig) -> Iterator[str]:
 
 
 def _flipped(config: TrainConfig) -> Iterator[str]:
-    if config.method == DIFFERENCE and config.flip and config.copier_score:
-        yield (f"flip = on and copier_score = {config.copier_score:g}: mirrored pictures are copied as often as the "
-               "pictures themselves, so the score stays low; switch one of them off.")
+    if config.method == DIFFERENCE and config.flip and (config.copier_score or config.copier_level):
+        yield (f"flip = on, copier_score = {config.copier_score:g} and copier_level = {config.copier_level}: mirrored "
+               "pictures are copied as often as the pictures themselves, so the score stays low and ends nothing; "
+               "switch flip off, or set both to 0.")
 
 
 RULES: Rules = (
     (_held_out, ("method", "validation_split")),
-    (_flipped, ("method", "flip", "copier_score")),
+    (_flipped, ("method", "flip", "copier_score", "copier_level")),
 )
 """Rules of the part "Copiers"."""

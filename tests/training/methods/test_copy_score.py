@@ -14,8 +14,9 @@ from PIL import Image
 from lib_trainer.training.config import TrainConfig
 from lib_trainer.training.events import CopyScored, EndedEarly, Event, Previewed, Warned
 from lib_trainer.training.methods import copy_score
-from lib_trainer.training.methods.copy_judge import CopyJudge, prompt_of
+from lib_trainer.training.methods.copy_judge import CopyJudge
 from lib_trainer.training.methods.copy_score import Aim, Pixels
+from lib_trainer.training.preview_prompts import literal
 from lib_trainer.training.run import Run
 
 RNG = np.random.default_rng(0)
@@ -69,7 +70,7 @@ def test_pictures_are_compared_small_and_at_one_size() -> None:
 
 
 def test_brackets_of_captions_mean_nothing_in_prompts() -> None:
-    assert prompt_of(r" zko, cat (animal), \(a\) [b] ") == r"zko, cat \(animal\), \(a\) \[b\]"
+    assert literal(r" zko, cat (animal), \(a\) [b] ") == r"zko, cat \(animal\), \(a\) \[b\]"
 
 
 def previewed(folder: Path, step: int, share: float) -> Previewed:
@@ -121,6 +122,24 @@ def test_samples_that_were_not_drawn_are_no_copies(tmp_path: Path) -> None:
 
 
 def test_a_judge_without_a_threshold_only_tells(tmp_path: Path) -> None:
-    judge = CopyJudge(TrainConfig(), {"a cat": Aim("a.png", [PICTURE], [None])})
+    judge = CopyJudge(TrainConfig(copier_score=0.0), {"a cat": Aim("a.png", [PICTURE], [None])})
     told = [event for step in (0, 1) for event in judge.see(NOBODY, previewed(tmp_path, step, float(step)))]
     assert [type(event) for event in told] == [CopyScored] and not judge.is_over
+
+
+def test_samples_that_a_person_asked_for_are_told_and_do_not_count(tmp_path: Path) -> None:
+    """Looking changes nothing: neither when the copier ends nor what a run that goes on has to draw again."""
+    judge = CopyJudge(TrainConfig(copier_score=0.5), {"a cat": Aim("a.png", [PICTURE], [None])})
+    assert not [*judge.see(NOBODY, previewed(tmp_path, 0, 0.0))]
+    (told,) = judge.see(NOBODY, replace(previewed(tmp_path, 3, 1.0), asked=True))
+    assert isinstance(told, CopyScored) and told.copied == 0 and not judge.is_over and judge.lacks(3)
+    assert [type(event) for event in judge.see(NOBODY, previewed(tmp_path, 4, 1.0))] == [CopyScored, EndedEarly]
+    assert not judge.lacks(4)
+
+
+def test_a_judge_ends_a_copier_that_copies_as_well_as_it_will(tmp_path: Path) -> None:
+    judge = CopyJudge(TrainConfig(copier_level=2), {"a cat": Aim("a.png", [PICTURE], [None])})
+    told = [event for step, share in enumerate((0.0, 0.1, 0.1, 0.1, 0.5, 0.5, 0.5))
+            for event in judge.see(NOBODY, previewed(tmp_path, step, share))]
+    (end,) = [event for event in told if isinstance(event, EndedEarly)]
+    assert end.step == 6 and "since step 4" in end.message and "0.75 on average" in end.message

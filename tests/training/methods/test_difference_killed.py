@@ -17,7 +17,8 @@ __all__ = ["make", "pairs"]
 
 
 def test_killed_in_every_part(make: Make, checkpoint: Path, tmp_path: Path) -> None:
-    config = make(state_every_steps=1, keep_copiers=True, copier_every_steps=1, flip=True, epochs=2).to_dict()
+    config = make(state_every_steps=1, keep_copiers=True, copier_every_steps=1, flip=True, epochs=2,
+                  copier_score=0.0, copier_level=0).to_dict()
     (whole,) = run(tmp_path / "whole", checkpoint, config, [])
     rng = random.Random(20261121)
     kills: list[dict[str, Any]] = [

@@ -131,6 +131,9 @@ class Twice:
     def is_over(self) -> bool:
         return self.seen >= 2
 
+    def lacks(self, step: int) -> bool:
+        return False
+
     def see(self, run: Run, event: ev.Event) -> Iterator[ev.Event]:
         self.seen += isinstance(event, ev.Stepped)
         yield from ()
