@@ -17,7 +17,7 @@ from lib_trainer.queue_file import DONE, FAILED, STOPPED, WAITING, Entry
 from lib_trainer.training.resume.words import AUTO
 
 if TYPE_CHECKING:
-    from lib_trainer.data.cache_folder import CacheSize
+    from lib_trainer.data.caches.cache_folder import CacheSize
     from lib_trainer.training.checks.findings import Findings
     from lib_trainer.training.config import TrainConfig
     from lib_trainer.training.world import World

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from lib_trainer.data.scan import scan
+from lib_trainer.data.scanning.scan import scan
 from lib_trainer.errors import Problems, UserError
 from lib_trainer.hosts.standalone.host import StandaloneHost
 from lib_trainer.job import LOG_NAME

@@ -12,7 +12,7 @@ from typing import Any
 from fastapi import APIRouter, HTTPException, Query
 from fastapi.responses import Response
 
-from lib_trainer.data.opening import UnreadablePicture, open_small
+from lib_trainer.data.scanning.opening import UnreadablePicture, open_small
 from lib_trainer.errors import UserError
 from lib_trainer.job import Job
 from lib_trainer.jobs import Jobs

@@ -26,7 +26,7 @@ from lib_trainer.api.reports import add_reports
 from lib_trainer.api.workbench import add_workbench, add_workbench_state
 from lib_trainer.blocks import presets
 from lib_trainer.blocks.layouts import LAYOUTS
-from lib_trainer.data import new_folder
+from lib_trainer.data.scanning import new_folder
 from lib_trainer.errors import UserError
 from lib_trainer.host import Host
 from lib_trainer.job import Job

@@ -95,18 +95,18 @@ def _planned(folder: Path) -> Plan:
     from lib_trainer.data.buckets import Buckets
     from lib_trainer.data.dataset import Dataset
     from lib_trainer.data.plan import Plan
-    from lib_trainer.data.scan import scan
+    from lib_trainer.data.scanning.scan import scan
 
     return Plan([Dataset(scan(folder).items, Buckets(_SIDE, _SIDE, _SIDE), 4)], seed=1)
 
 
 def _cached(host: Host, plan: Plan, clock: _Clock, names: tuple[str, str, str, str]) -> None:
     """Goes through the phases as a run does; those without a name are not noted, and the epoch not read."""
-    from lib_trainer.data.cache import LatentCache
-    from lib_trainer.data.known_files import KnownFiles
+    from lib_trainer.data.caches.latent_cache import LatentCache
+    from lib_trainer.data.caches.text_cache import TextCache
     from lib_trainer.data.loading import Loader, ahead
-    from lib_trainer.data.text_cache import TextCache
-    from lib_trainer.data.verify import verify
+    from lib_trainer.data.scanning.known_files import KnownFiles
+    from lib_trainer.data.scanning.verify import verify
     from lib_trainer.training import caching
 
     folders: HostPaths = host.paths

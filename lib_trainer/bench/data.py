@@ -54,10 +54,10 @@ def measure(folder: Path, pictures: int, report: Report) -> DataCosts:
         report: told what is being done.
     """
     from lib_trainer.data.buckets import Buckets
-    from lib_trainer.data.captions import CaptionRules
+    from lib_trainer.data.captions.caption_rules import CaptionRules
     from lib_trainer.data.dataset import Dataset
     from lib_trainer.data.plan import Plan
-    from lib_trainer.data.scan import scan
+    from lib_trainer.data.scanning.scan import scan
     from lib_trainer.data.subsets import Subset
 
     report(f"Writing {pictures} pictures ...")

@@ -10,9 +10,9 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from lib_trainer.data.buckets import Size
-from lib_trainer.data.names import natural_key
 from lib_trainer.data.plan import Plan
 from lib_trainer.data.sample import Placed
+from lib_trainer.data.scanning.names import natural_key
 from lib_trainer.errors import UserError
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from lib_trainer.data.buckets import Buckets
 from lib_trainer.data.item import Item
-from lib_trainer.data.pairs import sides
+from lib_trainer.data.scanning.pairs import sides
 
 
 @dataclass(frozen=True)

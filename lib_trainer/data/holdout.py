@@ -14,7 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from lib_trainer import seeds
-from lib_trainer.data.cache_files import hash_content
+from lib_trainer.data.caches.cache_files import hash_content
 from lib_trainer.data.dataset import Dataset
 from lib_trainer.data.item import Item
 from lib_trainer.errors import UserError

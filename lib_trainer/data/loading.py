@@ -10,13 +10,13 @@ from dataclasses import dataclass
 
 import torch
 
-from lib_trainer.data.cache import LatentCache, Latents, Moments, check_numbers
+from lib_trainer.data.caches.latent_cache import LatentCache, Latents, Moments, check_numbers
+from lib_trainer.data.caches.text_cache import TextCache
 from lib_trainer.data.masks import MaskFolders
-from lib_trainer.data.opening import UnreadablePicture
 from lib_trainer.data.pictures import load_mask, load_picture
-from lib_trainer.data.reading_ahead import Result, Task, read_ahead
 from lib_trainer.data.sample import Batch, Sample
-from lib_trainer.data.text_cache import TextCache
+from lib_trainer.data.scanning.opening import UnreadablePicture
+from lib_trainer.data.scanning.reading_ahead import Result, Task, read_ahead
 from lib_trainer.errors import UserError
 from lib_trainer.host_model import Conditioning, HostModel
 

@@ -15,9 +15,9 @@ import torch
 from PIL import Image
 
 from lib_trainer.data.item import Item
-from lib_trainer.data.names import readable_endings
-from lib_trainer.data.opening import UnreadablePicture, open_red, read_size
 from lib_trainer.data.picture_rules import Look
+from lib_trainer.data.scanning.names import readable_endings
+from lib_trainer.data.scanning.opening import UnreadablePicture, open_red, read_size
 from lib_trainer.errors import UserError
 
 LATENT = 8

@@ -14,8 +14,8 @@ from PIL import Image
 
 from lib_trainer.data import colours, masks
 from lib_trainer.data.buckets import Size
-from lib_trainer.data.opening import open_rgb_and_alpha
 from lib_trainer.data.picture_rules import Look, PictureRules
+from lib_trainer.data.scanning.opening import open_rgb_and_alpha
 
 _PLAIN = PictureRules()
 _RESAMPLING = {

@@ -20,13 +20,13 @@ from lib_trainer import seeds
 from lib_trainer.data import looks, steps
 from lib_trainer.data.balance import balance
 from lib_trainer.data.buckets import Size
-from lib_trainer.data.captions import Moment
+from lib_trainer.data.captions.caption_rules import Moment
 from lib_trainer.data.dataset import Dataset
 from lib_trainer.data.item import Item
 from lib_trainer.data.lazily import Lazily
-from lib_trainer.data.pairs import sides
 from lib_trainer.data.picture_rules import Look
 from lib_trainer.data.sample import Batch, Placed, Sample
+from lib_trainer.data.scanning.pairs import sides
 
 
 @dataclass

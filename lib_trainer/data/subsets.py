@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from lib_trainer.data.captions import CaptionRules
+from lib_trainer.data.captions.caption_rules import CaptionRules
 from lib_trainer.data.concepts import Concept
 from lib_trainer.data.picture_rules import PictureRules
 

@@ -14,17 +14,17 @@ from pathlib import Path
 
 import torch
 
-from lib_trainer.data import cache_files, cache_folder
-from lib_trainer.data.cache import LatentCache
-from lib_trainer.data.cache_folder import CacheSize
-from lib_trainer.data.gathering import Skipped
+from lib_trainer.data.caches import cache_files, cache_folder
+from lib_trainer.data.caches.cache_folder import CacheSize
+from lib_trainer.data.caches.latent_cache import LatentCache
+from lib_trainer.data.caches.text_cache import TextCache
 from lib_trainer.data.item import Item
-from lib_trainer.data.known_files import KnownFiles, forget
 from lib_trainer.data.loading import Loader
 from lib_trainer.data.masks import MaskFolders
 from lib_trainer.data.sample import Placed
-from lib_trainer.data.text_cache import TextCache
-from lib_trainer.data.verify import Progress, verify
+from lib_trainer.data.scanning.gathering import Skipped
+from lib_trainer.data.scanning.known_files import KnownFiles, forget
+from lib_trainer.data.scanning.verify import Progress, verify
 from lib_trainer.errors import ModelChanged, UserError
 from lib_trainer.host import HostPaths
 from lib_trainer.host_model import HostModel

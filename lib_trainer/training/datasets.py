@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
-from lib_trainer.data.captions import CaptionRules
-from lib_trainer.data.pairs import Endings
+from lib_trainer.data.captions.caption_rules import CaptionRules
 from lib_trainer.data.picture_rules import WHITE, PictureRules
+from lib_trainer.data.scanning.pairs import Endings
 from lib_trainer.data.subsets import Subset
 from lib_trainer.errors import UserError
 from lib_trainer.training.config import TrainConfig

@@ -9,8 +9,9 @@ from collections import Counter
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from lib_trainer.data import cache_size, steps
+from lib_trainer.data import steps
 from lib_trainer.data.bucket_report import BucketReport
+from lib_trainer.data.caches import cache_size
 from lib_trainer.data.concepts import Concept
 from lib_trainer.data.holdout import hold_out
 from lib_trainer.data.item import Item

@@ -12,7 +12,7 @@ import torch
 
 from lib_trainer.data.dataset import Dataset
 from lib_trainer.data.holdout import hold_out
-from lib_trainer.data.pairs import sides
+from lib_trainer.data.scanning.pairs import sides
 from lib_trainer.errors import UserError
 from lib_trainer.host import Host, Lease
 from lib_trainer.training import caching, loop, outset, wishes

@@ -10,7 +10,7 @@ from lib_trainer.ui import notes
 from lib_trainer.ui.app import App
 
 if TYPE_CHECKING:
-    from lib_trainer.data.cache_folder import CacheSize
+    from lib_trainer.data.caches.cache_folder import CacheSize
 
 
 class CacheRow:

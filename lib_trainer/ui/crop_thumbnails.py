@@ -7,8 +7,8 @@ from functools import lru_cache
 
 from PIL import Image, ImageDraw
 
-from lib_trainer.data.opening import UnreadablePicture, open_small
 from lib_trainer.data.sample import Placed
+from lib_trainer.data.scanning.opening import UnreadablePicture, open_small
 
 SIDE = 176
 """Pixels of a thumbnail's longer side."""

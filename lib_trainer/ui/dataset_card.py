@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 
 from lib_trainer.data.concepts import Concept
 from lib_trainer.data.item import Item
-from lib_trainer.data.opening import UnreadablePicture, open_small
-from lib_trainer.data.pairs import sides
+from lib_trainer.data.scanning.opening import UnreadablePicture, open_small
+from lib_trainer.data.scanning.pairs import sides
 from lib_trainer.ui import notes
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from typing import Any
 
 import gradio as gr
 
-from lib_trainer.data import new_folder
+from lib_trainer.data.scanning import new_folder
 from lib_trainer.errors import UserError
 from lib_trainer.ui.method_part import FOR_PICTURES
 from lib_trainer.ui.run_buttons import HIDDEN

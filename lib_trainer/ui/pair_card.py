@@ -63,9 +63,9 @@ class PairCard:
         Raises:
             UserError: not two files, no picture, no usable name, or the disk refuses.
         """
-        from lib_trainer.data import new_pair
-        from lib_trainer.data.new_pair import Half
-        from lib_trainer.data.pairs import Endings
+        from lib_trainer.data.scanning import new_pair
+        from lib_trainer.data.scanning.new_pair import Half
+        from lib_trainer.data.scanning.pairs import Endings
 
         told = json.loads(facts or "{}")
         uploads = [Path(file.name) for file in files]

@@ -10,7 +10,7 @@ from fastapi.testclient import TestClient
 from PIL import Image
 
 from lib_trainer.api import boundary, routes
-from lib_trainer.data import cache_files
+from lib_trainer.data.caches import cache_files
 from lib_trainer.hosts.standalone.host import StandaloneHost
 from lib_trainer.jobs import Jobs
 from lib_trainer.training import caching

@@ -10,7 +10,7 @@ from PIL import Image
 
 from lib_trainer import bootstrap
 from lib_trainer.cli.main import main
-from lib_trainer.data import cache_files
+from lib_trainer.data.caches import cache_files
 from lib_trainer.training import caching
 
 

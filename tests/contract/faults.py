@@ -15,7 +15,8 @@ from typing import Any
 import pytest
 import torch
 
-from lib_trainer.data import cache, gathering, verify
+from lib_trainer.data.caches import latent_cache
+from lib_trainer.data.scanning import gathering, verify
 from lib_trainer.host import Host, Lease
 from lib_trainer.host_model import Conditioning, HostModel, Picture, PreviewRequest
 from lib_trainer.keeping import AS_IT_IS, Keeping
@@ -66,7 +67,8 @@ class Injector:
     def watch_trainer(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Passes points where the trainer reads, updates and writes."""
         for place, function, name in (
-            (gathering, "read_size", "scan"), (verify, "open_rgb", "pictures"), (cache, "load_picture", "load pixels"),
+            (gathering, "read_size", "scan"), (verify, "open_rgb", "pictures"),
+            (latent_cache, "load_picture", "load pixels"),
             (Learner, "update", "update"), (whole, "_publish", "save"),
         ):
             monkeypatch.setattr(place, function, self._passing(getattr(place, function), name))

@@ -15,13 +15,13 @@ import torch
 import torch.nn.functional as F
 
 from lib_trainer.data.buckets import Buckets
-from lib_trainer.data.cache import LatentCache
+from lib_trainer.data.caches.latent_cache import LatentCache
+from lib_trainer.data.caches.text_cache import TextCache
 from lib_trainer.data.dataset import Dataset
 from lib_trainer.data.picture_rules import PictureRules
 from lib_trainer.data.plan import Plan
-from lib_trainer.data.scan import scan
+from lib_trainer.data.scanning.scan import scan
 from lib_trainer.data.subsets import Subset
-from lib_trainer.data.text_cache import TextCache
 from lib_trainer.host_model import Conditioning
 
 KILLED = 137

@@ -3,7 +3,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from lib_trainer.data.captions import CaptionRules
+from lib_trainer.data.captions.caption_rules import CaptionRules
 from lib_trainer.data.item import Item
 from lib_trainer.data.picture_rules import PictureRules
 from lib_trainer.data.subsets import Subset

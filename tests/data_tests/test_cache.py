@@ -11,7 +11,8 @@ import torch
 import torch.nn.functional as F
 
 from lib_trainer.data.buckets import Buckets
-from lib_trainer.data.cache import LatentCache, Latents
+from lib_trainer.data.caches.latent_cache import LatentCache, Latents
+from lib_trainer.data.caches.text_cache import TextCache
 from lib_trainer.data.dataset import Dataset
 from lib_trainer.data.item import Item
 from lib_trainer.data.loading import Loader
@@ -19,9 +20,8 @@ from lib_trainer.data.picture_rules import Look, PictureRules
 from lib_trainer.data.pictures import load_picture
 from lib_trainer.data.plan import Plan
 from lib_trainer.data.sample import Batch, Placed, Sample
-from lib_trainer.data.scan import scan
+from lib_trainer.data.scanning.scan import scan
 from lib_trainer.data.subsets import Subset
-from lib_trainer.data.text_cache import TextCache
 from lib_trainer.errors import ModelChanged, UserError
 from lib_trainer.host_model import Conditioning, HostModel
 from tests.data_tests.drawn import caption, noisy, truncate

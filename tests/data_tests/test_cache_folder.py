@@ -6,8 +6,8 @@ from pathlib import Path
 
 import torch
 
-from lib_trainer.data import cache_files, cache_folder
-from lib_trainer.data.cache_folder import CacheSize
+from lib_trainer.data.caches import cache_files, cache_folder
+from lib_trainer.data.caches.cache_folder import CacheSize
 
 
 def kept(folder: Path, count: int) -> list[Path]:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from lib_trainer.data.caption_files import UnreadableCaption, read_caption
+from lib_trainer.data.captions.caption_files import UnreadableCaption, read_caption
 
 
 @pytest.mark.parametrize(

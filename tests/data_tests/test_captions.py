@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lib_trainer.data.captions import CaptionRules, Moment, tags
+from lib_trainer.data.captions.caption_rules import CaptionRules, Moment, tags
 
 VECTORS = json.loads((Path(__file__).parents[1] / "data" / "dataset_vectors.json").read_text(encoding="utf8"))
 CASES = json.loads((Path(__file__).parents[1] / "data" / "caption_cases.json").read_text(encoding="utf8"))

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from lib_trainer.data.known_files import Known, KnownFiles
+from lib_trainer.data.scanning.known_files import Known, KnownFiles
 
 
 def written(path: Path, text: str) -> str:
@@ -91,7 +91,7 @@ def test_a_program_that_is_killed_leaves_a_usable_ledger(tmp_path: Path, ledger:
     paths = [tmp_path / f"{number}.png" for number in range(300)]
     for path in paths:
         written(path, path.name)
-    script = ("import os, sys; from pathlib import Path; from lib_trainer.data.known_files import KnownFiles\n"
+    script = ("import os, sys; from pathlib import Path; from lib_trainer.data.scanning.known_files import KnownFiles\n"
               "known = KnownFiles(Path(sys.argv[1]))\n"
               "for number in range(300): known.read(Path(sys.argv[2]) / f'{number}.png')\n"
               "os._exit(9)")

@@ -13,16 +13,16 @@ from PIL import Image
 
 from lib_trainer.data import loading
 from lib_trainer.data.buckets import Buckets
-from lib_trainer.data.cache import LatentCache
+from lib_trainer.data.caches.latent_cache import LatentCache
+from lib_trainer.data.caches.text_cache import TextCache
 from lib_trainer.data.dataset import Dataset
 from lib_trainer.data.item import Item
 from lib_trainer.data.loading import Loader
 from lib_trainer.data.picture_rules import PictureRules
 from lib_trainer.data.plan import Plan
 from lib_trainer.data.sample import Batch
-from lib_trainer.data.scan import scan
+from lib_trainer.data.scanning.scan import scan
 from lib_trainer.data.subsets import Subset
-from lib_trainer.data.text_cache import TextCache
 from lib_trainer.errors import UserError
 from tests.data_tests.drawn import caption, noisy
 from tests.data_tests.fill_cache import Model

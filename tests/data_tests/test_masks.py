@@ -17,7 +17,7 @@ from lib_trainer.data.item import Item
 from lib_trainer.data.masks import MaskFolders
 from lib_trainer.data.picture_rules import Look, PictureRules
 from lib_trainer.data.pictures import load_mask, load_picture
-from lib_trainer.data.scan import scan
+from lib_trainer.data.scanning.scan import scan
 from lib_trainer.data.subsets import Subset
 from lib_trainer.errors import UserError
 from tests.data_tests.drawn import picture

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from lib_trainer.data.captions import CaptionRules
-from lib_trainer.data.metadata_scan import scan_metadata
+from lib_trainer.data.captions.caption_rules import CaptionRules
+from lib_trainer.data.scanning.metadata_scan import scan_metadata
 from lib_trainer.data.subsets import Subset
 from lib_trainer.errors import UserError
 from tests.data_tests.drawn import caption, picture

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from lib_trainer.data.names import clean_path, natural_key, readable_endings, repeats_and_caption
+from lib_trainer.data.scanning.names import clean_path, natural_key, readable_endings, repeats_and_caption
 from lib_trainer.errors import UserError
 
 

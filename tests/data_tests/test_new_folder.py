@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from lib_trainer.data import new_folder
+from lib_trainer.data.scanning import new_folder
 from lib_trainer.errors import UserError
 
 

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from lib_trainer.data import new_pair, pairs
-from lib_trainer.data.new_pair import Half
-from lib_trainer.data.pairs import Endings
-from lib_trainer.data.scan import scan
+from lib_trainer.data.scanning import new_pair, pairs
+from lib_trainer.data.scanning.new_pair import Half
+from lib_trainer.data.scanning.pairs import Endings
+from lib_trainer.data.scanning.scan import scan
 from lib_trainer.errors import Problems
 
 

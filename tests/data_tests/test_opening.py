@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from lib_trainer.data.opening import UnreadablePicture, open_rgb, open_rgb_and_alpha, read_size
+from lib_trainer.data.scanning.opening import UnreadablePicture, open_rgb, open_rgb_and_alpha, read_size
 from tests.data_tests.drawn import noisy, truncate
 
 

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lib_trainer.data import pairs
 from lib_trainer.data.item import Item
-from lib_trainer.data.pairs import Endings
+from lib_trainer.data.scanning import pairs
+from lib_trainer.data.scanning.pairs import Endings
 from lib_trainer.data.subsets import Subset
 
 ROOT = Path("pictures")

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from lib_trainer.data.buckets import Buckets, Placement
-from lib_trainer.data.opening import UnreadablePicture
 from lib_trainer.data.picture_rules import INTERPOLATIONS, Look, PictureRules
 from lib_trainer.data.pictures import load_picture, scale
+from lib_trainer.data.scanning.opening import UnreadablePicture
 from tests.data_tests.drawn import noisy, picture, truncate
 
 

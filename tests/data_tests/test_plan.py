@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from lib_trainer.data.balance import balance
 from lib_trainer.data.buckets import Buckets
-from lib_trainer.data.captions import CaptionRules
+from lib_trainer.data.captions.caption_rules import CaptionRules
 from lib_trainer.data.dataset import Dataset
 from lib_trainer.data.item import Item
 from lib_trainer.data.picture_rules import PictureRules

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from lib_trainer.data.gathering import Skipped
-from lib_trainer.data.scan import scan
+from lib_trainer.data.scanning.gathering import Skipped
+from lib_trainer.data.scanning.scan import scan
 from lib_trainer.data.subsets import Subset
 from lib_trainer.errors import UserError
 from tests.data_tests.drawn import caption, picture

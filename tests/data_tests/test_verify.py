@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from lib_trainer.data.reading_ahead import read_ahead
-from lib_trainer.data.scan import scan
-from lib_trainer.data.verify import verify
+from lib_trainer.data.scanning.reading_ahead import read_ahead
+from lib_trainer.data.scanning.scan import scan
+from lib_trainer.data.scanning.verify import verify
 from tests.data_tests.drawn import noisy, truncate
 
 

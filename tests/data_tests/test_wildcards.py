@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lib_trainer.data import wildcards
+from lib_trainer.data.captions import wildcards
 
 
 @pytest.mark.parametrize(("text", "expected"), [

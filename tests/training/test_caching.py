@@ -10,12 +10,12 @@ from typing import Any, cast
 import pytest
 import torch
 
-from lib_trainer.data import cache_size
 from lib_trainer.data.buckets import Buckets
+from lib_trainer.data.caches import cache_size
 from lib_trainer.data.dataset import Dataset
 from lib_trainer.data.masks import MaskFolders
 from lib_trainer.data.plan import Plan
-from lib_trainer.data.scan import scan
+from lib_trainer.data.scanning.scan import scan
 from lib_trainer.errors import UserError
 from lib_trainer.host import HostPaths
 from lib_trainer.hosts.standalone.host import StandaloneHost

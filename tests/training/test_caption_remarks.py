@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import pytest
 
-from lib_trainer.data.captions import CaptionRules
+from lib_trainer.data.captions.caption_rules import CaptionRules
 from lib_trainer.training.checks.captions import remarks
 from lib_trainer.training.config import TrainConfig
 from tests.data_tests.items import item

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from lib_trainer.blocks.presets import Presets
-from lib_trainer.data import cache_size
+from lib_trainer.data.caches import cache_size
 from lib_trainer.errors import UserError
 from lib_trainer.families.sd1 import SD1
 from lib_trainer.host import HostPaths

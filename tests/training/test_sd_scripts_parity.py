@@ -22,7 +22,7 @@ import torch
 from safetensors import safe_open
 
 from lib_trainer.data.buckets import Placement
-from lib_trainer.data.cache import Latents
+from lib_trainer.data.caches.latent_cache import Latents
 from lib_trainer.data.loading import Loaded, Loader
 from lib_trainer.data.looks import draw as draw_look
 from lib_trainer.data.sample import Batch, Sample

@@ -11,7 +11,7 @@ from lib_trainer.data.bucket_report import BucketReport
 from lib_trainer.data.buckets import Buckets
 from lib_trainer.data.dataset import Dataset
 from lib_trainer.data.plan import Plan
-from lib_trainer.data.scan import scan
+from lib_trainer.data.scanning.scan import scan
 from lib_trainer.ui import crop_thumbnails
 from lib_trainer.ui.bucket_fold import ALL, ORDERS, BucketFold
 

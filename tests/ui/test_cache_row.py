@@ -4,7 +4,7 @@ from __future__ import annotations
 import torch
 
 from lib_trainer.bootstrap import App
-from lib_trainer.data import cache_files
+from lib_trainer.data.caches import cache_files
 from lib_trainer.training import caching
 from lib_trainer.ui.cache_row import CacheRow
 

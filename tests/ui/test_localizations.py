@@ -10,7 +10,7 @@ import pytest
 from lib_trainer.bootstrap import App
 from lib_trainer.data.bucket_report import BucketReport
 from lib_trainer.data.buckets import Buckets
-from lib_trainer.data.cache_folder import CacheSize
+from lib_trainer.data.caches.cache_folder import CacheSize
 from lib_trainer.data.concepts import Concept
 from lib_trainer.data.dataset import Dataset
 from lib_trainer.data.item import Item

@@ -3,11 +3,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from lib_trainer.data import cache_size, pairs
+from lib_trainer.data.caches import cache_size
 from lib_trainer.data.item import Item
 from lib_trainer.data.looks import face_of
 from lib_trainer.data.picture_rules import PictureRules
 from lib_trainer.data.sample import Placed
+from lib_trainer.data.scanning import pairs
 from lib_trainer.errors import UserError
 from lib_trainer.training.checks.findings import Findings
 from lib_trainer.training.config import TrainConfig

@@ -4,8 +4,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Sequence
 
-from lib_trainer.data import wildcards
-from lib_trainer.data.captions import SEPARATOR, CaptionRules, tags
+from lib_trainer.data.captions import wildcards
+from lib_trainer.data.captions.caption_rules import SEPARATOR, CaptionRules, tags
 from lib_trainer.data.item import Item
 from lib_trainer.training.config import TrainConfig
 

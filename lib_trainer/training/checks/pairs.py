@@ -4,11 +4,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from lib_trainer.data import pairs, scan_sentences
-from lib_trainer.data.gathering import Scan
 from lib_trainer.data.item import Item
-from lib_trainer.data.names import clean_path
-from lib_trainer.data.pairs import Paired
+from lib_trainer.data.scanning import pairs, scan_sentences
+from lib_trainer.data.scanning.gathering import Scan
+from lib_trainer.data.scanning.names import clean_path
+from lib_trainer.data.scanning.pairs import Paired
 from lib_trainer.errors import UserError
 from lib_trainer.training.datasets import Source
 

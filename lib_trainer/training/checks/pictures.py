@@ -5,11 +5,11 @@ from collections.abc import Sequence
 
 from lib_trainer.data.buckets import Buckets
 from lib_trainer.data.dataset import Dataset
-from lib_trainer.data.gathering import Scan
 from lib_trainer.data.item import Item
-from lib_trainer.data.metadata_scan import scan_metadata
-from lib_trainer.data.pairs import sides
-from lib_trainer.data.scan import scan
+from lib_trainer.data.scanning.gathering import Scan
+from lib_trainer.data.scanning.metadata_scan import scan_metadata
+from lib_trainer.data.scanning.pairs import sides
+from lib_trainer.data.scanning.scan import scan
 from lib_trainer.errors import UserError
 from lib_trainer.host_model import Checkpoint
 from lib_trainer.training import config_rules, dataset_file, datasets

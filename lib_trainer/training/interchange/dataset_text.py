@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from lib_trainer.data.names import repeats_and_caption
+from lib_trainer.data.scanning.names import repeats_and_caption
 from lib_trainer.training.config import TrainConfig
 from lib_trainer.training.interchange import toml_text
 from lib_trainer.training.interchange.option import Value

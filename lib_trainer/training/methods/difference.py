@@ -14,8 +14,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from lib_trainer.data.item import Item
-from lib_trainer.data.pairs import first_sides, second_sides
 from lib_trainer.data.plan import Plan
+from lib_trainer.data.scanning.pairs import first_sides, second_sides
 from lib_trainer.errors import UserError
 from lib_trainer.host import Host, Lease
 from lib_trainer.lora import card, file, metadata, whole

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import PurePath
 from typing import Any
 
-from lib_trainer.data.captions import tags
+from lib_trainer.data.captions.caption_rules import tags
 from lib_trainer.data.item import Item
 from lib_trainer.data.plan import Plan, Share
 from lib_trainer.data.subsets import Subset

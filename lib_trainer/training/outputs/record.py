@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from lib_trainer.data.captions import tags
+from lib_trainer.data.captions.caption_rules import tags
 from lib_trainer.data.item import Item
 from lib_trainer.lora import metadata, thumbnail
 from lib_trainer.lora.card import Card

@@ -13,8 +13,8 @@ from dataclasses import replace
 from typing import Any
 
 from lib_trainer.data.item import Item
-from lib_trainer.data.pairs import sides
 from lib_trainer.data.plan import Plan
+from lib_trainer.data.scanning.pairs import sides
 from lib_trainer.data.subsets import Subset
 from lib_trainer.host_model import Checkpoint
 from lib_trainer.training.config import TrainConfig

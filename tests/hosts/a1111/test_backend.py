@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from lib_trainer.data.cache import check_numbers
+from lib_trainer.data.caches.latent_cache import check_numbers
 from lib_trainer.errors import UserError
 from lib_trainer.families.sd1 import SD1
 from lib_trainer.families.sd2 import SD2

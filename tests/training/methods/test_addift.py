@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw
 
 from lib_trainer import seeds
 from lib_trainer.data.buckets import Placement
-from lib_trainer.data.cache import Latents
+from lib_trainer.data.caches.latent_cache import Latents
 from lib_trainer.data.item import Item
 from lib_trainer.data.loading import Loaded, Loader
 from lib_trainer.data.picture_rules import Look

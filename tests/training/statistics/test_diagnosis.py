@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 import pytest
 import torch
 
-from lib_trainer.data import cache_files
+from lib_trainer.data.caches import cache_files
 from lib_trainer.errors import UserError
 from lib_trainer.hosts.standalone.host import StandaloneHost
 from lib_trainer.lora import file

@@ -17,17 +17,18 @@ from typing import NamedTuple
 
 import torch
 
-from lib_trainer.data import cache_files, looks
-from lib_trainer.data.gathering import Skipped
+from lib_trainer.data import looks
+from lib_trainer.data.caches import cache_files
 from lib_trainer.data.item import Item
-from lib_trainer.data.known_files import KnownFiles
 from lib_trainer.data.masks import MaskFolders
-from lib_trainer.data.opening import UnreadablePicture
 from lib_trainer.data.picture_rules import Look
 from lib_trainer.data.pictures import load_mask, load_picture
-from lib_trainer.data.reading_ahead import read_ahead
 from lib_trainer.data.sample import Placed, Sample
-from lib_trainer.data.verify import Progress
+from lib_trainer.data.scanning.gathering import Skipped
+from lib_trainer.data.scanning.known_files import KnownFiles
+from lib_trainer.data.scanning.opening import UnreadablePicture
+from lib_trainer.data.scanning.reading_ahead import read_ahead
+from lib_trainer.data.scanning.verify import Progress
 from lib_trainer.errors import UserError
 from lib_trainer.host_model import HostModel
 

@@ -13,12 +13,12 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
-from lib_trainer.data import scan_sentences as sentences
-from lib_trainer.data.gathering import Found, Gathered, Scan, gather
 from lib_trainer.data.item import Item
-from lib_trainer.data.listing import list_folder
-from lib_trainer.data.names import clean_path, natural_key, readable_endings
-from lib_trainer.data.opening import UnreadablePicture, read_size
+from lib_trainer.data.scanning import scan_sentences as sentences
+from lib_trainer.data.scanning.gathering import Found, Gathered, Scan, gather
+from lib_trainer.data.scanning.listing import list_folder
+from lib_trainer.data.scanning.names import clean_path, natural_key, readable_endings
+from lib_trainer.data.scanning.opening import UnreadablePicture, read_size
 from lib_trainer.data.subsets import Subset
 from lib_trainer.errors import UserError
 

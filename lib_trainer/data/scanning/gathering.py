@@ -10,12 +10,12 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from lib_trainer.data.caption_files import UnreadableCaption, read_caption
+from lib_trainer.data.captions.caption_files import UnreadableCaption, read_caption
 from lib_trainer.data.item import Item
-from lib_trainer.data.listing import Listing
-from lib_trainer.data.names import faceless, stem_of
-from lib_trainer.data.opening import UnreadablePicture, read_size
-from lib_trainer.data.reading_ahead import read_ahead
+from lib_trainer.data.scanning.listing import Listing
+from lib_trainer.data.scanning.names import faceless, stem_of
+from lib_trainer.data.scanning.opening import UnreadablePicture, read_size
+from lib_trainer.data.scanning.reading_ahead import read_ahead
 from lib_trainer.data.subsets import Subset
 
 _READERS = 8

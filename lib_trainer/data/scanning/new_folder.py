@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 from typing import IO
 
-from lib_trainer.data import names
+from lib_trainer.data.scanning import names
 from lib_trainer.errors import UserError
 
 CAPTIONS = frozenset({".txt", ".caption"})

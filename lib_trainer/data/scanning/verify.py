@@ -9,11 +9,11 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 
-from lib_trainer.data.gathering import Skipped
 from lib_trainer.data.item import Item
-from lib_trainer.data.known_files import KnownFiles
-from lib_trainer.data.opening import UnreadablePicture, open_rgb
-from lib_trainer.data.reading_ahead import read_ahead
+from lib_trainer.data.scanning.gathering import Skipped
+from lib_trainer.data.scanning.known_files import KnownFiles
+from lib_trainer.data.scanning.opening import UnreadablePicture, open_rgb
+from lib_trainer.data.scanning.reading_ahead import read_ahead
 
 _DECODERS = 4
 

@@ -12,11 +12,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from lib_trainer.data.gathering import Gathered, Scan, Source, gather, read
 from lib_trainer.data.item import Item
-from lib_trainer.data.listing import by_stem, list_folder
-from lib_trainer.data.names import ending, natural_key, stem_of
-from lib_trainer.data.scan_sentences import named, unreadable_captions
+from lib_trainer.data.scanning.gathering import Gathered, Scan, Source, gather, read
+from lib_trainer.data.scanning.listing import by_stem, list_folder
+from lib_trainer.data.scanning.names import ending, natural_key, stem_of
+from lib_trainer.data.scanning.scan_sentences import named, unreadable_captions
 from lib_trainer.data.subsets import Subset
 
 _SHAPE = 0.02

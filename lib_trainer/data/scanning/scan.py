@@ -13,10 +13,17 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from lib_trainer.data import scan_sentences as sentences
-from lib_trainer.data.gathering import Gathered, Scan, Skipped, Source, gather, read
-from lib_trainer.data.listing import Listing, by_stem, list_folder
-from lib_trainer.data.names import OTHER_PICTURES, clean_path, ending, readable_endings, repeats_and_caption, stem_of
+from lib_trainer.data.scanning import scan_sentences as sentences
+from lib_trainer.data.scanning.gathering import Gathered, Scan, Skipped, Source, gather, read
+from lib_trainer.data.scanning.listing import Listing, by_stem, list_folder
+from lib_trainer.data.scanning.names import (
+    OTHER_PICTURES,
+    clean_path,
+    ending,
+    readable_endings,
+    repeats_and_caption,
+    stem_of,
+)
 from lib_trainer.data.subsets import Subset
 from lib_trainer.errors import UserError
 

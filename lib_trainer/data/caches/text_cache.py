@@ -6,9 +6,9 @@ from pathlib import Path
 
 import torch
 
-from lib_trainer.data import cache_files
-from lib_trainer.data.cache import Turn
-from lib_trainer.data.verify import Progress
+from lib_trainer.data.caches import cache_files
+from lib_trainer.data.caches.latent_cache import Turn
+from lib_trainer.data.scanning.verify import Progress
 from lib_trainer.host_model import Conditioning
 
 

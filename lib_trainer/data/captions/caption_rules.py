@@ -16,8 +16,8 @@ import random
 import re
 from dataclasses import dataclass
 
-from lib_trainer.data import wildcards
-from lib_trainer.data.wildcards import Choose
+from lib_trainer.data.captions import wildcards
+from lib_trainer.data.captions.wildcards import Choose
 
 SEPARATOR = ","
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from lib_trainer.data.names import natural_key, stem_of
+from lib_trainer.data.scanning.names import natural_key, stem_of
 from lib_trainer.errors import UserError
 
 

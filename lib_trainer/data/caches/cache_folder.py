@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from lib_trainer.data.cache_files import ENDING, TEMPORARY
+from lib_trainer.data.caches.cache_files import ENDING, TEMPORARY
 from lib_trainer.errors import UserError
 
 _ABANDONED = 24 * 3600

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from lib_trainer.data.listing import Listing
+from lib_trainer.data.scanning.listing import Listing
 
 
 def unreadable_captions(by_fault: dict[str, list[Path]]) -> list[str]:

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from itertools import count
 from pathlib import Path, PurePosixPath
 
-from lib_trainer.data import new_folder
-from lib_trainer.data.names import ending, readable_endings, stem_of
-from lib_trainer.data.opening import UnreadablePicture, read_size
-from lib_trainer.data.pairs import Endings
+from lib_trainer.data.scanning import new_folder
+from lib_trainer.data.scanning.names import ending, readable_endings, stem_of
+from lib_trainer.data.scanning.opening import UnreadablePicture, read_size
+from lib_trainer.data.scanning.pairs import Endings
 from lib_trainer.errors import Problems, UserError
 
 
