@@ -7,10 +7,10 @@
     const HEIGHT = 130, LEFT = 48, RIGHT = 10, TOP = 12, BOTTOM = 24, LOWEST = -1;
 
     /** What a part begins with; the run view's state holds these beside all that belongs to the whole training. */
-    const ofPart = () => ({ phase: null, step: null, previews: [], early: "", scores: [], work: null });
+    const ofPart = () => ({ phase: null, step: null, previews: [], early: "", scores: [] });
 
-    /** What a run begins with: its charts stay in sight while a part after it works on files or draws. */
-    const ofRun = () => ({ started: null, total: 0, points: [], stride: 1, seen: 0, validated: [], heldOut: null, bands: [], lossesAt: 0 });
+    /** What a run begins with: its charts, and what came of work on files, stay in sight in the parts after it. */
+    const ofRun = () => ({ work: null, started: null, total: 0, points: [], stride: 1, seen: 0, validated: [], heldOut: null, bands: [], lossesAt: 0 });
 
     ours.phases = {
         ofRun,

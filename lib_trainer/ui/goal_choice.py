@@ -23,6 +23,15 @@ _PAIRS = {"images": str(SAMPLE / "pairs"), "after_images": ""}
 _PLACES: dict[str, dict[str, str]] = {"demo": _PICTURES, "demo_slider": _PAIRS, "demo_copiers": _PAIRS}
 """Goal -> where its pictures are."""
 
+_EYES = """1girl, blonde hair, long hair, smile, red shirt, blue background
+1girl, black hair, short hair, open mouth, white shirt, outdoors"""
+PROMPTS = {
+    "demo": """zunko, 1girl, open eyes, smile, blue background
+1girl, blonde hair, long hair, open eyes, smile, red shirt, blue background""",
+    "demo_slider": _EYES, "demo_copiers": _EYES, "demo_prompts": _EYES,
+}
+"""Goal -> preview prompts that show what it teaches: of a slider for the eyes, prompts that leave them to chance."""
+
 
 def changes(goal: str, before: str, settings: Mapping[str, Any]) -> dict[str, Any]:
     """Returns what choosing a goal changes, by field name.
@@ -34,7 +43,8 @@ def changes(goal: str, before: str, settings: Mapping[str, Any]) -> dict[str, An
     """
     if not goal:
         return {}
-    return {**_taken_back(before, settings), **GOALS[goal].changes, **_places(goal, settings)}
+    return {**_taken_back(before, settings), **GOALS[goal].changes, **_places(goal, settings),
+            **_previews(goal, settings)}
 
 
 def _taken_back(before: str, settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -47,3 +57,9 @@ def _places(goal: str, settings: Mapping[str, Any]) -> dict[str, str]:
     """Where the sample dataset's pictures for a goal lie, unless the form names other pictures."""
     named = str(settings["images"])
     return _PLACES.get(goal, {}) if not named or SAMPLE in Path(named).parents else {}
+
+
+def _previews(goal: str, settings: Mapping[str, Any]) -> dict[str, str]:
+    """The preview prompts for a goal, where the form has those that the page brought for another one."""
+    named = settings.get("preview_prompts", "")
+    return {"preview_prompts": PROMPTS[goal]} if goal in PROMPTS and named in PROMPTS.values() else {}

@@ -68,8 +68,7 @@ def _demo_start() -> tuple[Draft, GenerateRequest]:
         "1girl, blonde hair, long hair, open eyes, smile, red shirt, blue background", steps=20, cfg=5.0, sampler="DDIM"
     )
     values = {
-        "name": "zunko",
-        "preview_prompts": "zunko, 1girl, open eyes, smile, blue background\n" + request.prompt,
+        "name": "zunko", "preview_prompts": goal_choice.PROMPTS["demo"],
         "preview_every_steps": 50, "preview_steps": request.steps, "preview_cfg": request.cfg,
         "preview_sampler": request.sampler,
     }

@@ -21,7 +21,7 @@ from lib_trainer.ui.run_buttons import HIDDEN
 _SLOT = """<div class="tl-drop tl-slot" data-side="{side}"><b>{title}</b><img alt="" hidden>
 <span>{what}</span><button type="button" class="tl-button">choose a picture</button>
 <input type="file" accept="image/*" hidden>
-<label><span>{caption}</span><textarea rows="2"></textarea></label></div>"""
+<label><span>{caption}</span><textarea rows="1"></textarea></label></div>"""
 
 _CARD = """<div id="train_lora_pairs" class="tl-pairs">
 <div class="tl-slots">{before}{after}</div>

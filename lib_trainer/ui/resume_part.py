@@ -109,8 +109,9 @@ class ResumePart:
 
 
 def unfinished(name: str, step: int, total: int) -> str:
-    """Returns that a run broke off, as HTML."""
-    return ('<div class="tl-note tl-warn"><span>This training is not finished:</span> '
+    """Returns that a run broke off, as HTML; one whose steps are done lacks its last file or pictures of it."""
+    said = "Only the end of this training is missing:" if 0 < total <= step else "This training is not finished:"
+    return (f'<div class="tl-note tl-warn"><span>{said}</span> '
             f'<b>{escape(name)}</b> <i>{step} / {total}</i></div>')
 
 

@@ -81,7 +81,8 @@ class TrainTab:
         self._connect()
 
     def _first_screen(self) -> None:
-        self.material.lay_out(self._first.values.get("method", TrainConfig().method))
+        """What decides about all else comes first; Start and what it says stay in sight while the form is scrolled."""
+        self._resume.lay_out()
         with gr.Row():
             self.form.add("name", placeholder="zunko")
             self.goal = gr.Dropdown(
@@ -89,12 +90,13 @@ class TrainTab:
                 info="Fills in what people who train such LoRAs arrived at; everything can be changed below.",
             )
         self.reason = gr.HTML("", elem_id="train_lora_reason")
-        self._resume.lay_out()
-        with gr.Row():
-            self.start = gr.Button("Start", variant="primary", elem_id="train_lora_generate", scale=3)
-            self.enqueue = gr.Button("Add to queue", elem_id="train_lora_enqueue", scale=1, min_width=120)
-        self.problems = gr.HTML("", elem_id="train_lora_problems")
-        gr.HTML('<div id="train_lora_messages"></div>')
+        self.material.lay_out(self._first.values.get("method", TrainConfig().method))
+        with gr.Column(elem_id="train_lora_start_part"):
+            self.problems = gr.HTML("", elem_id="train_lora_problems")
+            gr.HTML('<div id="train_lora_messages"></div>')
+            with gr.Row():
+                self.start = gr.Button("Start", variant="primary", elem_id="train_lora_generate", scale=3)
+                self.enqueue = gr.Button("Add to queue", elem_id="train_lora_enqueue", scale=1, min_width=120)
         self._queue.lay_out()
 
     def _folds(self) -> None:

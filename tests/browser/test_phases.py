@@ -17,19 +17,22 @@ SETTINGS = {
 
 
 def test_parts_are_seen_as_steps(page: Page, site: Site) -> None:
-    assert site.ask("start", {**SETTINGS, "name": "eyes", "batch_size": 4, "epochs": 2})["running"]
+    drawn = {"slider_strengths": "-1, 1", "slider_seeds": "3", "slider_prompts": 1}
+    assert site.ask("start", {**SETTINGS, "name": "eyes", "batch_size": 4, "epochs": 2, **drawn})["running"]
     for _ in range(2):
         page.open()
         page.tab("tab_train_lora")
         page.see("#train_lora_run[data-state=finished]")
-        assert page.text("#train_lora_run .tl-part") == "3 of 3: After minus before"
+        assert page.text("#train_lora_run .tl-part") == "4 of 4: Pictures of the result"
         steps = page.texts(".tl-steps .tl-step-done")
-        assert len(steps) == 3 and steps[0].startswith("Copier of the pictures before copy score")
+        assert len(steps) == 4 and steps[0].startswith("Copier of the pictures before copy score")
         assert "eyes.safetensors" in page.text("#train_lora_run .tl-phases .tl-note")  # the sentence of the subtraction
         assert page.text("#train_lora_tag") == "<lora:eyes:1>"
         assert page.texts(".tl-previews summary") == [
             "Previews: Copier of the pictures after", "Previews: Copier of the pictures before"]
         assert page.count(".tl-previews img") == 2 * 3 * 4
+        assert page.texts(".tl-strip th") == ["-1", "+1", "seed 3"] and page.count(".tl-strip img") == 2
+        assert page.count("#train_lora_run .tl-chart svg") == 1, "the chart of the last run stays in sight"
     assert page.complaints() == []
 
 

@@ -73,7 +73,7 @@ def texts(shared_app: App) -> set[str]:
     cards = "".join(made(count) for made in (_card, _prompts, _pairs) for count in (1, 2))
     card = page_texts.of_html(cards) - {"warning"} | page_texts.of_methods()
     line = page_texts.of_html(checkpoint_line.line(shared_app.host.checkpoint()) + checkpoint_line.loaded_first("x"))
-    line |= page_texts.of_html(resume_part.unfinished("x", 1, 2))
+    line |= page_texts.of_html(resume_part.unfinished("x", 1, 2) + resume_part.unfinished("x", 2, 2))
     webui = page_texts.of_webui_settings(shared_app.host.paths.settings)
     written = page_texts.settings() | page_texts.of_scripts() | page_texts.of_notes()
     block_weight = page_texts.of_webui_panel(shared_app.host) | page_texts.of_analysis() | page_texts.of_entries()

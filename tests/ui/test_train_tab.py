@@ -159,6 +159,16 @@ def test_goals_for_the_sample_dataset_bring_its_folder(shared_app: App, key: str
     assert counted in " ".join(re.sub(r"<[^>]*>", "", dataset_card.card(found)).split())
 
 
+def test_the_sample_prompts_follow_the_goal_and_a_persons_own_stay() -> None:
+    def prompts(goal: str, now: str) -> str:
+        return str(goal_choice.changes(goal, "", {"images": "", "preview_prompts": now}).get("preview_prompts", now))
+
+    eyes = prompts("demo_slider", goal_choice.PROMPTS["demo"])
+    assert "eyes" not in eyes and prompts("demo", eyes) == goal_choice.PROMPTS["demo"]
+    assert prompts("demo_slider", "mine") == "mine" and prompts("demo_slider", "") == ""
+    assert prompts("style", eyes) == eyes
+
+
 def test_no_goal_changes_nothing(tab: TrainTab) -> None:
     answer = tab.on_goal(NO_GOAL, *values(tab))
     assert filled(tab, answer) == {} and answer[0] == ""
