@@ -148,17 +148,17 @@ def webui_routes(page: object, web: FastAPI) -> None:
         page: the WebUI's blocks; None where it serves its API alone.
         web: the application that serves it.
     """
-    from lib_trainer.api import login, routes
+    from lib_trainer.api import boundary, login, routes
     from lib_trainer.hosts.webui import access
 
     app, accounts = webui(), access.api_accounts()
     of_page = login.page_login(web)
     if accounts is None:
-        web.include_router(routes.page_routes(app.jobs, app.host, of_page))
+        boundary.mount(web, routes.page_routes(app.jobs, app.host, of_page, web))
         return
     of_api = login.api_login(accounts)
-    web.include_router(routes.page_routes(app.jobs, app.host, login.either(of_page, of_api)))
-    web.include_router(routes.caller_routes(app.jobs, app.host, of_api))
+    boundary.mount(web, routes.page_routes(app.jobs, app.host, login.either(of_page, of_api), web))
+    boundary.mount(web, routes.caller_routes(app.jobs, app.host, of_api, web))
 
 
 def webui_block_weight_panel(tab: str, prompt: object | None) -> list[Any]:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from fastapi import APIRouter, Body, HTTPException, Query, Request
+from fastapi import APIRouter, Body, FastAPI, HTTPException, Query, Request
 from fastapi.responses import FileResponse
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import UploadFile
@@ -60,13 +60,14 @@ def routes(jobs: Jobs, host: Host, locales: Path) -> APIRouter:
     return router
 
 
-def page_routes(jobs: Jobs, host: Host, login: Login | None = None) -> APIRouter:
+def page_routes(jobs: Jobs, host: Host, login: Login | None = None, web: FastAPI | None = None) -> APIRouter:
     """Returns the routes that only read and that the page itself needs: events, previews, the block editor's.
 
     Args:
         login: FastAPI dependency that raises when the caller is not logged in; None = no login. It guards every route.
+        web: the application they are for, see `boundary.mount`.
     """
-    router = router_of(login)
+    router = router_of(login, web)
     _add_events(router, jobs)
     add_queue_list(router, jobs)
     _add_preview(router, host)
@@ -76,9 +77,9 @@ def page_routes(jobs: Jobs, host: Host, login: Login | None = None) -> APIRouter
     return router
 
 
-def caller_routes(jobs: Jobs, host: Host, login: Login | None = None) -> APIRouter:
-    """Returns all other routes, for scripts and other machines; `login` as in `page_routes`."""
-    router = router_of(login)
+def caller_routes(jobs: Jobs, host: Host, login: Login | None = None, web: FastAPI | None = None) -> APIRouter:
+    """Returns all other routes, for scripts and other machines; `login` and `web` as in `page_routes`."""
+    router = router_of(login, web)
     _add_status(router, jobs, host)
     _add_buttons(router, jobs, host)
     add_queue(router, jobs)

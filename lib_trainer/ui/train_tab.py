@@ -57,8 +57,8 @@ class TrainTab:
         self._labels = {NO_GOAL: ""} | {goal.label: key for key, goal in GOALS.items()}
         choices: dict[str, Sequence[str]] = {
             "optimizer": list(OPTIMIZERS), "scheduler": list(SCHEDULES),
-            # What lies on the disk is listed when a page is opened: a start does not wait for folders.
-            "base_model": [""], "resume": resume_part.ALWAYS}
+            # States are looked for when a page is opened: a start does not wait for folders.
+            "base_model": self._bases(), "resume": resume_part.ALWAYS}
         if samplers:
             choices["preview_sampler"] = ["", *samplers]
         self.form = Form(choices)

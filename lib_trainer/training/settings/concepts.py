@@ -11,7 +11,7 @@ PROMPTS = "Prompts"
 ACTIONS = ("erase", "enhance")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, init=False, repr=False, eq=False)
 class ConceptSettings:
     """The prompts of a training without pictures."""
 

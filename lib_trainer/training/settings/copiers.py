@@ -11,7 +11,7 @@ COPIERS = "Copiers"
 SUBTRACT, ON_TOP = "subtract", "on top"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, init=False, repr=False, eq=False)
 class CopierSettings:
     """The copiers of the pictures before and after."""
 

@@ -7,7 +7,7 @@ from lib_trainer.data.picture_rules import INTERPOLATIONS
 from lib_trainer.training.settings.declare import setting
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, init=False, repr=False, eq=False)
 class DataSettings:
     """Which pictures are trained, at which sizes, how many at once."""
 

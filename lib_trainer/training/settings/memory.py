@@ -7,7 +7,7 @@ from lib_trainer.keeping import ATTENTIONS, STORAGES
 from lib_trainer.training.settings.declare import setting
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, init=False, repr=False, eq=False)
 class MemorySettings:
     """Precision, memory and caches."""
 

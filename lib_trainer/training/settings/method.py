@@ -41,7 +41,7 @@ PROMPTED = tuple(method for method, needed in NEEDS.items() if needed == "prompt
 """The methods that learn from prompts, without pictures."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, init=False, repr=False, eq=False)
 class MethodSettings:
     """The fold "Method"."""
 

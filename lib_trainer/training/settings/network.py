@@ -7,7 +7,7 @@ from lib_trainer.lora.adapters.facts import FACTS, LAYER_SETS
 from lib_trainer.training.settings.declare import setting
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, init=False, repr=False, eq=False)
 class NetworkSettings:
     """What is trained: kind and size of the network, its layers and blocks."""
 

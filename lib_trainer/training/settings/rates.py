@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from lib_trainer.training.settings.declare import MAX_SEED, setting
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, init=False, repr=False, eq=False)
 class RateSettings:
     """How fast and how long it learns: optimiser, learning rates, schedule, length, seed."""
 

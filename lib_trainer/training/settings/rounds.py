@@ -12,7 +12,7 @@ BOTH, LORA, CHECKPOINT = "both", "lora", "checkpoint"
 RESULTS = (BOTH, LORA, CHECKPOINT)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, init=False, repr=False, eq=False)
 class RoundSettings:
     """Rounds of training and merging."""
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from lib_trainer.training.settings.declare import setting
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, init=False, repr=False, eq=False)
 class SavingSettings:
     """Files: where, how often, what is told in them."""
 

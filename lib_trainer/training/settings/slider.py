@@ -9,7 +9,7 @@ SLIDER = "Pictures of the result"
 """The part of the fold "Method" that is for methods whose result is used at strengths below 0, too."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, init=False, repr=False, eq=False)
 class SliderSettings:
     """What is drawn of the finished LoRA."""
 

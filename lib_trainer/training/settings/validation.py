@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from lib_trainer.training.settings.declare import MAX_SEED, setting
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, init=False, repr=False, eq=False)
 class ValidationSettings:
     """Pictures kept from training, and what is measured on them."""
 
