@@ -5,6 +5,7 @@ checkpoint).
 """
 from __future__ import annotations
 
+import itertools
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,6 +16,8 @@ from lib_trainer.host import Host
 
 STEPS = 2
 """Of the sampler in every picture here: enough for one step to follow from another."""
+
+_NUMBERS = itertools.count()
 
 
 class HostCase(ABC):
@@ -43,6 +46,15 @@ class HostCase(ABC):
     @abstractmethod
     def draw(self, prompt: str = "a cat", seed: int = 3) -> bytes:
         """The pixels that the person's own Generate button gives (`STEPS` steps)."""
+
+    def settled(self) -> bytes:
+        """Takes out what earlier pictures have left in the model; returns the plain picture's pixels.
+
+        Hosts leave a LoRA merged into the text encoder until they encode without it, and those that keep the text
+        states of the last prompt do not encode it again. So a prompt is drawn that was never drawn before.
+        """
+        self.draw(f"picture {next(_NUMBERS)}")
+        return self.draw()
 
     @abstractmethod
     def load_checkpoint(self, first: bool) -> None:

@@ -27,8 +27,8 @@ def about(case: HostCase) -> Subject:
 
 
 def test_predictions_rank_the_blocks(case: HostCase, about: Subject) -> None:
+    drawn = case.settled()
     before = [{name: value.clone() for name, value in network.state_dict().items()} for network in case.networks()]
-    drawn, states = case.draw(), torch.get_rng_state()
     with case.host.borrow_model() as lease:
         steps = quick.analyse(lease, about, GROUPS, 0.9, Look(timesteps=2, noises=1))
         next(steps)

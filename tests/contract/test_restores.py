@@ -70,8 +70,7 @@ PHASES = [succeed, cache, preview, fail_between_forward_and_backward, fail_insid
 
 @pytest.mark.parametrize("phase", PHASES, ids=lambda phase: phase.__name__)
 def test_host_is_as_found(case: HostCase, phase: object) -> None:
-    # Drawn first: a LoRA of an earlier picture may be merged still, and is taken out by this one.
-    picture, before = case.draw(), snapshots.networks(case.networks())
+    picture, before = case.settled(), snapshots.networks(case.networks())
     generators = snapshots.random_generators()
     with case.host.borrow_model() as lease:
         try:
@@ -88,7 +87,7 @@ def test_host_is_as_found(case: HostCase, phase: object) -> None:
 
 
 def test_unusual_flags_are_found_again(case: HostCase) -> None:
-    case.draw()
+    case.settled()
     network = case.networks()[0]
     weight = next(iter(network.parameters()))
     found = weight.requires_grad, network.training
@@ -108,7 +107,7 @@ def test_unusual_flags_are_found_again(case: HostCase) -> None:
 
 
 def test_drawing_leaves_nothing_behind(case: HostCase) -> None:
-    case.draw()
+    case.settled()
     before, generators = snapshots.networks(case.networks()), snapshots.random_generators()
     case.draw("a (cat:1.2), <lora:unknown:1>")
     assert snapshots.networks(case.networks()) == before

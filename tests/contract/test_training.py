@@ -102,7 +102,7 @@ def test_an_accident_anywhere_leaves_the_host_as_it_was(
         faults.raise_accident, faults.run_out_of_memory, controls.stop, lambda: controls.stop(save=False),
         case.interrupt,
     ])
-    before, picture = snapshots.networks(case.networks()), case.draw()
+    picture, before = case.settled(), snapshots.networks(case.networks())
     generators = snapshots.random_generators()
     injector = Injector(at, accident)
     config = short(settings, f"accident-{seed}", train_text_encoder=text)
@@ -182,6 +182,7 @@ def test_training_shares_the_storages_of_the_loaded_model(case: HostCase, settin
         return {f"{number} {name}": tensor.data_ptr() for number, network in enumerate(case.networks())
                 for name, tensor in (*network.named_parameters(), *network.named_buffers())}
 
+    case.settled()
     before, seen = addresses(), 0
 
     class Looking(Injector):
