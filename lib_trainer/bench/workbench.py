@@ -122,9 +122,9 @@ def measure(
 
 def _of_shape(outputs: int, inputs: int, count: int, rank: int, new_rank: int, rounds: int) -> ShapeCost:
     stored = _layer(outputs, inputs, rank)
-    turns = [(_cost(lambda: _by_factors(stored, new_rank)), _cost(lambda: _by_product(stored, new_rank)))
+    turns = [(cost_of(lambda: _by_factors(stored, new_rank)), cost_of(lambda: _by_product(stored, new_rank)))
              for _ in range(rounds)]
-    return ShapeCost(outputs, inputs, count, *(_median(costs) for costs in zip(*turns, strict=True)))
+    return ShapeCost(outputs, inputs, count, *(median(costs) for costs in zip(*turns, strict=True)))
 
 
 def _layer(outputs: int, inputs: int, rank: int) -> dict[str, Tensor]:
@@ -135,13 +135,15 @@ def _layer(outputs: int, inputs: int, rank: int) -> dict[str, Tensor]:
             "alpha": torch.tensor(float(rank)).half()}
 
 
-def _cost(work: Callable[[], object]) -> Cost:
+def cost_of(work: Callable[[], object]) -> Cost:
+    """Does it once and returns what that cost."""
     clock, processor = time.perf_counter(), time.process_time()
     work()
     return Cost(time.perf_counter() - clock, time.process_time() - processor)
 
 
-def _median(costs: Sequence[Cost]) -> Cost:
+def median(costs: Sequence[Cost]) -> Cost:
+    """Returns the medians, of the clock and of the processor each by itself."""
     return Cost(statistics.median(cost.clock for cost in costs), statistics.median(cost.processor for cost in costs))
 
 
@@ -172,4 +174,4 @@ def _whole_file(
     tensors.clear()
     report(f"a whole file of {number} layers, {source.stat().st_size / 1e6:.0f} MB")
     order = ResizeOrder(source, out, Reduction(SVD, new_rank), "fp16", device="cpu")
-    return _cost(lambda: finish(resize.run(order)))
+    return cost_of(lambda: finish(resize.run(order)))

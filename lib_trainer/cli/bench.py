@@ -34,7 +34,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def _bench(arguments: argparse.Namespace) -> int:
     """Measures in a temporary folder; prints the figures as JSON, and 1 tells that they are worse than promised."""
     from lib_trainer import bootstrap
-    from lib_trainer.bench import caches, data, speed, workbench
+    from lib_trainer.bench import caches, data, extraction, speed, workbench
 
     def report(line: str) -> None:
         print(line, file=sys.stderr, flush=True)
@@ -44,7 +44,8 @@ def _bench(arguments: argparse.Namespace) -> int:
             print_json(data.measure(Path(folder) / "pictures", arguments.pictures or 50000, report).to_json())
             return DONE
         if arguments.what == "workbench":
-            print_json(workbench.measure(Path(folder), report).to_json())
+            resized = workbench.measure(Path(folder), report).to_json()
+            print_json({"resize": resized, "extraction": extraction.measure(report).to_json()})
             return DONE
         app = bootstrap.standalone(arguments.model, *(Path(folder) / name for name in ("models", "loras", "outputs")))
         if arguments.what == "cache":

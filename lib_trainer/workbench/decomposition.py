@@ -2,9 +2,9 @@
 
 A LoRA's change is a product of thin factors, up (outputs, r) and down (r, inputs). Its decomposition needs a QR of
 each and the decomposition of an (r, r) core (Chan, "An Improved Algorithm for Computing the SVD", 1982): for rank 128
-in a 1280x1280 layer some sixtieth of the work of decomposing the product. A change that is dense anyhow goes by the
-Gram matrix of its shorter side, with the kept directions decomposed once more so that nothing of the squaring is left
-in them.
+in a 1280x1280 layer some sixtieth of the work of decomposing the product. Of a change that is dense anyhow only the
+greatest directions are worked out (`workbench.leading`) where a rank says how many; else it goes by the Gram matrix of
+its shorter side, with the kept directions decomposed once more so that nothing of the squaring is left in them.
 
 All is computed in double precision: what full rank gives back differs from what came in by rounding to the file's
 dtype alone.
@@ -17,7 +17,11 @@ import torch
 from torch import Tensor
 
 from lib_trainer.errors import UserError
+from lib_trainer.workbench.leading import leading
 from lib_trainer.workbench.reduction import CUMULATIVE, SV_RATIO, Reduction
+
+_LONG = 2
+"""From so many times as many rows as columns on, multiplying with the Gram matrix is the cheaper way."""
 
 _NOISE = 1e-13
 """Singular values below this part of the greatest are what double precision leaves of 0."""
@@ -29,11 +33,13 @@ class Decomposed(NamedTuple):
     Attributes:
         left: U (outputs, k), orthonormal columns. values: s, descending, at least the k of the directions, and as
             many more as are known. right: Vh (k, inputs), orthonormal rows. All float64.
+        rest: energy (sum of squares) of the values that are not known.
     """
 
     left: Tensor
     values: Tensor
     right: Tensor
+    rest: float = 0.0
 
     def factors(self, rank: int) -> tuple[Tensor, Tensor]:
         """Returns the best up (outputs, rank) and down (rank, inputs), each with the root of every singular value."""
@@ -79,16 +85,17 @@ def of_factors(up: Tensor, down: Tensor) -> Decomposed:
     return Decomposed(left @ core_left, values * (values > _NOISE * added), core_right @ right.T)
 
 
-def of_matrix(matrix: Tensor, most_rank: int | None = None) -> Decomposed:
+def of_matrix(matrix: Tensor, most_rank: int | None = None, all_values: bool = True) -> Decomposed:
     """Decomposes a dense change.
 
     Args:
         matrix: (outputs, inputs), any float dtype.
         most_rank: how many directions are wanted at most; None = all.
+        all_values: whether the further singular values are wanted as well, for judging ranks.
 
     Returns:
-        The directions wanted, and all singular values: the further ones are for judging ranks (a part of about 1e-8
-        of the greatest is their noise).
+        The directions wanted, and all singular values, of which the further ones have a noise of about 1e-8 of the
+        greatest; or, where they are not wanted and that is faster, their energy alone.
     """
     matrix = matrix.double()
     most = min(matrix.shape) if most_rank is None else min(most_rank, *matrix.shape)
@@ -96,25 +103,36 @@ def of_matrix(matrix: Tensor, most_rank: int | None = None) -> Decomposed:
         left, values, right = torch.linalg.svd(matrix, full_matrices=False)
         return Decomposed(left[:, :most], values, right[:most])
     if matrix.shape[0] < matrix.shape[1]:
-        left, values, right = _of_tall(matrix.T, most)
-        return Decomposed(right.T, values, left.T)
-    return _of_tall(matrix, most)
+        found = _of_tall(matrix.T, most, all_values)
+        return found._replace(left=found.right.T, right=found.left.T)
+    return _of_tall(matrix, most, all_values)
 
 
-def _of_tall(matrix: Tensor, most: int) -> Decomposed:
-    """Decomposes a matrix with at least as many rows as columns by the Gram matrix of its columns.
+def _of_tall(matrix: Tensor, most: int, all_values: bool) -> Decomposed:
+    """Decomposes a matrix with at least as many rows as columns, by its greatest directions or its Gram matrix."""
+    is_long = matrix.shape[0] >= _LONG * matrix.shape[1]
+    gram = matrix.T @ matrix if is_long or all_values else None
+    directions = None if all_values else leading(matrix, most, gram)
+    if directions is None:
+        return _by_gram(matrix, most, matrix.T @ matrix if gram is None else gram)
+    found = of_factors(matrix @ directions, directions.T)
+    return found._replace(rest=max(0.0, float(matrix.square().sum() - found.values.square().sum())))
+
+
+def _by_gram(matrix: Tensor, most: int, gram: Tensor) -> Decomposed:
+    """Decomposes a tall matrix by the Gram matrix of its columns.
 
     Its eigenvectors span the directions; what the matrix does to these few is decomposed by QR, so that their singular
     values and left sides are as exact as the matrix itself.
     """
-    energies, vectors = torch.linalg.eigh(matrix.T @ matrix)
+    energies, vectors = torch.linalg.eigh(gram)
     directions = vectors[:, -most:]
-    left, values, right = of_factors(matrix @ directions, directions.T)
-    rest = energies[:-most].flip(0).clamp_min(0.0).sqrt()
-    return Decomposed(left, torch.cat((values, rest)), right)
+    left, values, right, _ = of_factors(matrix @ directions, directions.T)
+    further = energies[:-most].flip(0).clamp_min(0.0).sqrt()
+    return Decomposed(left, torch.cat((values, further)), right)
 
 
-def rank_of(values: Tensor, reduction: Reduction, conv: bool) -> int:
+def rank_of(values: Tensor, reduction: Reduction, conv: bool, rest: float = 0.0) -> int:
     """Returns how many singular values a layer keeps: what the reduction asks for, never fewer than 1.
 
     Directions that are 0 but for rounding are never kept: they would be random, and act nowhere.
@@ -123,6 +141,7 @@ def rank_of(values: Tensor, reduction: Reduction, conv: bool) -> int:
         values: descending, >= 0, at least one.
         reduction: of the kind "svd".
         conv: whether the layer has a kernel greater than 1x1.
+        rest: energy of further values, which are beyond the rank's bound anyhow.
     """
     wanted = [numerical_rank(values)]
     limit = reduction.limit(conv)
@@ -130,7 +149,7 @@ def rank_of(values: Tensor, reduction: Reduction, conv: bool) -> int:
         wanted.append(limit)
     if reduction.dynamic:
         assert reduction.threshold is not None  # checked before
-        wanted.append(_dynamic_rank(values, reduction.dynamic, reduction.threshold))
+        wanted.append(_dynamic_rank(values, reduction.dynamic, reduction.threshold, rest))
     return max(1, min(wanted))
 
 
@@ -142,18 +161,18 @@ def numerical_rank(values: Tensor) -> int:
     return int((values > _NOISE * values[0]).int().cumprod(0).sum())
 
 
-def _dynamic_rank(values: Tensor, dynamic: str, threshold: float) -> int:
+def _dynamic_rank(values: Tensor, dynamic: str, threshold: float, rest: float) -> int:
     if dynamic == SV_RATIO:
         return int((values > values[0] / threshold).sum())
     sizes, wanted = (values, threshold) if dynamic == CUMULATIVE else (values.square(), threshold**2)
     reached = sizes.cumsum(0)
-    return int((reached < wanted * reached[-1]).sum()) + 1
+    return int((reached < wanted * (reached[-1] + rest)).sum()) + 1
 
 
-def energies(values: Tensor, rank: int) -> tuple[float, float]:
-    """Returns the squared Frobenius norm of what a rank keeps, and of all."""
+def energies(values: Tensor, rank: int, rest: float = 0.0) -> tuple[float, float]:
+    """Returns the squared Frobenius norm of what a rank keeps, and of all; `rest` = that of further values."""
     squares = values.square()
-    return float(squares[:rank].sum()), float(squares.sum())
+    return float(squares[:rank].sum()), float(squares.sum()) + rest
 
 
 def retained(values: Tensor, rank: int) -> float:

@@ -29,7 +29,7 @@ from lib_trainer.workbench.decomposition import (
 )
 from lib_trainer.workbench.layer_sum import LayerSum
 from lib_trainer.workbench.precision import refuse_too_great
-from lib_trainer.workbench.reduction import EXACT, Reduction
+from lib_trainer.workbench.reduction import CUMULATIVE, EXACT, Reduction
 
 DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 
@@ -156,8 +156,8 @@ def _thin(layer: LayerSum, style: Style) -> _Thin | None:
         rank = max(1, numerical_rank(found.values))
         thin = _Thin(*found.factors(rank))
     else:
-        rank = rank_of(found.values, style.reduction, layer.is_conv)
-        thin = _Thin(*found.factors(rank), *energies(found.values, rank))
+        rank = rank_of(found.values, style.reduction, layer.is_conv, found.rest)
+        thin = _Thin(*found.factors(rank), *energies(found.values, rank, found.rest))
     return _turned(thin, style.seed, layer.name) if style.shuffle else thin
 
 
@@ -167,7 +167,8 @@ def _decomposed(layer: LayerSum, style: Style) -> Decomposed | None:
     if layer.product is not None and (style.shuffle or not is_exact):
         return of_factors(layer.product.up, layer.product.down)
     if layer.dense is not None and not is_exact:
-        return of_matrix(layer.dense, style.reduction.limit(layer.is_conv))
+        # Only a part of the sum of all values needs every one of them.
+        return of_matrix(layer.dense, style.reduction.limit(layer.is_conv), style.reduction.dynamic == CUMULATIVE)
     return None
 
 

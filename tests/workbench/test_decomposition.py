@@ -135,6 +135,33 @@ def test_reductions_in_words() -> None:
     assert Reduction().in_words() == "exact"
 
 
+@pytest.mark.parametrize(("kind", "rank", "shape"), [
+    ("falls off", 24, (1024, 2112)), ("of few", 16, (1088, 1030)), ("noise", 24, (1024, 1024)),
+    ("nothing", 8, (1024, 1024)),
+])
+def test_the_greatest_directions_are_those_of_the_whole_decomposition(
+    kind: str, rank: int, shape: tuple[int, int]
+) -> None:
+    """The two ways of a great matrix keep the same to what double precision rounds; noise goes the whole way."""
+    few = {"falls off": 64, "of few": 10}.get(kind, 0)
+    up, down = drawn(shape[0], few, seed=1) * torch.linspace(1, 0.05, few), drawn(few, shape[1], seed=2)
+    loud = {"falls off": 0.02, "noise": 1.0}.get(kind, 0.0)
+    matrix = up @ down + (loud * drawn(*shape, seed=3) if loud else 0.0)
+    whole, greatest = of_matrix(matrix, rank), of_matrix(matrix, rank, all_values=False)
+    assert (len(greatest.values) == rank) == (kind != "noise")
+    energy, other = energies(whole.values, rank), energies(greatest.values, rank, greatest.rest)
+    assert other == pytest.approx(energy, rel=1e-9)
+    assert (whole.values[:rank] - greatest.values[:rank]).abs().max() <= 1e-7 * float(whole.values[0])
+    for found in (whole, greatest):
+        up, down = found.factors(rank)
+        lost = float((matrix - up @ down).square().sum())
+        assert lost == pytest.approx(energy[1] - energy[0], rel=1e-9, abs=1e-12 * energy[1] + 1e-300)
+    for reduction in (Reduction("svd", rank), Reduction("svd", rank, dynamic="sv_ratio", threshold=3.0),
+                      Reduction("svd", rank, dynamic="frobenius", threshold=0.6)):
+        assert rank_of(whole.values, reduction, conv=False) == rank_of(
+            greatest.values, reduction, conv=False, rest=greatest.rest)
+
+
 def test_devices() -> None:
     assert device_of("cpu").type == "cpu" and device_of("auto").type in ("cpu", "cuda")
     with pytest.raises(UserError, match="'nothing' cannot be used here"):
