@@ -8,11 +8,12 @@ import gradio as gr
 
 from lib_trainer.compare import differences
 from lib_trainer.compare.block_groups import AUTO, DEFAULT_RANGE, parse_range
-from lib_trainer.compare.pictures import Settings
 from lib_trainer.errors import UserError
 
 if TYPE_CHECKING:
     from gradio.components import Component
+
+    from lib_trainer.compare.pictures import Settings
 
 
 class AnalysisBoxes:
@@ -60,6 +61,8 @@ def settings(values: Mapping[str, Any]) -> Settings:
     Raises:
         UserError: a box says something else.
     """
+    from lib_trainer.compare.pictures import Settings
+
     low, high = parse_range(str(values["range"] or DEFAULT_RANGE))
     whole = {}
     for name, label in (("n_seeds", "The number of seeds"), ("threshold", "The difference threshold")):

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
-from lib_trainer.compare import saving
 from lib_trainer.compare.analysis import PICTURES, QUICK
 from lib_trainer.compare.cost import duration
 from lib_trainer.compare.subject import lora_names, with_weights
@@ -22,7 +21,7 @@ from lib_trainer.errors import UserError
 from lib_trainer.host import Host
 from lib_trainer.host_model import PreviewRequest
 from lib_trainer.lora.finding import find_lora
-from lib_trainer.ui.block_weight import analysis_boxes, analysis_view
+from lib_trainer.ui.block_weight import analysis_boxes
 from lib_trainer.ui.block_weight.analysis_boxes import AnalysisBoxes
 from lib_trainer.ui.notes import note, problems, problems_of
 
@@ -180,6 +179,8 @@ class AnalyzerPanel:
 
     def on_analyze(self, *values: Any) -> Iterator[list[Any]]:
         """Analyses; yields what the page shows: state, results, sheets, proposed weights."""
+        from lib_trainer.ui.block_weight import analysis_view
+
         same = gr.update()
         self._stop.clear()
         try:
@@ -196,6 +197,8 @@ class AnalyzerPanel:
 
     def _followed(self, found: Plan) -> Generator[list[Any], None, Findings | None]:
         """Yields the progress, not too often; returns the findings."""
+        from lib_trainer.ui.block_weight import analysis_view
+
         steps, shown, begun = found.analyse(self._host, self._stop.is_set), 0.0, time.monotonic()
         while True:
             try:
@@ -213,6 +216,8 @@ class AnalyzerPanel:
         """Keeps sheets as files and says where; the quick way leaves none."""
         if not findings.sheets:
             return ""
+        from lib_trainer.compare import saving
+
         folder = saving.free_folder(self._host.paths.outputs, findings.analysis.subject.name)
         saving.save(findings, folder)
         return f'<p class="tl-quiet"><span>Kept in</span> <code>{folder}</code></p>'

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 
 from lib_trainer.compare import axes as plot_axes
-from lib_trainer.compare import peer_plot
-from lib_trainer.compare.peer_plot import Names, PeerPlot
 from lib_trainer.errors import UserError
 from lib_trainer.host import Host
 from lib_trainer.ui.notes import problems_of
 
 if TYPE_CHECKING:
     from gradio.components import Component
+
+    from lib_trainer.compare.peer_plot import PeerPlot
 
 _FIRST = {
     "X": (plot_axes.VALUES, "0,0.25,0.5,0.75,1"), "Y": (plot_axes.BLOCKS, "IN05-OUT05"), "Z": (plot_axes.NONE, ""),
@@ -101,6 +101,9 @@ class PlotPanel:
         Raises:
             UserError: what is wrong with it.
         """
+        from lib_trainer.compare import peer_plot
+        from lib_trainer.compare.peer_plot import Names
+
         names = Names(self._host.presets(), self._host.elements(), self._host.checkpoint().family.arch)
         asked = list(zip(values[::2], values[1::2], strict=True))
         if sure:
