@@ -1,15 +1,16 @@
 """The house rules of ARCHITECTURE.md, read from the source itself: who may import what, and how code may look.
 
 import-linter checks the floors as well (pyproject.toml); this test needs no tool, names the line, and adds what
-import-linter does not know: broad `except`s, prints, sizes, module docstrings.
+import-linter does not know: circles, broad `except`s, prints, sizes, module docstrings.
 """
 
 from __future__ import annotations
 
 import ast
 import functools
+import graphlib
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -134,6 +135,42 @@ def test_every_floor_imports_downwards_only() -> None:
             if module.startswith(f"{PACKAGE}.") and floor_of(module) not in allowed and not is_plain_name(module):
                 faults.append(told(path, line, f"imports {module}: {floor} may import {sorted(allowed)}"))
     assert not faults, "\n".join(faults)
+
+
+def test_no_module_imports_itself_in_a_circle() -> None:
+    """Also not inside functions: which of them is imported first must never matter."""
+    modules = {dotted(path): path for path in package_sources()}
+    graph = {name: modules_of(path, modules) - {name} for name, path in modules.items()}
+    try:
+        graphlib.TopologicalSorter(graph).prepare()
+    except graphlib.CycleError as error:
+        pytest.fail(" -> ".join(reversed(error.args[1])))
+
+
+def dotted(path: Path) -> str:
+    """Returns the name under which a file is imported."""
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+def modules_of(path: Path, modules: Mapping[str, Path]) -> set[str]:
+    """Returns the modules of ours that a file imports when it runs."""
+    found: set[str] = set()
+    for node in statements(tree_of(path).body):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            found |= {name if name in modules else node.module
+                      for name in (f"{node.module}.{alias.name}" for alias in node.names)}
+        elif isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+    return found & modules.keys()
+
+
+def statements(body: Iterable[ast.AST]) -> Iterator[ast.AST]:
+    """Yields the statements that run, those inside others too."""
+    for node in body:
+        if isinstance(node, (ast.stmt, ast.ExceptHandler, ast.match_case)) and not is_type_checking(node):
+            yield node
+            for part in ("body", "orelse", "finalbody", "handlers", "cases"):
+                yield from statements(getattr(node, part, ()))
 
 
 def is_plain_name(module: str) -> bool:

@@ -15,11 +15,12 @@ from lib_trainer.errors import Lacking, UserError
 from lib_trainer.families.family import Family
 from lib_trainer.lora import keys
 from lib_trainer.lora.algorithms import registry
-from lib_trainer.workbench import names, new_lora, precision, reading, unfolding
+from lib_trainer.workbench import names, new_lora, precision, reading, rounding, unfolding
 from lib_trainer.workbench.folded import Folded, Origin, fold
 from lib_trainer.workbench.operation import Operation, Outcome, Progress
-from lib_trainer.workbench.precision import PrecisionOrder, Rounded
+from lib_trainer.workbench.precision import PrecisionOrder
 from lib_trainer.workbench.reading import ReadLora
+from lib_trainer.workbench.rounding import Rounded
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -121,14 +122,14 @@ def _check(order: ConvertOrder) -> None:
     if order.naming not in NAMINGS:
         raise UserError(f"There is no naming '{order.naming}': choose one of {', '.join(NAMINGS)}.")
     if order.precision:
-        precision.named(order.precision)
+        rounding.named(order.precision)
 
 
 def _rounded(order: ConvertOrder, lora: ReadLora, rounded: Rounded) -> ReadLora:
     """Rounds before naming, so that what is folded is what a file in kohya's names would hold."""
-    for _ in precision.rounding(lora.tensors, precision.named(order.precision), rounded):
+    for _ in rounding.each(lora.tensors, rounding.named(order.precision), rounded):
         pass
-    precision.refuse(order.source, rounded, order.precision)
+    rounding.refuse(order.source, rounded, order.precision)
     return replace(lora, tensors=rounded.tensors)
 
 

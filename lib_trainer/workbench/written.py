@@ -28,8 +28,8 @@ from lib_trainer.workbench.decomposition import (
     rank_of,
 )
 from lib_trainer.workbench.layer_sum import LayerSum
-from lib_trainer.workbench.precision import refuse_too_great
 from lib_trainer.workbench.reduction import CUMULATIVE, EXACT, Reduction
+from lib_trainer.workbench.rounding import refuse_too_great
 
 DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 

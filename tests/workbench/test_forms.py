@@ -10,7 +10,7 @@ import torch
 from lib_trainer.errors import Problems, UserError
 from lib_trainer.hosts.standalone.host import StandaloneHost
 from lib_trainer.lora import file
-from lib_trainer.workbench import convert, metadata_edit, precision, prune, streamed
+from lib_trainer.workbench import convert, metadata_edit, prune, rounding, streamed
 from lib_trainer.workbench.decomposition import device_of
 from lib_trainer.workbench.forms import into_checkpoint, merge, resize, stored, table
 from lib_trainer.workbench.forms.form import Form
@@ -55,9 +55,9 @@ def test_a_sum_begins_with_two_lines_and_a_merge_into_a_checkpoint_with_one() ->
 def test_the_operations_know_the_words() -> None:
     forms = table.FORMS
     assert choices(forms["convert"], "naming") == {"as it is", *convert.NAMINGS}
-    assert choices(forms["convert"], "precision") == {"as it is", *precision.PRECISIONS}
-    assert choices(forms["merge"], "precision") == set(precision.PRECISIONS)
-    assert choices(into_checkpoint.FORM, "precision") == {streamed.AS_IT_IS, *precision.PRECISIONS}
+    assert choices(forms["convert"], "precision") == {"as it is", *rounding.PRECISIONS}
+    assert choices(forms["merge"], "precision") == set(rounding.PRECISIONS)
+    assert choices(into_checkpoint.FORM, "precision") == {streamed.AS_IT_IS, *rounding.PRECISIONS}
     assert choices(forms["prune"], "measure") == set(prune.MEASURES)
     assert choices(forms["metadata"], "keep") == set(metadata_edit.KEEPS)
     assert device_of("cpu").type == "cpu" and set(stored.DEVICE.choices) == {"auto", "cpu", "cuda"}

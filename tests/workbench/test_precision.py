@@ -12,7 +12,8 @@ from lib_trainer.lora import file
 from lib_trainer.workbench import convert, names, precision
 from lib_trainer.workbench.convert import ConvertOrder
 from lib_trainer.workbench.operation import Outcome, finish
-from lib_trainer.workbench.precision import PRECISIONS, PrecisionOrder
+from lib_trainer.workbench.precision import PrecisionOrder
+from lib_trainer.workbench.rounding import PRECISIONS
 from tests.workbench import stored
 from tests.workbench.stored import TEXT, Q
 
