@@ -4,7 +4,7 @@
     "use strict";
     const ours = window.trainLora;
     if (ours.entries) return;
-    const entries = ours.entries = { scrolled: {}, focused: "", watched: new WeakSet() };
+    const entries = ours.entries = { scrolled: {}, at: null, watched: new WeakSet() };
     const AGAIN = 1000, TRIES = 20; // milliseconds, presses: gradio listens to its buttons only after it has shown them
 
     const listOf = (node) => (node && node.closest ? node.closest(".tl-entries") : null);
@@ -20,7 +20,6 @@
     function chooseRow(list, row) {
         const show = JSON.parse(list.dataset.choice)[2];
         for (const other of list.querySelectorAll("tr[data-key]")) other.setAttribute("aria-selected", String(other === row));
-        entries.focused = list.dataset.box;
         choose(list, [...JSON.parse(row.dataset.key), show]);
     }
 
@@ -45,19 +44,26 @@
         event.stopPropagation();
     });
 
+    /** The row with the keyboard: a list that is drawn anew takes it from the page. */
+    document.addEventListener("focusin", (event) => {
+        const row = event.target.closest && event.target.closest("tr[data-key]"), list = listOf(row);
+        entries.at = list ? { box: list.dataset.box, key: row.dataset.key } : null;
+    });
+
     /** After the server has drawn a list anew: the same place, the same row. */
     function settle(list) {
         const table = tableOf(list), id = list.dataset.box;
         table.scrollTop = entries.scrolled[id] || 0;
         table.addEventListener("scroll", () => { entries.scrolled[id] = table.scrollTop; });
-        const row = list.querySelector("tr[aria-selected=true]");
+        const row = list.querySelector("tr[aria-selected=true]"), at = entries.at;
+        if (at && at.box === id && document.activeElement === document.body) {
+            const kept = [...list.querySelectorAll("tr[data-key]")].find((other) => other.dataset.key === at.key);
+            if (kept) kept.focus({ preventScroll: true });
+        }
         if (!row) return;
         if (row.offsetTop < table.scrollTop || row.offsetTop + row.offsetHeight > table.scrollTop + table.clientHeight) {
             table.scrollTop = row.offsetTop - table.clientHeight / 2;
         }
-        if (entries.focused !== id) return;
-        entries.focused = "";
-        row.focus({ preventScroll: true });
     }
 
     /** What the page was built with may be old: the list is asked for once more, as soon as gradio listens. */

@@ -15,6 +15,7 @@ from selenium.common.exceptions import (
     TimeoutException,
 )
 from selenium.webdriver.chrome.webdriver import WebDriver
+from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webelement import WebElement
@@ -175,6 +176,14 @@ class Page:
     def ctrl_enter(self, box: WebElement) -> None:
         """Presses Ctrl+Enter in a box."""
         box.send_keys(Keys.CONTROL, Keys.ENTER)
+
+    def keys(self, *keys: str) -> None:
+        """Presses keys, wherever the keyboard is."""
+        ActionChains(self.driver).send_keys(*keys).perform()
+
+    def focused(self, attribute: str) -> str:
+        """An attribute of the element with the keyboard, "" where it has none."""
+        return self.driver.execute_script("return document.activeElement.getAttribute(arguments[0]) || ''", attribute)
 
     @property
     def run(self) -> dict[str, Any]:

@@ -34,8 +34,8 @@ def _row(page: Page, name: str, part: str = PRESETS) -> WebElement:
 def test_a_preset_is_chosen_changed_and_there_after_a_reload(page: Page, site: Site) -> None:
     _open(page)
     page.click(lambda: _row(page, "NCNF"), "NCNF")
-    page.until("the form", lambda: page.value(f"{PRESETS}_name") == "NCNF")
-    assert page.value(f"{PRESETS}_body") == "1,1,1,1,1,1,1,1,0,0,0,1,1,1,1,0,0"
+    page.until("the form", lambda: [page.value(f"{PRESETS}_{part}") for part in ("name", "body")] == [
+        "NCNF", "1,1,1,1,1,1,1,1,0,0,0,1,1,1,1,0,0"])
     page.put(f"{PRESETS}_name", "MINE")
     page.put(f"{PRESETS}_hint", "for the browser")
     page.press(f"{PRESETS}_add")
@@ -52,12 +52,11 @@ def test_rows_are_reached_by_keys_and_the_list_stays_where_it_is(page: Page) -> 
     _open(page)
     page.until("the keyboard on a row", lambda: page.driver.execute_script(
         "arguments[0].focus(); return document.activeElement === arguments[0]", _row(page, "FACE")))
-    page.driver.switch_to.active_element.send_keys(Keys.ARROW_DOWN)
-    assert page.driver.switch_to.active_element.get_attribute("data-key") == '["F", "sd15"]'
-    page.driver.switch_to.active_element.send_keys(Keys.ENTER)
+    page.keys(Keys.ARROW_DOWN)
+    page.until("the keyboard on the next row", lambda: page.focused("data-key") == '["F", "sd15"]')
+    page.keys(Keys.ENTER)
     page.until("the form", lambda: page.value(f"{PRESETS}_name") == "F")
-    page.until("the keyboard on the row", lambda: page.driver.switch_to.active_element.get_attribute(
-        "aria-selected") == "true")
+    page.until("the keyboard on the row", lambda: page.focused("aria-selected") == "true")
     assert page.driver.execute_script(f"return document.querySelector('#{PRESETS}_table .tl-scroll').scrollTop") > 0
 
 

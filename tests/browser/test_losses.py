@@ -34,6 +34,23 @@ def open_list(page: Page) -> None:
     page.until("five pictures", lambda: page.count(".tl-losses tbody tr") == 5)
 
 
+LOSE_ONE_REQUEST = """
+const real = window.fetch;
+window.fetch = (address, ...rest) => {
+    if (!String(address).includes("/losses?")) return real(address, ...rest);
+    window.fetch = real;
+    return Promise.reject(new TypeError("the network is gone for a moment"));
+};
+"""
+HEIGHT_WHILE_ASKED = """
+const text = document.querySelector("#train_lora_checkpoint .prose"), before = text.offsetHeight;
+text.classList.add("min"); // as gradio marks what it is asking for anew
+const during = text.offsetHeight;
+text.classList.remove("min");
+return [before, during];
+"""
+
+
 def test_what_stands_out_is_seen(page: Page, pictures: Path) -> None:
     page.tab("tab_train_lora")
     page.unfold("train_lora_group_validation")
@@ -50,7 +67,10 @@ def test_what_stands_out_is_seen(page: Page, pictures: Path) -> None:
         page.open()
         page.tab("tab_train_lora")
         page.see("#train_lora_run[data-state=finished]")
-    open_list(page)
+    page.driver.execute_script(LOSE_ONE_REQUEST)
+    open_list(page)  # which asks again
     page.click(".tl-losses th:nth-child(3) button")
     page.until("the lowest first", lambda: losses(page) == sorted(losses(page)))
+    before, during = page.driver.execute_script(HEIGHT_WHILE_ASKED)
+    assert before == during > 0, "a look at the form moves nothing under the pointer"
     assert page.complaints() == []

@@ -35,10 +35,7 @@ class HostPage(Page):
 
     def tab(self, name: str) -> None:
         """Opens the tab of this element id; gradio 3 and 4 mark its button in their own ways."""
-        self.until(f"the tab {name}", lambda: self._tab_button(name) is not None)
-        button = self._tab_button(name)
-        assert button is not None
-        button.click()
+        self.click(lambda: self.until(f"the tab {name}", lambda: self._tab_button(name)), name)
         self.see(f"#{name}")
 
     def _tab_button(self, name: str) -> WebElement | None:

@@ -46,7 +46,7 @@ def test_a_command_the_buckets_and_the_queue_by_clicking(
     page.see("#train_lora_run[data-state=finished]")
     assert len(page.driver.find_elements(By.CSS_SELECTOR, ".tl-heldout circle")) >= 3
     assert len(page.driver.find_elements(By.CSS_SELECTOR, "#train_lora_run .tl-sheet-row")) == 3
-    page.see(".tl-losses summary").click()
+    page.disclose(".tl-losses summary")
     page.until("the pictures' losses", lambda: len(page.driver.find_elements(
         By.CSS_SELECTOR, ".tl-losses tbody tr")) == 2)
     complaints = [line for line in page.complaints() if "train_lora" in line or "lora-trainer" in line]

@@ -24,18 +24,18 @@ def loras(host: Server) -> None:
 def test_the_workbench_by_clicking(page: HostPage, host: Server) -> None:
     page.tab("tab_lora_workbench")
     for name in FORMS:
-        page.see(f"#lora_workbench_tab_{name}").click()
+        page.press(f"lora_workbench_tab_{name}")
         page.see("#lora_workbench_form .tl-wb-summary")
         page.see("#lora_workbench_start")
 
-    page.see("#lora_workbench_tab_merge").click()
-    page.see("#lora_workbench_start").click()
+    page.press("lora_workbench_tab_merge")
+    page.press("lora_workbench_start")
     page.until("what is missing", lambda: "is empty" in page.text("#lora_workbench_problems"))
     for place, (lora, strength) in enumerate((("c_locon", "0.5"), ("c_loha", "-0.4"))):
         _type(page, f"lora_{place}", lora)
         _type(page, f"strength_{place}", strength)
     _type(page, "out", "clicked sum")
-    page.see("#lora_workbench_start").click()
+    page.press("lora_workbench_start")
     page.until("the new LoRA", lambda: "<lora:clicked sum:1>" in page.text("#lora_workbench_file"))
     assert (host.loras / "clicked sum.safetensors").is_file()
     assert page.driver.find_elements(By.CSS_SELECTOR, "#lora_workbench_task table tbody tr")
@@ -44,14 +44,14 @@ def test_the_workbench_by_clicking(page: HostPage, host: Server) -> None:
         "<lora:clicked sum:1>", "<lora:c_locon:0.5><lora:c_loha:-0.4>"))
     assert differ(drawn, host.draw(PROMPT)) and close(drawn, expected)
 
-    page.see("#lora_workbench_file button").click()
+    page.click("#lora_workbench_file button")
     page.until("the tag in the prompt", lambda: "<lora:clicked sum:1>" in page.value("txt2img_prompt"))
     page.tab("tab_lora_workbench")
-    page.see("#lora_workbench_start").click()
+    page.press("lora_workbench_start")
     page.until("the refusal", lambda: "clicked sum" in page.text("#lora_workbench_problems"))
-    page.see("#lora_workbench_tab_inspect").click()
+    page.press("lora_workbench_tab_inspect")
     _type(page, "file", "clicked sum")
-    page.see("#lora_workbench_start").click()
+    page.press("lora_workbench_start")
     page.until("what it holds", lambda: "Inspect" in page.text("#lora_workbench_task[data-state=done] h3"))
     complaints = [line for line in page.complaints() if "train_lora" in line or "lora-trainer" in line]
     assert complaints == []
