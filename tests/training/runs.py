@@ -52,7 +52,7 @@ def changing(model: HostModel, spec: NetworkSpec) -> Network:
     for name, layer in made.layers.items():
         for key, weight in layer.named_parameters():
             if "up" in key:
-                torch.nn.init.normal_(weight, std=0.2, generator=seeds.torch_generator(1, name))
+                weight.data.normal_(0, 0.2, generator=seeds.torch_generator(1, name))
     return made
 
 

@@ -16,6 +16,7 @@ from lib_trainer.training.controls import Controls
 from lib_trainer.txt2img_host import GenerateRequest
 from tests import tiny_families
 from tests.conftest import Settings
+from tests.torch_version import since
 
 
 @pytest.fixture(scope="module")
@@ -54,6 +55,7 @@ def test_losses_are_those_of_a_plain_run_but_for_rounding(
     assert found[1] == pytest.approx(found[0], rel=rel) and len(found[0]) == 3
 
 
+@since((2, 3), "an Adamax that computes in fp16 on the CPU")
 def test_fp16_adapters_need_a_greater_eps(sdxl: StandaloneHost, settings: Settings) -> None:
     """The usual eps of 1e-8 is 0 in fp16: where an optimiser computes in it, its first update divides 0 by 0."""
     with pytest.raises(Problems, match=r"eps, which is 0 in fp16.*eps=1e-4"):

@@ -40,7 +40,7 @@ class _Backend(AttnProcessor2_0):
 
 def _only(name: str) -> AbstractContextManager[object]:
     """While open, torch's attention runs on the "flash" or the "math" backend alone."""
-    if hasattr(torch.nn.attention, "sdpa_kernel"):
+    if hasattr(getattr(torch.nn, "attention", None), "sdpa_kernel"):
         backends = torch.nn.attention.SDPBackend
         return torch.nn.attention.sdpa_kernel(backends.FLASH_ATTENTION if name == "flash" else backends.MATH)
     return torch.backends.cuda.sdp_kernel(  # torch before 2.3

@@ -16,6 +16,9 @@ from lib_trainer.training.checks.trial import trial
 from lib_trainer.training.learning import one_call, optimizers, rate_finding
 from lib_trainer.training.learning.optimizers import OPTIMIZERS
 from lib_trainer.training.resume import packing
+from tests.torch_version import since
+
+FUSED_ON_CPU = since((2, 4), "fused optimisers on the CPU")
 
 HERE = [name for name, row in OPTIMIZERS.items() if not row.needs_cuda]
 CUDA = [name for name, row in OPTIMIZERS.items() if row.needs_cuda]
@@ -237,9 +240,10 @@ def test_description_is_the_records() -> None:
     assert optimizers.describe("adamw", "weight_decay=0.1") == "torch.optim.adamw.AdamW(weight_decay=0.1)"
 
 
+@FUSED_ON_CPU
 def test_torchs_own_take_one_call_for_all_factors() -> None:
     """Fused where torch has it; a person's own choice stands, and no other class is meddled with."""
-    assert optimizers.build("AdamW", "", groups(1.0)).param_groups[0]["fused"]  # the tests' torch has it
+    assert optimizers.build("AdamW", "", groups(1.0)).param_groups[0]["fused"]
     written = optimizers.build("AdamW", "fused=False foreach=True", groups(1.0)).param_groups[0]
     assert not written["fused"] and written["foreach"]
     weight = torch.ones(2)
@@ -248,6 +252,7 @@ def test_torchs_own_take_one_call_for_all_factors() -> None:
     assert one_call.flags("pytorch_optimizer:Lion", ["foreach"], [weight]) == {}
 
 
+@FUSED_ON_CPU
 def test_the_forms_of_adamw_agree() -> None:
     values = [learn("AdamW", f"{form}=True", updates=50)[1] for form in ("fused", "foreach")]
     # They differ in the order of operations: some ulps of weights of size 1.

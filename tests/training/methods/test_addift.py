@@ -143,7 +143,7 @@ def test_the_base_is_told_by_its_own_encoder(model: HostModel) -> None:
     for name, layer in made.layers.items():
         for key, weight in layer.named_parameters():
             if "up" in key:
-                torch.nn.init.normal_(weight, std=0.2, generator=seeds.torch_generator(1, name))
+                weight.data.normal_(0, 0.2, generator=seeds.torch_generator(1, name))
     plain = loaded([use(0, 0), use(0, 1)])
     with made.attached(model.targets()):
         sides = [replace(side, states=model.encode_captions([one.caption for one in side.batch.samples]))
