@@ -26,19 +26,19 @@ CAPTIONS = ["a red cat, sitting", ""]
 END = 49407
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("families")
-
-
 @pytest.fixture(scope="module", params=tiny_families.KINDS)
 def kind(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
 @pytest.fixture(scope="module")
-def loaded(kind: str, folder: Path) -> LoadedModel:
-    return load(tiny_families.write(folder, kind, dtype=torch.float32), CPU, torch.float32)
+def file(kind: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny_families.write(tmp_path_factory.mktemp("families"), kind, dtype=torch.float32)
+
+
+@pytest.fixture(scope="module")
+def loaded(file: Path) -> LoadedModel:
+    return load(file, CPU, torch.float32)
 
 
 def told(model: LoadedModel, captions: list[str]) -> Conditioning:
@@ -101,8 +101,8 @@ def test_the_text_is_encoded_as_the_original(kind: str, loaded: LoadedModel) -> 
         torch.testing.assert_close(cond.pooled, pooled, rtol=1e-4, atol=1e-5)
 
 
-def test_long_captions_are_pooled_from_their_first_chunk(folder: Path) -> None:
-    model = load(tiny_families.write(folder, "sdxl", "long.safetensors"), CPU, torch.float32)
+def test_long_captions_are_pooled_from_their_first_chunk(tmp_path: Path) -> None:
+    model = load(tiny_families.write(tmp_path, "sdxl", "long.safetensors"), CPU, torch.float32)
     words = "cat " * 100
     short, long = (model.text.captions([text], 1, 2) for text in ("cat " * 75, words))
     assert long.hidden.shape == (1, 152, 2 * tiny_families.TEXT_WIDTH)
@@ -129,20 +129,20 @@ def test_clip_skip_where_there_is_a_choice(kind: str, loaded: LoadedModel) -> No
             loaded.text.captions(CAPTIONS, 4, 1)
 
 
-def test_ckpt_and_half_precision(kind: str, folder: Path, loaded: LoadedModel) -> None:
-    pickled = load(tiny_families.write(folder, kind, f"{kind}.ckpt", dtype=torch.float32), CPU, torch.bfloat16)
+def test_ckpt_and_half_precision(kind: str, tmp_path: Path, loaded: LoadedModel) -> None:
+    pickled = load(tiny_families.write(tmp_path, kind, f"{kind}.ckpt", dtype=torch.float32), CPU, torch.bfloat16)
     assert {weight.dtype for weight in pickled.unet.parameters()} == {torch.bfloat16}
     assert {weight.dtype for weight in pickled.vae.parameters()} == {torch.float32}
     assert torch.equal(pickled.unet.conv_in.weight, loaded.unet.conv_in.weight.bfloat16())
     assert pickled.predict(torch.randn(2, 4, 8, 8), torch.tensor([3, 4]), told(pickled, CAPTIONS)).isfinite().all()
 
 
-def test_a_lora_acts_by_blocks_in_a_picture(kind: str, folder: Path, tmp_path: Path) -> None:
+def test_a_lora_acts_by_blocks_in_a_picture(file: Path, tmp_path: Path) -> None:
     from lib_trainer.lora import file as lora_file
     from tests.contract import steps
 
     home = HostPaths(*(tmp_path / name for name in ("loras", "outputs", "settings", "cache")))
-    host = StandaloneHost(folder / f"{kind}.safetensors", home)
+    host = StandaloneHost(file, home)
 
     def drawn(prompt: str, sampler: str = "") -> bytes:
         picture = host.generate(GenerateRequest(prompt, seed=3, steps=3, sampler=sampler))[0]
