@@ -55,7 +55,7 @@
         if (summary) nodes.push(note(summary, ""));
         nodes.push(...notes.map((text) => note(text, "tl-warn")));
         if (file) nodes.push(fileLine(file, tag));
-        if (no_tag) nodes.push(note(no_tag, ""));
+        if (no_tag) nodes.push(note(no_tag, "tl-warn"));
         if (rows.length) nodes.push(table(rows));
         const told = list(facts);
         if (told) nodes.push(rows.length || summary ? el("details", { class: "tl-wb-fold" }, el("summary", { text: t("All numbers") }), told) : told);
@@ -65,7 +65,7 @@
     /** The new file; with its tag, and the button that puts it into the prompt, where the host can draw with it. */
     function fileLine(file, tag) {
         const name = file.split(/[\\/]/).pop();
-        const line = el("div", { class: "tl-tag", id: "lora_workbench_file", title: file }, el("code", { text: tag || name }));
+        const line = el("div", { class: "tl-tag", id: "lora_workbench_made", title: file }, el("code", { text: tag || name }));
         if (tag) line.append(el("button", { type: "button", class: "tl-button tl-small", text: t("Send to txt2img"),
             onclick: () => ours.toPrompt("", name.replace(/\.safetensors$/, ""), tag) }));
         return line;

@@ -38,6 +38,19 @@ def beside(base: Path, out: Path) -> Iterator[list[Path]]:
         undone.pop_all()
 
 
+def remove_with(base: Path, out: Path) -> None:
+    """Removes the `.yaml` beside a checkpoint that has been removed, where it is the base's; one with another content
+    is somebody's own and stays. So does a text folder, which other checkpoints may name.
+
+    Args:
+        base: the checkpoint that it was copied from. out: the one that is gone.
+    """
+    config, copy = base.with_suffix(_CONFIG), out.with_suffix(_CONFIG)
+    with contextlib.suppress(OSError):
+        if config.absolute() != copy.absolute() and not out.exists() and config.read_bytes() == copy.read_bytes():
+            copy.unlink()
+
+
 def _pairs(base: Path, out: Path) -> Iterator[tuple[Path, Path]]:
     config = base.with_suffix(_CONFIG)
     if not config.is_file():

@@ -54,12 +54,12 @@ def test_a_difference_by_clicks(bench: Page, site: Site) -> None:
     put(bench, "out", "eyes")
     bench.press("lora_workbench_difference")
     bench.press("lora_workbench_start")
-    bench.until("the tag of the new LoRA", lambda: "<lora:eyes:1>" in bench.text("#lora_workbench_file"))
+    bench.until("the tag of the new LoRA", lambda: "<lora:eyes:1>" in bench.text("#lora_workbench_made"))
     assert bench.text("#lora_workbench_table td") == "M00"
     made = load_file(site.folder / "loras" / "eyes.safetensors")
     up, down = (made[f"{LAYER}.lora_{part}.weight"].flatten(1) for part in ("up", "down"))
     assert torch.allclose(up @ down * made[f"{LAYER}.alpha"] / len(down), torch.full((64, 64), 2.0), atol=1e-5)
-    bench.click("#lora_workbench_file button")
+    bench.click("#lora_workbench_made button")
     bench.until("the tag in the prompt", lambda: "<lora:eyes:1>" in bench.value("txt2img_prompt"))
     assert bench.complaints() == []
 

@@ -17,7 +17,7 @@ from lib_trainer.hosts.standalone.host import StandaloneHost
 from lib_trainer.lora import checkpoint as files
 from lib_trainer.lora import checkpoint_layers, file
 from lib_trainer.txt2img_host import GenerateRequest
-from lib_trainer.workbench import into_checkpoint
+from lib_trainer.workbench import companions, into_checkpoint
 from lib_trainer.workbench.into_checkpoint import IntoCheckpointOrder
 from lib_trainer.workbench.operation import Outcome, finish
 from lib_trainer.workbench.sources import Source
@@ -52,6 +52,22 @@ def drawn(host: StandaloneHost, prompt: str) -> np.ndarray:
 def painter(base: Path, tmp_path: Path) -> StandaloneHost:
     home = tmp_path / "home"
     return StandaloneHost(base, HostPaths(home / "loras", home / "outputs", home / "settings", home / "cache"))
+
+
+def test_a_config_goes_with_its_checkpoint_and_another_stays(tmp_path: Path) -> None:
+    base, out = tmp_path / "base.safetensors", tmp_path / "out.safetensors"
+    companions.remove_with(base, out)  # neither has one
+    base.with_suffix(".yaml").write_text("model: 1")
+    for theirs, left in (("model: 1", False), ("model: 2", True)):
+        out.with_suffix(".yaml").write_text(theirs)
+        out.write_bytes(b"")
+        companions.remove_with(base, out)
+        assert out.with_suffix(".yaml").exists()  # the checkpoint is still there
+        out.unlink()
+        companions.remove_with(base, out)
+        assert out.with_suffix(".yaml").exists() == left and base.with_suffix(".yaml").exists()
+    companions.remove_with(base, base)
+    assert base.with_suffix(".yaml").exists()
 
 
 @pytest.mark.parametrize(("sources", "prompt"), [

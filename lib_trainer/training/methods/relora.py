@@ -41,7 +41,7 @@ from lib_trainer.training.outputs.room import Need
 from lib_trainer.training.resume import run_record
 from lib_trainer.training.settings.rounds import CHECKPOINT, LORA
 from lib_trainer.training.world import World
-from lib_trainer.workbench import factors, into_checkpoint, merge, streamed
+from lib_trainer.workbench import companions, factors, into_checkpoint, merge, streamed
 from lib_trainer.workbench.into_checkpoint import IntoCheckpointOrder
 from lib_trainer.workbench.merge import MergeOrder
 from lib_trainer.workbench.operation import Operation, Outcome
@@ -121,9 +121,8 @@ class Rounds:
         self._remove_private(keep=0)
 
     def thrown_away(self) -> Iterator[Event]:
-        """Removes the checkpoint of all rounds, if this very training has written it; LoRAs are in the record.
-
-        A `.yaml` beside it stays: nothing in it says whose it is.
+        """Removes the checkpoint of all rounds, if this very training has written it, with the `.yaml` that came with
+        it; LoRAs are in the record.
         """
         known = run_record.read(self.job)
         if known is None or self.config.round_result == LORA:
@@ -132,6 +131,7 @@ class Rounds:
         if path.exists() and is_own(path, known.session):
             with contextlib.suppress(OSError):
                 path.unlink()
+                companions.remove_with(self.base, path)
                 yield Removed(0, str(path), path.stem)
 
     def _round(self, number: int) -> Trains:

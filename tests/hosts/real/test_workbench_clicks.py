@@ -36,7 +36,7 @@ def test_the_workbench_by_clicking(page: HostPage, host: Server) -> None:
         _type(page, f"strength_{place}", strength)
     _type(page, "out", "clicked sum")
     page.press("lora_workbench_start")
-    page.until("the new LoRA", lambda: "<lora:clicked sum:1>" in page.text("#lora_workbench_file"))
+    page.until("the new LoRA", lambda: "<lora:clicked sum:1>" in page.text("#lora_workbench_made"))
     assert (host.loras / "clicked sum.safetensors").is_file()
     assert page.driver.find_elements(By.CSS_SELECTOR, "#lora_workbench_task table tbody tr")
 
@@ -44,7 +44,7 @@ def test_the_workbench_by_clicking(page: HostPage, host: Server) -> None:
         "<lora:clicked sum:1>", "<lora:c_locon:0.5><lora:c_loha:-0.4>"))
     assert differ(drawn, host.draw(PROMPT)) and close(drawn, expected)
 
-    page.click("#lora_workbench_file button")
+    page.click("#lora_workbench_made button")
     page.until("the tag in the prompt", lambda: "<lora:clicked sum:1>" in page.value("txt2img_prompt"))
     page.tab("tab_lora_workbench")
     page.press("lora_workbench_start")
