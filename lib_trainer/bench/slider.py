@@ -106,7 +106,8 @@ def demo_config(name: str, goal: str = "demo_slider", **changes: Any) -> TrainCo
     """Returns the settings of a goal for the demo's pairs."""
     from lib_trainer.training.config import TrainConfig
 
-    return TrainConfig(**{"name": name, "images": str(PAIRS), **GOALS[goal].changes, **changes})
+    of_goal = {**GOALS[goal].changes, "slider_strengths": ""}  # the bench draws and counts pictures of its own
+    return TrainConfig(**{"name": name, "images": str(PAIRS), **of_goal, **changes})
 
 
 def measure(

@@ -220,6 +220,20 @@ def test_train_prints_lines_for_people(
         "loras", "models", "outputs", "pictures (1)"]
 
 
+def test_train_says_where_the_pictures_of_a_slider_are(
+    tmp_path: Path, config: Path, checkpoint: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    changes = ["method=ileco", "concepts=hat", "steps=1", "slider_strengths=-1, 1", "slider_seeds=3", "preview_steps=1",
+               "preview_width=64", "preview_height=64"]
+    settings = [part for change in changes for part in ("--set", change)]
+    assert main(["train", str(config), "--model", str(checkpoint), *settings]) == 0
+    told = next(line for line in capsys.readouterr().out.splitlines() if line.startswith("2 pictures of the result"))
+    said, _, file = told.partition(": ")
+    assert said == "2 pictures of the result at the strengths -1, 1" and Path(file).name == "strengths.png"
+    assert Path(file).is_file() and len(list((Path(file).parent / "strengths").iterdir())) == 2
+
+
 def test_train_tells_all_faults_at_once_also_as_json(
     tmp_path: Path, config: Path, checkpoint: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
