@@ -110,6 +110,6 @@
         };
         return el("div", {}, body, el("div", { class: "tl-buttons" },
             el("button", { type: "button", class: "tl-button tl-small", id: id("add"), text: t("Add a LoRA"), onclick: () => { rows.push(ROW()); change(); } }),
-            el("button", { type: "button", class: "tl-button tl-small", id: id("difference"), text: "A \u2212 B", title: t("Sets the strengths of the first two to 1 and -1"), onclick: difference })));
+            ...(field.rows < 2 ? [] : [el("button", { type: "button", class: "tl-button tl-small", id: id("difference"), text: "A \u2212 B", title: t("Sets the strengths of the first two to 1 and -1"), onclick: difference })])));
     }
 })();

@@ -89,10 +89,10 @@ def measure(
 
 def _of_shape(outputs: int, inputs: int, count: int, rank: int, rounds: int) -> ShapeCost:
     change = _change(outputs, inputs)
+    kept = [1.0 - float((change - found).square().sum() / change.square().sum())  # first, so that all is warm
+            for found in (_here(change, rank), _usual(change, rank).double())]
     turns = [(cost_of(lambda: _here(change, rank)), cost_of(lambda: _usual(change, rank))) for _ in range(rounds)]
     ours, usual = (median(costs) for costs in zip(*turns, strict=True))
-    kept = [1.0 - float((change - found).square().sum() / change.square().sum())
-            for found in (_here(change, rank), _usual(change, rank).double())]
     return ShapeCost(outputs, inputs, count, ours, usual, *kept)
 
 
