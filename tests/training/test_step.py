@@ -57,12 +57,10 @@ def drawn(samples: list[Sample], masks: torch.Tensor | None = None) -> Drawn:
     latents = [Latents(mean, torch.zeros(SHAPE)) for mean in noise.normal(SHAPE, generators("latents"))]
     timesteps = [seeds.python(3, "timestep", one.key).randrange(1000) for one in samples]
     return Drawn(Loaded(Batch(samples), latents, None, masks, None), torch.tensor(timesteps),
-                      torch.zeros(len(samples), *SHAPE), noise.plain(SHAPE, generators))
+                 torch.zeros(len(samples), *SHAPE), noise.plain(SHAPE, generators))
 
 
-def losses(
-    model: HostModel, made: Network, given: Drawn, config: TrainConfig | None = None
-) -> Losses:
+def losses(model: HostModel, made: Network, given: Drawn, config: TrainConfig | None = None) -> Losses:
     inputs = Inputs(Loader(), text_grad=True, autocast=None, objective=step.DENOISING, without_adapters=made.silent)
     with made.attached(model.targets()):
         return step.losses(config or TrainConfig(), inputs, model, given)
