@@ -100,8 +100,10 @@ def browser() -> Iterator[webdriver.Chrome]:
 @pytest.fixture
 def page(site: Site, browser: webdriver.Chrome) -> Iterator[Page]:
     """The page, freshly opened, as it is for somebody who has not used it yet."""
+    browser.get("about:blank")  # the page of the test before would go on to remember its form
     site.forget()
     page = Page(browser, site.url)
+    page.complaints()  # of the test before
     page.open()
     yield page
     site.rest()

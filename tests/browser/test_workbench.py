@@ -85,16 +85,23 @@ def test_all_faults_at_once_and_a_page_that_is_reloaded(bench: Page) -> None:
 
 def test_cancel_leaves_nothing(bench: Page, site: Site) -> None:
     folder = site.folder / "loras"
-    stored.write(folder / "big.safetensors", stored.lora(stored.layers("sd1"), rank=64))
+    # Whole matrices, so that every layer takes long: the operation ends when Cancel is pressed.
+    change = torch.randn(1024, 1024, generator=torch.Generator().manual_seed(0)).half()
+    stored.write(folder / "big.safetensors", {
+        f"{layer}.diff": change.clone() for layer in list(stored.layers("sd1", whole=False))[:40]})
     before = sorted(folder.iterdir())
     bench.press("lora_workbench_tab_merge")
-    for number in range(2, 8):
-        bench.press("lora_workbench_add")
-        bench.see(f"#lora_workbench_lora_{number}")
-    for number in range(8):
-        put(bench, f"lora_{number}", "big")
+    bench.press("lora_workbench_add")
+    bench.see("#lora_workbench_lora_2")
+    put(bench, "lora_0", "big")
+    bench.see("#lora_workbench_reduction option[value=svd]").click()
+    put(bench, "rank", "8")
     put(bench, "out", "sum")
     bench.press("lora_workbench_start")
+    cancel = bench.see("#lora_workbench_cancel")
+    told = bench.text(".tl-wb-progress")
+    bench.until("the next layers", lambda: bench.text(".tl-wb-progress") != told)
+    assert cancel.is_enabled(), "a button that is made anew under the pointer would lose its press"
     bench.press("lora_workbench_cancel")
     bench.until("the end", lambda: "Cancelled; nothing half done is left." in bench.text(TASK))
     assert sorted(folder.iterdir()) == before
