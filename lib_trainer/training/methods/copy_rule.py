@@ -10,7 +10,7 @@ comes first:
 
 The second one is there because nobody knows beforehand how near a copier comes: a narrow autoencoder, timesteps that
 are not trained and layers that do not learn all keep something back. (It cannot be computed, either: on the demo
-checkpoint copiers of timesteps 500-1000 score 0.67-0.92, more than the 0.40-0.87 of pictures that are noised to 500 and
+checkpoint copiers of timesteps 500-1000 score 0.67-0.93, more than the 0.40-0.87 of pictures that are noised to 500 and
 finished by the untouched model, since what they learn acts on the other timesteps, too.) The mean is looked at since it
 wavers less than the worst one, and half of the way is asked for because a copier that has hardly begun stands still as
 well. docs/METHODS.md has the curves.
