@@ -8,7 +8,6 @@ from typing import Any
 
 from lib_trainer.host import Host
 from lib_trainer.lora.finding import SUFFIX
-from lib_trainer.workbench import reading
 from lib_trainer.workbench.forms import table
 from lib_trainer.workbench.forms.places import HostPlaces
 from lib_trainer.workbench.operation import Outcome
@@ -67,6 +66,8 @@ class Desk:
             return "", "The file is not there any more."
         if len(list(self._host.paths.loras.rglob(made.name))) > 1:
             return "", f"There are several LoRAs '{made.stem}', so that a tag does not tell which one is meant."
+        from lib_trainer.workbench import reading  # needs torch, which no operation has asked for before it begins
+
         naming = reading.naming(made)
         if naming not in self._host.lora_namings:
             return "", (f"{self._host.name} does not read the names '{naming}', so there is no tag for it here. "
