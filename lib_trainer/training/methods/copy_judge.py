@@ -100,7 +100,7 @@ class CopyJudge:
         return all(one.step != step for one in self.curve)
 
     def see(self, run: Run, event: Event) -> Iterator[Event]:
-        """Measures samples; tells the score, and that it is enough."""
+        """Measures samples; tells the score, that it is enough, and at the last step that it is not."""
         if not isinstance(event, Previewed):
             return
         try:
@@ -120,8 +120,12 @@ class CopyJudge:
         threshold = self.config.copier_score
         copied = copy_rule.standing(self.curve, threshold).copied
         yield CopyScored(event.step, min(found.values()), found, threshold, copied)
-        if not event.asked and (why := self._why_it_ends()):
+        if event.asked:
+            return
+        if why := self._why_it_ends():
             yield EndedEarly(event.step, event.step, why)
+        elif event.step == run.length.total and (lack := copy_rule.what_it_lacks(self.curve[-1])):
+            yield Warned(lack)
 
     def _why_it_ends(self) -> str:
         config = self.config

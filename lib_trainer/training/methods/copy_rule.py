@@ -93,3 +93,12 @@ def why_it_ends(curve: Sequence[Measured], threshold: float, patience: int, leve
                 f"({last.worst:.2f} of the picture copied worst), no gain since then, so this copier ends at step "
                 f"{last.step}.")
     return ""
+
+
+def what_it_lacks(last: Measured) -> str:
+    """Returns what is to be said of a copier that has come to its last step with this; "" = it has come far enough."""
+    if last.average >= BEGUN:
+        return ""
+    return (f"This copier has come to its last step, {last.step}, and does not copy: copy score {last.average:.2f} on "
+            f"average, {last.worst:.2f} of the picture copied worst, where 1 is a copy. What it has not copied is "
+            "missing from the difference: give it more steps, or a higher learning rate.")

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import cast
 
 import numpy as np
@@ -17,12 +18,13 @@ from lib_trainer.training.methods import copy_score
 from lib_trainer.training.methods.copy_judge import CopyJudge
 from lib_trainer.training.methods.copy_score import Aim, Pixels
 from lib_trainer.training.preview_prompts import literal
+from lib_trainer.training.progress import Length
 from lib_trainer.training.run import Run
 
 RNG = np.random.default_rng(0)
 PICTURE, BASE = (RNG.random((32, 64, 3), dtype=np.float32) for _ in range(2))
-NOBODY = cast(Run, None)
-"""The judge looks at what is told, not at the run."""
+NOBODY = cast(Run, SimpleNamespace(length=Length(1, 100, 100)))
+"""The judge looks at what is told; of the run it knows how long it is."""
 
 
 def towards(share: float) -> Pixels:
@@ -143,3 +145,13 @@ def test_a_judge_ends_a_copier_that_copies_as_well_as_it_will(tmp_path: Path) ->
             for event in judge.see(NOBODY, previewed(tmp_path, step, share))]
     (end,) = [event for event in told if isinstance(event, EndedEarly)]
     assert end.step == 6 and "since step 4" in end.message and "0.75 on average" in end.message
+
+
+@pytest.mark.parametrize(("share", "is_told"), [(0.2, True), (0.5, False)])
+def test_a_copier_that_does_not_copy_at_its_last_step_is_told(tmp_path: Path, share: float, is_told: bool) -> None:
+    judge = CopyJudge(TrainConfig(), {"a cat": Aim("a.png", [PICTURE], [None])})
+    told = [event for step, gone in ((0, 0.0), (99, share), (100, share))
+            for event in judge.see(NOBODY, previewed(tmp_path, step, gone))]
+    warned = [event for event in told if isinstance(event, Warned)]
+    assert len(warned) == is_told
+    assert all("step, 100, and does not copy: copy score 0.36" in one.message for one in warned)
