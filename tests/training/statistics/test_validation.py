@@ -78,8 +78,8 @@ def test_uncached_and_cached_agree(host: StandaloneHost, settings: Settings) -> 
 
 
 def test_early_stopping_keeps_the_best_state(host: StandaloneHost, settings: Settings) -> None:
-    """A rate that is far too high makes every state worse than the first."""
-    config = settings(validation_split=0.34, epochs=50, validate_every_steps=1, early_stopping=3, learning_rate="0.05",
+    """At a rate that is far too high the loss falls, and then it only gets worse."""
+    config = settings(validation_split=0.34, epochs=50, validate_every_steps=1, early_stopping=3, learning_rate="5",
                       optimizer="SGDNesterov", max_grad_norm=0, min_timestep=300)
     events = train(config, host)
     ended = of(ev.EndedEarly, events)[0]
