@@ -66,7 +66,7 @@ def test_first_screen_is_short_and_everything_else_is_folded(shared_app: App) ->
         # What only other methods ask for is hidden by the line that says what the method needs.
         and not {"tl-for-prompts"}.intersection(component["props"]["elem_classes"])
     ]
-    assert shown == ["train_lora_" + name for name in ("base_model", "images", "name", "goal", "generate", "enqueue")]
+    assert shown == ["train_lora_" + name for name in ("name", "goal", "base_model", "images", "generate", "enqueue")]
     folds = [c["props"]["open"] and "tl-part" not in c["props"]["elem_classes"] for c in config["components"]
              if c["type"] == "accordion"]
     parts = {field.metadata["part"] for field in FIELDS.values()} - {""}

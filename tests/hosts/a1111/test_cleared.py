@@ -14,6 +14,7 @@ from lib_trainer.errors import ModelChanged
 from lib_trainer.host_model import HostModel, PreviewRequest
 from lib_trainer.lora import file as lora_file
 from tests.contract import snapshots, steps
+from tests.contract.case import STEPS
 from tests.hosts.a1111.case import A1111Case
 
 
@@ -64,9 +65,9 @@ def test_a_merged_lora_is_taken_out_and_stays_what_the_host_wants(case: A1111Cas
 def test_a_preview_may_name_loras_and_the_turn_goes_on_with_clean_weights(case: A1111Case, lora: str) -> None:
     drawn, plain = case.draw(lora), case.draw()
     with turn(case) as model:
-        assert model.preview(PreviewRequest(lora, seed=3, steps=4)).image.tobytes() == drawn
+        assert model.preview(PreviewRequest(lora, seed=3, steps=STEPS)).image.tobytes() == drawn
         assert merged(case) == []
-        assert model.preview(PreviewRequest("a cat", seed=3, steps=4)).image.tobytes() == plain
+        assert model.preview(PreviewRequest("a cat", seed=3, steps=STEPS)).image.tobytes() == plain
 
 
 def test_after_a_preview_that_failed_the_turn_goes_on_with_clean_weights(case: A1111Case, lora: str) -> None:
