@@ -122,6 +122,8 @@
         if (!view) return;
         const s = run.state;
         view.root.dataset.state = s.failed ? "failed" : s.finished ? "finished" : s.running ? "running" : "idle";
+        const tab = ours.find("train_lora_tab");
+        if (tab) tab.toggleAttribute("data-ended", Boolean(s.failed || s.finished)); // "Training has begun" is over
         drawHead(view, s);
         ours.phases.draw(view, s);
         drawBar(view, s);

@@ -22,9 +22,9 @@ def warnings(sentences: Iterable[str]) -> str:
     return _list(sentences, "tl-warn")
 
 
-def note(sentence: str) -> str:
-    """Returns one friendly sentence."""
-    return f'<div class="tl-note">{escape(sentence)}</div>'
+def note(sentence: str, until_the_end: bool = False) -> str:
+    """Returns one friendly sentence; one that is true only `until_the_end` of the training is hidden then."""
+    return f'<div class="tl-note{" tl-began" if until_the_end else ""}">{escape(sentence)}</div>'
 
 
 def _list(sentences: Iterable[str], style: str) -> str:

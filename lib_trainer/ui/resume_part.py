@@ -80,7 +80,7 @@ class ResumePart:
             self._jobs.start(config_reading.from_dict(values))
         except UserError as error:
             return [notes.problems_of(error), self._mark(), *(gr.update(), gr.update()), *self._form.updates(values)]
-        began = notes.note("Training has begun; you may draw with txt2img meanwhile.")
+        began = notes.note("Training has begun; you may draw with txt2img meanwhile.", until_the_end=True)
         return [began, self._mark(), "", gr.update(visible=False), *self._form.updates(values)]
 
     def on_choose(self, text: str) -> list[Any]:

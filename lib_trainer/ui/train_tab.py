@@ -152,7 +152,7 @@ class TrainTab:
             self._app.jobs.start(config)
         except UserError as error:
             return notes.problems_of(error)
-        return notes.note("Training has begun; you may draw with txt2img meanwhile.")
+        return notes.note("Training has begun; you may draw with txt2img meanwhile.", until_the_end=True)
 
     def on_enqueue(self, goal: str, *values: Value) -> list[str]:
         """Puts a training at the end of the queue; returns what is to be mended, or that it waits, and the mark."""

@@ -57,6 +57,7 @@ def test_what_stands_out_is_seen(page: Page, pictures: Path) -> None:
     page.put("train_lora_validation_split", "0.2")
     begin(page, "losses", images=str(pictures), steps="6", epochs="0")
     page.see("#train_lora_run[data-state=finished]")
+    page.until("no word of a beginning", lambda: not page.text("#train_lora_problems"))
     for _ in range(2):
         assert page.count(".tl-heldout circle") >= 2
         assert page.count(".tl-bands rect title")

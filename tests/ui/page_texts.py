@@ -40,7 +40,7 @@ SCRIPTS = [*sorted((ROOT / "javascript").glob("*.js")), ROOT / "lib_trainer" / "
 
 _CALLS = re.compile(r'\bt\("((?:[^"\\]|\\.)*)"')
 _PROGRESS = re.compile(r'\bProgress\(.*"([^"]+)"\)')
-_NOTES = re.compile(r'\bnote\("((?:[^"\\]|\\.)*)"\)')
+_NOTES = re.compile(r'\bnote\("((?:[^"\\]|\\.)*)"[,)]')
 _VALUES = {"code", "i", "b", "td", "style"}
 """Elements that hold values, not texts; so do lists of facts with dots between."""
 _WORDS = re.compile(r"[^\W\d_]{2}")
