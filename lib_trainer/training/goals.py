@@ -45,7 +45,7 @@ _COPIERS: dict[str, Any] = {
     "warmup": "0", "noise_offset": 0.0, "min_snr_gamma": 0.0, "min_timestep": 0, "max_timestep": 1000,
     "cache_latents": True, "cache_captions": True, "copier_way": "subtract", "copier_score": 0.9,
     "copier_patience": 1, "copier_level": 3, "copier_seeds": "1, 2", "copier_every_steps": 8,
-    "copier_reduction": "exact",
+    "copier_reduction": "exact", "preview_every_steps": 0, "preview_every_epochs": 0, "preview_at_first": False,
     "slider_strengths": SLIDER_STRENGTHS,
 }
 """What goals of two copiers have in common: 192 uses of a picture in an epoch of 16 steps, as in the article.

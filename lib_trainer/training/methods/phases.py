@@ -37,6 +37,7 @@ from lib_trainer.training.methods.parts_record import Done, PartsRecord
 from lib_trainer.training.outputs import job_folder, record
 from lib_trainer.training.resume import run_record
 from lib_trainer.training.strengths import drawing
+from lib_trainer.training.strengths.events import StrengthsSheet
 from lib_trainer.training.world import World
 from lib_trainer.workbench.operation import Outcome
 
@@ -177,9 +178,15 @@ class _Training:
 
     def _show(self, part: Shows, parts_record: PartsRecord) -> Generator[Event, None, Done | None]:
         """Draws in one process."""
+        is_whole = False
         if self.world.is_main:
-            yield from part.draw(self.lending.lease(part.config, part.findings), parts_record, self.controls)
-        return None if self.controls.stopping else parts_record.add(part.key, Done("", 0))
+            for event in part.draw(self.lending.lease(part.config, part.findings), parts_record, self.controls):
+                is_whole = is_whole or isinstance(event, StrengthsSheet)  # a stop after that leaves nothing undone
+                yield event
+        is_whole = any(self.world.gather(is_whole))
+        if self.controls.stopping and not (is_whole and self.controls.stopping == "save"):
+            return None
+        return parts_record.add(part.key, Done("", 0))
 
     def _broken_off(
         self, parts_record: PartsRecord, part: Part, place: tuple[int, int], began: float, result: str

@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 from lib_trainer.errors import UserError
@@ -16,7 +16,7 @@ from lib_trainer.training.outputs import record, saving
 from lib_trainer.training.resume import states
 from lib_trainer.training.run import Run
 from lib_trainer.training.strengths import asked, drawing
-from lib_trainer.training.strengths.events import StrengthsDrawn
+from lib_trainer.training.strengths.events import StrengthsDrawn, StrengthsSheet
 
 
 def finish(run: Run, learner: Learner, began: float) -> Iterator[Event]:
@@ -45,8 +45,7 @@ def finish(run: Run, learner: Learner, began: float) -> Iterator[Event]:
             yield from previews.draw(run)
     path: Path = output_folder(run.config, run.host) / f"{run.config.name}{SUFFIX}"
     if draws:
-        yield from _shown(run, path)
-        stopped = bool(run.controls.stopping)
+        stopped = yield from _shown(run, path)
     if run.controls.stopping == "discard" and run.world.is_main:
         states.remove(run)
         run.record.close(run.folder)
@@ -64,17 +63,24 @@ def finish(run: Run, learner: Learner, began: float) -> Iterator[Event]:
     )
 
 
-def _shown(run: Run, path: Path) -> Iterator[Event]:
-    """Draws the result; the state from which a stopped run goes on drawing is of no use when all is drawn."""
+def _shown(run: Run, path: Path) -> Generator[Event, None, bool]:
+    """Draws the result; returns whether the person stopped before all was drawn, or threw it away.
+
+    The state from which a stopped run goes on drawing is of no use when all is drawn.
+    """
     result = drawing.Result(run.config, run.host, run.controls, run.lease, run.folder, path, run.step)
+    is_whole = False
     for event in drawing.draw(result, run.plan.pictures):
         if isinstance(event, StrengthsDrawn) and run.preview is None:
             run.preview = drawing.strongest(event)
+        is_whole = is_whole or isinstance(event, StrengthsSheet)
         yield event
-    if run.controls.stopping == "save":
+    if run.controls.stopping == "save" and not is_whole:
         yield BrokenOff(drawing.broken_off(run.config.name))
-    elif not run.config.state_at_end:
+        return True
+    if not run.config.state_at_end:
         states.remove(run)
+    return run.controls.stopping == "discard"
 
 
 def _card(run: Run, path: Path) -> Iterator[Event]:

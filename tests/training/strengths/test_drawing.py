@@ -104,6 +104,16 @@ def test_a_stop_loses_no_picture(host: StandaloneHost, pairs: Path) -> None:
     assert of(StrengthsSheet, again) and search.interrupted(host.paths) is None and not search.states(job(host))
 
 
+def test_a_stop_after_the_last_picture_leaves_nothing_undone(host: StandaloneHost, pairs: Path) -> None:
+    controls = Controls()
+    short = {"slider_seeds": "5", "slider_strengths": "1", "slider_prompts": 1, "preview_steps": 1}
+    events = train(config(pairs, **short), host, lambda event: controls.stop() if isinstance(
+        event, StrengthsSheet) else None, controls)
+    finished = events[-1]
+    assert isinstance(finished, ev.Finished) and finished.file and not finished.stopped
+    assert not of(ev.BrokenOff, events) and search.interrupted(host.paths) is None and not search.states(job(host))
+
+
 def test_what_is_thrown_away_while_it_is_drawn_leaves_no_file(host: StandaloneHost, pairs: Path) -> None:
     controls = Controls()
     events = train(config(pairs), host, lambda event: controls.stop(save=False) if isinstance(
