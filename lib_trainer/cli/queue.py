@@ -93,13 +93,14 @@ def _run(arguments: argparse.Namespace, start: Start) -> int:
     from lib_trainer.cli import training
 
     app = start(arguments)
-    queue, shown = app.jobs.queue, 0
+    queue, shown = app.jobs.queue, len(app.jobs.history)
     before = {entry.number for entry in queue.entries() if entry.state not in (WAITING, RUNNING)}
     thread = queue.start()
-    while thread.is_alive():
-        job = app.jobs.current
-        if job is not None and job.number > shown:
-            shown = job.number
+    runs = True
+    while runs:
+        runs = thread.is_alive()  # asked before the look, so that a job of the last moment is seen as well
+        for job in app.jobs.history[shown:]:
+            shown += 1
             print(f"== {job.name}", file=sys.stderr)
             training.follow(job, arguments.json)
         thread.join(0.2)
