@@ -2,8 +2,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import torch
+from PIL import Image, ImageDraw
 
 from lib_trainer import seeds
 from lib_trainer.host_model import HostModel
@@ -58,3 +60,16 @@ def changing(model: HostModel, spec: NetworkSpec) -> Network:
 
 def same_tensors(ours: dict[str, torch.Tensor], theirs: dict[str, torch.Tensor]) -> bool:
     return ours.keys() == theirs.keys() and all(torch.equal(ours[name], theirs[name]) for name in ours)
+
+
+def pairs_of_squares(parent: Path, caption: str) -> Path:
+    """Writes three pairs that differ in a white square; `caption` has a place for the pair's number."""
+    folder = parent / "pairs"
+    folder.mkdir()
+    for index, colour in enumerate([(220, 40, 40), (40, 220, 40), (40, 40, 220)]):
+        picture = Image.new("RGB", (64, 64), colour)
+        picture.save(folder / f"{index}.png")
+        ImageDraw.Draw(picture).rectangle((20, 20, 40, 40), fill="white")
+        picture.save(folder / f"{index}_after.png")
+        (folder / f"{index}.txt").write_text(caption.format(index), encoding="utf8")
+    return folder

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from PIL import Image, ImageDraw
+from PIL import Image
 
 from lib_trainer import seeds
 from lib_trainer.data.buckets import Placement
@@ -31,7 +31,7 @@ from lib_trainer.training.forward_pass import predict
 from lib_trainer.training.loss import noise
 from lib_trainer.training.methods import addift
 from lib_trainer.training.micro_batch import Drawn, Inputs, Losses
-from tests.training.runs import changing, of, same_tensors, stop_after, tensors, train
+from tests.training.runs import changing, of, pairs_of_squares, same_tensors, stop_after, tensors, train
 
 PLACED = Look(Placement((64, 64), (64, 64), (0, 0), 0.0))
 SHAPE = (4, 8, 8)
@@ -192,14 +192,7 @@ def test_the_gradient_is_the_same_when_the_pass_runs_again(model: HostModel, ada
 @pytest.fixture
 def pairs(tmp_path: Path) -> Path:
     """Three pairs that differ in a square; the second side of the first pair has a caption of its own."""
-    folder = tmp_path / "pairs"
-    folder.mkdir()
-    for index, colour in enumerate([(220, 40, 40), (40, 220, 40), (40, 40, 220)]):
-        picture = Image.new("RGB", (64, 64), colour)
-        picture.save(folder / f"{index}.png")
-        ImageDraw.Draw(picture).rectangle((20, 20, 40, 40), fill="white")
-        picture.save(folder / f"{index}_after.png")
-        (folder / f"{index}.txt").write_text(f"colour {index}, flat", encoding="utf8")
+    folder = pairs_of_squares(tmp_path, "colour {}, flat")
     (folder / "0_after.txt").write_text("square, colour 0", encoding="utf8")
     return folder
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from PIL import Image, ImageChops, ImageDraw
+from PIL import Image, ImageChops
 
 from lib_trainer.hosts.standalone.host import StandaloneHost
 from lib_trainer.training import config_reading
@@ -15,21 +15,13 @@ from lib_trainer.training.controls import Controls
 from lib_trainer.training.resume import run_record, search
 from lib_trainer.training.strengths.events import StrengthsDrawn, StrengthsSheet
 from lib_trainer.txt2img_host import GenerateRequest
-from tests.training.runs import of, same_tensors, tensors, train
+from tests.training.runs import of, pairs_of_squares, same_tensors, tensors, train
 
 
 @pytest.fixture
 def pairs(tmp_path: Path) -> Path:
     """Three pairs that differ in a square; brackets of a caption are no emphasis."""
-    folder = tmp_path / "pairs"
-    folder.mkdir()
-    for index, colour in enumerate([(220, 40, 40), (40, 220, 40), (40, 40, 220)]):
-        picture = Image.new("RGB", (64, 64), colour)
-        picture.save(folder / f"{index}.png")
-        ImageDraw.Draw(picture).rectangle((20, 20, 40, 40), fill="white")
-        picture.save(folder / f"{index}_after.png")
-        (folder / f"{index}.txt").write_text(f"colour ({index})", encoding="utf8")
-    return folder
+    return pairs_of_squares(tmp_path, "colour ({})")
 
 
 def config(pairs: Path, **changes: Any) -> TrainConfig:
